@@ -1,1 +1,28 @@
-//! placeholder
+//! A client of the node's OVSDB (RFC 7047), as much of it as plugging a port needs.
+//!
+//! ```text
+//!  Ovsdb (cheap to clone) ──commands──► session task ──JSON-RPC──► ovsdb-server
+//!        ▲                                   │
+//!        └────────── watch ◄── Switch ◄──────┘ monitor updates
+//! ```
+//!
+//! One task owns the connection. It keeps a [`Switch`], the monitored part of the database, in step, and everyone who waits for
+//! something (a port wired by OVN, `ovs-vswitchd` caught up) waits on that value through a watch channel: nothing here polls.
+//! When the connection breaks, requests in flight fail with an error that says they may be repeated, and the task connects again.
+//!
+//! `datapath_type` of a bridge is never written: changing it, even for a moment, makes OVS re-create every internal port.
+
+mod client;
+mod endpoint;
+mod frame;
+mod ports;
+mod session;
+mod switch;
+mod value;
+mod wire;
+
+pub use client::{Ovsdb, OvsdbError, Refusal};
+pub use endpoint::{Endpoint, EndpointError};
+pub use frame::{FrameDecoder, FrameError};
+pub use ports::{NewPort, Removed};
+pub use switch::{Bridge, Interface, Link, Port, Root, RowId, Switch};

@@ -1,0 +1,94 @@
+//! Adding ports to a bridge and taking them away.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use crate::{
+    client::{Ovsdb, OvsdbError},
+    switch::{RowId, Switch},
+    value::{map_of, uuid_of},
+};
+
+/// Long enough for a loaded ovs-vswitchd; after it a port is used all the same, since only a rare race makes the wait necessary.
+const SETTLE_WITHIN: Duration = Duration::from_secs(5);
+
+/// A port to be added.
+#[derive(Debug, Clone)]
+pub struct NewPort<'a> {
+    /// The bridge, which must exist.
+    pub bridge: &'a str,
+    /// The network device, which becomes the name of port and interface.
+    pub name: &'a str,
+    /// What OVN and we need to know about it.
+    pub external_ids: BTreeMap<String, String>,
+}
+
+/// What a removal found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Removed {
+    /// The port was there.
+    Port,
+    /// There was no such port.
+    Nothing,
+}
+
+impl Ovsdb {
+    /// Adds a port, in one transaction. A port of that name that is there already is replaced.
+    pub async fn add_port(&self, port: &NewPort<'_>) -> Result<(), OvsdbError> {
+        self.del_port(port.name).await?;
+        self.settle().await;
+        let results = self.transact(addition(port)).await?;
+        match results.last().and_then(|result| result["count"].as_u64()) {
+            Some(1) => Ok(()),
+            // Nothing refers to the new rows then, and OVSDB has dropped them at once.
+            _ => Err(OvsdbError::NoBridge(port.bridge.to_owned())),
+        }
+    }
+
+    /// Removes the port of that name from whatever bridge it is on.
+    pub async fn del_port(&self, name: &str) -> Result<Removed, OvsdbError> {
+        let Some((port, bridge)) = self.look(|switch| placed(switch, name)) else {
+            return Ok(Removed::Nothing);
+        };
+        let operations = vec![
+            json!({"op": "mutate", "table": "Bridge", "where": [["_uuid", "==", uuid_of(&bridge)]],
+                   "mutations": [["ports", "delete", uuid_of(&port)]]}),
+            // Asks ovs-vswitchd to confirm, for `settle`.
+            json!({"op": "mutate", "table": "Open_vSwitch", "where": [], "mutations": [["next_cfg", "+=", 1]]}),
+            json!({"op": "comment", "comment": format!("kuryr-daemon: del-port {name}")}),
+        ];
+        self.transact(operations).await?;
+        Ok(Removed::Port)
+    }
+
+    /// Waits, within limits, until ovs-vswitchd has carried out the removals that were asked for.
+    ///
+    /// A device that is removed and made anew under the same name before ovs-vswitchd has looked is taken for the old one: it would
+    /// go on reading from a socket of a device that is no more.
+    pub async fn settle(&self) {
+        let settled = self.wait_for(|switch| switch.is_settled().then_some(()));
+        if timeout(SETTLE_WITHIN, settled).await.is_err() {
+            tracing::warn!("ovs-vswitchd is behind with its configuration");
+        }
+    }
+}
+
+fn placed(switch: &Switch, name: &str) -> Option<(RowId, RowId)> {
+    let (port, _) = switch.port(name)?;
+    let (bridge, _) = switch.bridge_of(port)?;
+    Some((port.clone(), bridge.clone()))
+}
+
+fn addition(port: &NewPort<'_>) -> Vec<Value> {
+    vec![
+        json!({"op": "comment", "comment": format!("kuryr-daemon: add-port {} {}", port.bridge, port.name)}),
+        json!({"op": "insert", "table": "Interface", "uuid-name": "interface",
+               "row": {"name": port.name, "external_ids": map_of(&port.external_ids)}}),
+        json!({"op": "insert", "table": "Port", "uuid-name": "port",
+               "row": {"name": port.name, "interfaces": ["named-uuid", "interface"]}}),
+        json!({"op": "mutate", "table": "Bridge", "where": [["name", "==", port.bridge]],
+               "mutations": [["ports", "insert", ["named-uuid", "port"]]]}),
+    ]
+}
