@@ -1,1 +1,26 @@
-//! placeholder
+//! Kubernetes as Kuryr sees it: a client, small objects, caches that follow the API, and events.
+//!
+//! ```text
+//!   API server ── LIST, then WATCH with bookmarks ──► Cache<Pod>, Cache<PortRecord>, … ──► on_change(key)
+//!              ◄─ create / patch / delete ──────────── Records          ◄── Events: what a user should know
+//! ```
+//!
+//! - [`client`]: one client from the options of `[kubernetes]`
+//! - [`slim`]: what is kept of a Pod, Node, Namespace or KuryrPort: a few hundred bytes each
+//! - [`cache`]: the current state of one kind, kept up to date
+//! - [`records`]: writes to KuryrPorts, and taking the Python Kuryr's finalizer off pods
+//! - [`events`]: Kubernetes Events, said once and not once a retry
+
+pub mod cache;
+pub mod client;
+pub mod events;
+pub mod key;
+pub mod records;
+pub mod slim;
+
+pub use cache::{Cache, Sync};
+pub use client::Access;
+pub use key::Key;
+
+/// Re-exported so that callers name the same version.
+pub use kube::Client;

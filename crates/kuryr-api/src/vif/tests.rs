@@ -91,7 +91,9 @@ fn raw_vifs(document: &str) -> Vec<&str> {
     let key = "\"versioned_object.name\": \"VIF";
     let starts = document.match_indices(key).map(|(at, _)| document[..at].rfind('{').unwrap());
     let texts = starts.map(|start| &document[start..start + balanced(&document[start..])]);
-    texts.filter(|text| !text.contains("\"versioned_object.name\": \"VIFPort") || text.contains("vif_name")).collect()
+    texts
+        .filter(|text| !text.contains("\"versioned_object.name\": \"VIFPort") || text.contains("vif_name"))
+        .collect()
 }
 
 /// Length of the JSON object at the start of `text`; no string in the test data holds a brace.

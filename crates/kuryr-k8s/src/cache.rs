@@ -1,0 +1,240 @@
+//! The current state of one kind, kept up to date by a LIST and a WATCH that resumes where it broke off.
+//!
+//! Level-triggered: a change only says which key to look at again. A lost or doubled notification does no
+//! harm, and after a re-list (the API server answered 410, say) every key that changed or went is told.
+
+use crate::key::Key;
+use crate::slim::Slim;
+use futures::StreamExt;
+use kube::Api;
+use kube::runtime::{WatchStreamExt, watcher};
+use parking_lot::RwLock;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use tokio::sync::watch;
+use tokio_util::task::AbortOnDropHandle;
+
+/// Whether a cache can be trusted to be current.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sync {
+    /// The first LIST is not complete: a missing key means nothing yet.
+    Starting,
+    /// Complete and following.
+    Following,
+    /// Complete, but the API server can't be reached; the text says why.
+    Behind(String),
+    /// Never complete so far, and the API server can't be reached; the text says why.
+    Failing(String),
+}
+
+impl Sync {
+    /// The first LIST was complete: a missing key is an object that does not exist, or did not a moment ago.
+    pub fn is_complete(&self) -> bool {
+        matches!(self, Self::Following | Self::Behind(_))
+    }
+}
+
+/// All objects of one kind that match the watch's selectors. Clones share it; the last one that drops ends the watch.
+pub struct Cache<T> {
+    shared: Arc<Shared<T>>,
+    watch: Arc<AbortOnDropHandle<()>>,
+}
+
+struct Shared<T> {
+    objects: RwLock<HashMap<Key, Arc<T>>>,
+    generation: watch::Sender<u64>,
+    sync: watch::Sender<Sync>,
+}
+
+/// Told of each key that changed or went. Called from the watch's task: must not block.
+pub type OnChange<T> = Box<dyn Fn(&Change<T>) + Send + std::marker::Sync>;
+
+/// What happened to a key.
+#[derive(Debug)]
+pub enum Change<T> {
+    /// It is new, or other than before.
+    Set {
+        /// What it was.
+        old: Option<Arc<T>>,
+        /// What it is.
+        new: Arc<T>,
+    },
+    /// It went.
+    Gone(Arc<T>),
+}
+
+impl<T: Slim> Change<T> {
+    /// The key.
+    pub fn key(&self) -> &Key {
+        match self {
+            Self::Set { new, .. } => new.key(),
+            Self::Gone(old) => old.key(),
+        }
+    }
+}
+
+impl<T> Clone for Cache<T> {
+    fn clone(&self) -> Self {
+        Self { shared: self.shared.clone(), watch: self.watch.clone() }
+    }
+}
+
+impl<T: Slim> Cache<T> {
+    /// Starts to follow `api`. Returns at once: see [`Cache::complete`].
+    pub fn start(api: Api<T::Wire>, selectors: watcher::Config, on_change: OnChange<T>) -> Self {
+        let shared = Arc::new(Shared {
+            objects: RwLock::default(),
+            generation: watch::Sender::new(0),
+            sync: watch::Sender::new(Sync::Starting),
+        });
+        let task = tokio::spawn(follow(api, selectors, shared.clone(), on_change));
+        Self { shared, watch: Arc::new(AbortOnDropHandle::new(task)) }
+    }
+
+    /// The object of a key.
+    pub fn get(&self, key: &Key) -> Option<Arc<T>> {
+        self.shared.objects.read().get(key).cloned()
+    }
+
+    /// All objects, in no order.
+    pub fn all(&self) -> Vec<Arc<T>> {
+        self.shared.objects.read().values().cloned().collect()
+    }
+
+    /// Number of objects.
+    pub fn len(&self) -> usize {
+        self.shared.objects.read().len()
+    }
+
+    /// There is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether the cache is current, and news of it.
+    pub fn sync(&self) -> watch::Receiver<Sync> {
+        self.shared.sync.subscribe()
+    }
+
+    /// Waits until the first LIST is complete.
+    pub async fn complete(&self) {
+        let mut sync = self.sync();
+        // The sender lives as long as `self`, so that waiting can't fail.
+        let _ = sync.wait_for(Sync::is_complete).await;
+    }
+
+    /// Waits until `look` finds what it looks for, asking again after each change. No polling.
+    pub async fn wait_for<R>(&self, mut look: impl FnMut(&Self) -> Option<R>) -> R {
+        let mut generation = self.shared.generation.subscribe();
+        loop {
+            generation.borrow_and_update();
+            if let Some(found) = look(self) {
+                return found;
+            }
+            // The sender lives as long as `self`, so that waiting can't fail.
+            let _ = generation.changed().await;
+        }
+    }
+}
+
+async fn follow<T: Slim>(
+    api: Api<T::Wire>,
+    selectors: watcher::Config,
+    shared: Arc<Shared<T>>,
+    on_change: OnChange<T>,
+) {
+    let mut listed = None;
+    let mut events = watcher(api, selectors).default_backoff().boxed();
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(event) => shared.take(event, &mut listed, &on_change),
+            Err(error) => shared.broken(&error),
+        }
+    }
+}
+
+impl<T: Slim> Shared<T> {
+    /// `listed` holds the keys of a LIST under way.
+    fn take(
+        &self,
+        event: watcher::Event<T::Wire>,
+        listed: &mut Option<HashSet<Key>>,
+        on_change: &OnChange<T>,
+    ) {
+        match event {
+            watcher::Event::Init => *listed = Some(HashSet::new()),
+            watcher::Event::InitApply(wire) => {
+                let object = T::trim(wire);
+                listed.get_or_insert_default().insert(object.key().clone());
+                self.set(object, on_change);
+            }
+            watcher::Event::InitDone => {
+                self.drop_unlisted(&listed.take().unwrap_or_default(), on_change);
+                self.following();
+            }
+            watcher::Event::Apply(wire) => {
+                self.set(T::trim(wire), on_change);
+                self.following();
+            }
+            watcher::Event::Delete(wire) => {
+                self.remove(T::trim(wire).key(), on_change);
+                self.following();
+            }
+        }
+    }
+
+    fn set(&self, object: T, on_change: &OnChange<T>) {
+        let new = Arc::new(object);
+        let old = self.objects.write().insert(new.key().clone(), new.clone());
+        if old.as_ref().is_some_and(|old| old.resource_version() == new.resource_version()) {
+            return;
+        }
+        self.generation.send_modify(|generation| *generation += 1);
+        on_change(&Change::Set { old, new });
+    }
+
+    fn remove(&self, key: &Key, on_change: &OnChange<T>) {
+        let Some(old) = self.objects.write().remove(key) else { return };
+        self.generation.send_modify(|generation| *generation += 1);
+        on_change(&Change::Gone(old));
+    }
+
+    fn drop_unlisted(&self, listed: &HashSet<Key>, on_change: &OnChange<T>) {
+        let gone: Vec<Key> =
+            self.objects.read().keys().filter(|key| !listed.contains(*key)).cloned().collect();
+        for key in gone {
+            self.remove(&key, on_change);
+        }
+    }
+
+    fn following(&self) {
+        self.sync.send_if_modified(|sync| {
+            let news = *sync != Sync::Following;
+            *sync = Sync::Following;
+            news
+        });
+        self.generation.send_modify(|generation| *generation += 1);
+    }
+
+    fn broken(&self, error: &watcher::Error) {
+        let why = chain(error);
+        tracing::debug!(kind = std::any::type_name::<T>(), why, "the watch broke off");
+        self.sync.send_modify(|sync| {
+            *sync = if sync.is_complete() { Sync::Behind(why) } else { Sync::Failing(why) };
+        });
+    }
+}
+
+/// An error with its causes, on one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,151 @@
+//! A client from the options of `[kubernetes]`.
+//!
+//! The same rules as the Python Kuryr's: a token file wins over a client certificate, an empty `api_root`
+//! means the API server of the cluster that the process runs in. Unlike there, the server's certificate
+//! is verified unless told otherwise, and a rotated token or CA file is read again.
+
+use kube::Config;
+use kube::config::{AuthInfo, InClusterError};
+use std::path::PathBuf;
+use std::time::Duration;
+use thiserror::Error;
+
+/// A request that is not a watch ends after this time at the latest. The API server's own limit is 60 s.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How to reach the API server.
+#[derive(Clone, Debug, Default)]
+pub struct Access {
+    /// `https://host:port`; without a scheme `https` is meant; empty means in-cluster.
+    pub api_root: String,
+    /// Bearer token; read again when it changes.
+    pub token_file: Option<PathBuf>,
+    /// Client certificate in PEM; used when there is no token file.
+    pub client_certificate: Option<PathBuf>,
+    /// Key of the client certificate in PEM.
+    pub client_key: Option<PathBuf>,
+    /// CA bundle in PEM.
+    pub ca_file: Option<PathBuf>,
+    /// Take any server certificate.
+    pub insecure: bool,
+    /// Limit for making a connection.
+    pub connect_timeout: Option<Duration>,
+}
+
+/// Why there is no client.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// `api_root` is not a URL.
+    #[error("[kubernetes] api_root `{url}` is not a URL")]
+    ParseUrl {
+        /// The value.
+        url: String,
+        /// What is wrong with it.
+        #[source]
+        source: http::uri::InvalidUri,
+    },
+    /// A file that the options name can't be read.
+    #[error("failed to read {path}, which [kubernetes] {option} names")]
+    ReadFile {
+        /// Option.
+        option: &'static str,
+        /// File.
+        path: PathBuf,
+        /// The system's answer.
+        #[source]
+        source: std::io::Error,
+    },
+    /// `api_root` is empty outside of a cluster.
+    #[error("[kubernetes] api_root is empty, and the process does not run inside a cluster")]
+    InCluster(#[source] InClusterError),
+    /// The TLS settings do not fit together.
+    #[error("failed to make a Kubernetes client")]
+    Build(#[source] Box<kube::Error>),
+}
+
+/// Makes a client. No request is sent: an API server that is down is noticed by the first caller.
+pub fn connect(access: &Access) -> Result<kube::Client, Error> {
+    let config = config(access)?;
+    kube::Client::try_from(config).map_err(|error| Error::Build(Box::new(error)))
+}
+
+fn config(access: &Access) -> Result<Config, Error> {
+    let mut config = if access.api_root.is_empty() {
+        Config::incluster().map_err(Error::InCluster)?
+    } else {
+        explicit(access)?
+    };
+    config.accept_invalid_certs = access.insecure;
+    config.connect_timeout = access.connect_timeout.or(config.connect_timeout);
+    // kube would repeat a POST up to 15 times over many minutes: our own callers know what is safe to repeat.
+    config.default_retry = false;
+    Ok(config)
+}
+
+fn explicit(access: &Access) -> Result<Config, Error> {
+    let url = with_scheme(&access.api_root);
+    let parsed = url.parse().map_err(|source| Error::ParseUrl { url: url.clone(), source })?;
+    let mut config = Config::new(parsed);
+    config.auth_info = credentials(access)?;
+    if let Some(path) = access.ca_file.as_ref().filter(|_| url.starts_with("https") && !access.insecure) {
+        readable("ssl_ca_crt_file", path)?;
+        config.root_cert_file = Some(path.clone());
+    }
+    Ok(config)
+}
+
+fn with_scheme(api_root: &str) -> String {
+    if api_root.contains("://") { api_root.to_owned() } else { format!("https://{api_root}") }
+}
+
+fn credentials(access: &Access) -> Result<AuthInfo, Error> {
+    let mut auth = AuthInfo::default();
+    if let Some(path) = &access.token_file {
+        readable("token_file", path)?;
+        auth.token_file = Some(path.display().to_string());
+        return Ok(auth);
+    }
+    if let (Some(certificate), Some(key)) = (&access.client_certificate, &access.client_key) {
+        readable("ssl_client_crt_file", certificate)?;
+        readable("ssl_client_key_file", key)?;
+        auth.client_certificate = Some(certificate.display().to_string());
+        auth.client_key = Some(key.display().to_string());
+    }
+    Ok(auth)
+}
+
+fn readable(option: &'static str, path: &PathBuf) -> Result<(), Error> {
+    std::fs::File::open(path).map(drop).map_err(|source| Error::ReadFile {
+        option,
+        path: path.clone(),
+        source,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_without_scheme_means_https() {
+        assert_eq!(with_scheme("192.0.2.1:6443"), "https://192.0.2.1:6443");
+        assert_eq!(with_scheme("http://192.0.2.1"), "http://192.0.2.1");
+    }
+
+    #[test]
+    fn a_missing_token_file_is_named_with_its_option() {
+        let access = Access {
+            api_root: "https://192.0.2.1".into(),
+            token_file: Some("/nowhere/token".into()),
+            ..Access::default()
+        };
+        let error = config(&access).unwrap_err().to_string();
+        assert_eq!(error, "failed to read /nowhere/token, which [kubernetes] token_file names");
+    }
+
+    #[test]
+    fn requests_are_never_repeated_behind_our_back() {
+        let access = Access { api_root: "https://192.0.2.1".into(), ..Access::default() };
+        assert!(!config(&access).unwrap().default_retry);
+    }
+}
