@@ -1,1 +1,34 @@
-//! placeholder
+//! What plugging a pod needs of the kernel: network namespaces, links, addresses, routes and sysctls.
+//!
+//! ```text
+//!  NetNs (an open descriptor) ──netlink()──► Netlink (a socket born in that namespace)
+//!     │                                        ├─ links: veth pairs, bridges
+//!     └──enter()──► a thread of its own        └─ addresses, routes
+//!                   └─ sysctls
+//! ```
+//!
+//! A namespace is held as an open descriptor, so that a path that is re-used meanwhile cannot lead elsewhere. Only a thread made for
+//! the purpose ever changes its namespace, and it ends there: a thread of a pool that failed to come back would carry out other
+//! pods' work in the wrong place.
+//!
+//! Everything may be repeated: adding what is there and removing what is not are successes.
+
+mod address;
+mod bridge;
+mod error;
+mod link;
+mod mac;
+mod netlink;
+mod netns;
+mod route;
+mod sysctl;
+mod veth;
+
+pub use error::NetError;
+pub use link::{Link, LinkIndex, LinkState};
+pub use mac::{MacAddr, ParseMacError};
+pub use netlink::Netlink;
+pub use netns::{NetNs, NetNsId};
+pub use route::Route;
+pub use sysctl::Sysctl;
+pub use veth::VethPair;

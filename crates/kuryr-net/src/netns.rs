@@ -1,0 +1,107 @@
+//! Network namespaces, held open.
+
+use std::{
+    fs::File,
+    io,
+    os::fd::{AsRawFd, RawFd},
+    os::unix::fs::MetadataExt,
+    path::Path,
+    sync::Arc,
+};
+
+use nix::{
+    sched::{CloneFlags, setns},
+    sys::statfs::{NSFS_MAGIC, fstatfs},
+};
+use tokio::sync::oneshot;
+
+use crate::{error::NetError, netlink::Netlink};
+
+/// The namespace of the calling thread. Threads of this project never change it, except those that end right afterwards.
+const OWN: &str = "/proc/thread-self/ns/net";
+
+/// A network namespace that exists as long as this value does.
+#[derive(Debug, Clone)]
+pub struct NetNs {
+    file: Arc<File>,
+    id: NetNsId,
+    name: Arc<str>,
+}
+
+/// What tells two namespaces apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct NetNsId {
+    device: u64,
+    inode: u64,
+}
+
+impl NetNs {
+    /// Opens a namespace by a file that it is mounted on, or a `/proc/PID/ns/net`. `None` when there is no namespace there (any more).
+    pub fn open(path: &Path) -> Result<Option<Self>, NetError> {
+        match File::open(path).and_then(|file| Self::from_file(file, path)) {
+            Ok(namespace) => Ok(namespace),
+            Err(source)
+                if matches!(source.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
+            {
+                Ok(None)
+            }
+            Err(source) => Err(NetError::OpenNamespace { path: path.to_owned(), source }),
+        }
+    }
+
+    /// The namespace that this process runs in.
+    pub fn own() -> Result<Self, NetError> {
+        let missing = || NetError::OpenNamespace { path: OWN.into(), source: io::ErrorKind::NotFound.into() };
+        Self::open(Path::new(OWN))?.ok_or_else(missing)
+    }
+
+    /// A file that was a mount point of a namespace stays behind as an empty one when the namespace goes.
+    fn from_file(file: File, path: &Path) -> io::Result<Option<Self>> {
+        if fstatfs(&file)?.filesystem_type() != NSFS_MAGIC {
+            return Ok(None);
+        }
+        let metadata = file.metadata()?;
+        let id = NetNsId { device: metadata.dev(), inode: metadata.ino() };
+        Ok(Some(Self { file: Arc::new(file), id, name: path.to_string_lossy().into() }))
+    }
+
+    /// What tells this namespace from others.
+    pub fn id(&self) -> NetNsId {
+        self.id
+    }
+
+    pub(crate) fn descriptor(&self) -> RawFd {
+        self.file.as_raw_fd()
+    }
+
+    /// Runs something on a thread of its own inside the namespace.
+    pub async fn enter<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, NetError> {
+        let (result, done) = oneshot::channel();
+        let file = Arc::clone(&self.file);
+        let inside = move || {
+            // Nobody waits for the result any more when the caller was cancelled.
+            let _ = result.send(setns(&*file, CloneFlags::CLONE_NEWNET).map(|()| work()));
+        };
+        let thread = std::thread::Builder::new().name("netns".to_owned()).spawn(inside);
+        thread.map_err(NetError::Thread)?;
+        let entered = done.await.map_err(|error| NetError::Thread(io::Error::other(error)))?;
+        entered.map_err(|errno| NetError::EnterNamespace {
+            namespace: self.name.to_string(),
+            source: errno.into(),
+        })
+    }
+
+    /// Opens a netlink socket inside the namespace. It may be used from anywhere: a socket stays where it was born.
+    pub async fn netlink(&self) -> Result<Netlink, NetError> {
+        let runtime = tokio::runtime::Handle::current();
+        let opened = self.enter(move || {
+            let _context = runtime.enter();
+            rtnetlink::new_connection()
+        });
+        let (connection, handle, _) = opened.await?.map_err(NetError::Socket)?;
+        Ok(Netlink::new(handle, tokio::spawn(connection)))
+    }
+}
