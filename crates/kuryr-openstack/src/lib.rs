@@ -1,1 +1,35 @@
-//! placeholder
+//! The OpenStack calls that Kuryr makes, typed.
+//!
+//! ```text
+//!  Neutron ─┐
+//!           ├─► Session ──► Tokens (Keystone: sign in once for all, renew, find endpoints)
+//!  Octavia ─┘      │
+//!                  └──────► Transport (one HTTP request: turn, deadline, answer, Observer)
+//! ```
+//!
+//! A [`Session`] is opened once and cloned to whoever needs it. Every failure is an [`Error`] that tells what happened
+//! ([`Kind`]), whether to try again ([`Class`]) and whether it may have taken effect ([`Effect`]).
+#![forbid(unsafe_code)]
+
+mod auth;
+mod catalog;
+mod error;
+mod limit;
+pub mod neutron;
+mod observe;
+mod retry;
+mod session;
+mod tls;
+mod token;
+mod transport;
+
+pub use auth::{ApplicationCredential, Auth, Domain, Scope, Secret, User};
+pub use catalog::{Endpoints, Interface, ParseInterfaceError, Service};
+pub use error::{Class, Effect, Error, Kind, Refusal, Result, Target};
+pub use limit::Limits;
+pub use neutron::Neutron;
+pub use observe::{Finished, Observer, Unobserved};
+pub use retry::{Repeat, Retry};
+pub use session::{OpenError, Session, Settings, Timeouts};
+pub use tls::{Tls, TlsError, Trust};
+pub use transport::{Answer, Call};

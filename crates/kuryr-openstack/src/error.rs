@@ -1,0 +1,427 @@
+//! What can go wrong in a call to OpenStack, and what a caller may do about it.
+//!
+//! A caller matches on [`Error::kind`] to learn what happened, on [`Error::class`] to learn whether trying again helps,
+//! and on [`Error::effect`] before it repeats a call that is not idempotent.
+
+use crate::{Interface, Service};
+use http::{Method, StatusCode};
+use serde::Deserialize;
+use std::{fmt, sync::Arc, time::Duration};
+
+/// The result of a call to OpenStack.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A failed call. Cheap to clone, because the requests that were joined into one call share its failure.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// OpenStack answered, with an error status.
+    #[error("{0}")]
+    Refused(Arc<Refusal>),
+
+    /// The request could not be sent, or its answer did not arrive.
+    #[error("no answer to {call}")]
+    Exchange {
+        /// What was asked.
+        call: Target,
+        /// How it failed: [`Kind::Unreachable`], [`Kind::TimedOut`] or [`Kind::Interrupted`].
+        kind: Kind,
+        /// What the HTTP client says.
+        #[source]
+        source: Arc<reqwest::Error>,
+    },
+
+    /// The answer is not what the API documents.
+    #[error("the answer to {call} cannot be read")]
+    Decode {
+        /// What was asked.
+        call: Target,
+        /// What is wrong with it.
+        #[source]
+        source: Arc<serde_json::Error>,
+    },
+
+    /// A request body or address could not be made from what the caller gave.
+    #[error("{call} cannot be expressed as a request")]
+    Encode {
+        /// What was to be asked.
+        call: Target,
+        /// What stands in the way.
+        #[source]
+        source: Arc<dyn std::error::Error + Send + Sync>,
+    },
+
+    /// Keystone gave no token.
+    #[error("cannot sign in to OpenStack")]
+    SignIn {
+        /// Why not.
+        #[source]
+        source: Arc<Error>,
+    },
+
+    /// Keystone's answer to a sign-in lacks what the API promises.
+    #[error("keystone's answer has no {missing}")]
+    ReadToken {
+        /// The missing part.
+        missing: &'static str,
+    },
+
+    /// The service catalogue has no such endpoint.
+    #[error("the service catalogue has no {interface} endpoint for {service}{}", in_region(.region.as_deref()))]
+    FindEndpoint {
+        /// The service that was looked for.
+        service: Service,
+        /// The interface that was asked for.
+        interface: Interface,
+        /// The region that was asked for.
+        region: Option<String>,
+    },
+
+    /// A created resource is not in the server's answer.
+    #[error("the answer to {call} lacks a port that it should have created")]
+    MatchAnswer {
+        /// What was asked.
+        call: Target,
+    },
+}
+
+/// An error status, with all that OpenStack says about it.
+#[derive(Debug, Clone)]
+pub struct Refusal {
+    /// What was asked.
+    pub call: Target,
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// OpenStack's message to the user.
+    pub message: String,
+    /// Neutron's name for the error (`OverQuota`, `IpAddressAlreadyAllocated`), if it gave one.
+    pub neutron_type: Option<String>,
+    /// What to search the server's logs for.
+    pub request_id: Option<String>,
+    /// How long the server asks us to wait.
+    pub retry_after: Option<Duration>,
+    /// What it amounts to.
+    pub kind: Kind,
+}
+
+/// A call's name in messages: method and path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The service that was called.
+    pub service: Service,
+    /// The HTTP method.
+    pub method: Method,
+    /// The path below the service's endpoint, without the query.
+    pub path: String,
+}
+
+/// What happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// What was asked for, or something that the request names, does not exist.
+    NotFound,
+    /// The state of things does not allow it now: in use, immutable, already there.
+    Conflict,
+    /// The object has changed since the revision that the request named.
+    Stale,
+    /// The project's quota is used up.
+    OverQuota,
+    /// The subnet has no free address.
+    NoFreeAddress,
+    /// The credentials were not accepted.
+    Unauthorized,
+    /// The credentials do not allow it.
+    Forbidden,
+    /// The request makes no sense to the server.
+    Invalid,
+    /// Too many requests.
+    RateLimited,
+    /// The service, or what it depends on, is down.
+    Unavailable,
+    /// The server failed in a way that it did not foresee (500).
+    Fault,
+    /// No connection could be made.
+    Unreachable,
+    /// No answer came in time.
+    TimedOut,
+    /// The connection broke before the answer was complete.
+    Interrupted,
+    /// The answer could not be understood.
+    Unreadable,
+    /// The catalogue has no such service.
+    NoEndpoint,
+}
+
+/// What a caller should do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Class {
+    /// Try again with backoff: it goes over by itself.
+    Retry,
+    /// Try again at leisure and tell a user: someone has to free, raise or repair something.
+    Wait,
+    /// The same request fails for ever.
+    Permanent,
+}
+
+/// Whether a failed request may have taken effect all the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Effect {
+    /// It certainly did not.
+    None,
+    /// It may have: look before repeating.
+    Unknown,
+}
+
+impl Error {
+    /// What happened.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Refused(refusal) => refusal.kind,
+            Self::Exchange { kind, .. } => *kind,
+            Self::SignIn { source } => source.kind(),
+            Self::Encode { .. } => Kind::Invalid,
+            Self::Decode { .. } | Self::ReadToken { .. } | Self::MatchAnswer { .. } => Kind::Unreadable,
+            Self::FindEndpoint { .. } => Kind::NoEndpoint,
+        }
+    }
+
+    /// What to do about it.
+    pub fn class(&self) -> Class {
+        match self.kind() {
+            Kind::OverQuota
+            | Kind::NoFreeAddress
+            | Kind::Unauthorized
+            | Kind::Forbidden
+            | Kind::NoEndpoint => Class::Wait,
+            Kind::NotFound | Kind::Invalid => Class::Permanent,
+            _ => Class::Retry,
+        }
+    }
+
+    /// Whether the request may have taken effect.
+    pub fn effect(&self) -> Effect {
+        match self {
+            Self::Exchange { kind, .. } if *kind == Kind::Unreachable => Effect::None,
+            Self::Exchange { .. } | Self::Decode { .. } | Self::MatchAnswer { .. } => Effect::Unknown,
+            Self::Encode { .. }
+            | Self::SignIn { .. }
+            | Self::ReadToken { .. }
+            | Self::FindEndpoint { .. } => Effect::None,
+            Self::Refused(refusal) => refusal.effect(),
+        }
+    }
+
+    /// What OpenStack said, if it answered.
+    pub fn refusal(&self) -> Option<&Refusal> {
+        match self {
+            Self::Refused(refusal) => Some(refusal),
+            Self::SignIn { source } => source.refusal(),
+            _ => None,
+        }
+    }
+
+    /// The request's id in the logs of the service that answered.
+    pub fn request_id(&self) -> Option<&str> {
+        self.refusal()?.request_id.as_deref()
+    }
+
+    /// The message and those of all its causes, in one line.
+    pub fn chain(&self) -> String {
+        let causes = std::iter::successors(Some(self as &dyn std::error::Error), |error| error.source());
+        causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    }
+
+    /// How long the server asked us to wait.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.refusal()?.retry_after
+    }
+}
+
+impl Refusal {
+    /// Reads what an error answer's body says: Neutron's, Keystone's and Octavia's shapes, or else its text.
+    pub(crate) fn read(
+        call: Target,
+        status: StatusCode,
+        request_id: Option<String>,
+        retry_after: Option<Duration>,
+        body: &[u8],
+    ) -> Self {
+        let (message, neutron_type) = explain(body);
+        let kind = kind_of(status, neutron_type.as_deref());
+        Self { call, status, message, neutron_type, request_id, retry_after, kind }
+    }
+
+    /// A service that answers 503 or 4xx has not begun; 500, 502 and 504 may come from anywhere on the way.
+    fn effect(&self) -> Effect {
+        match self.status {
+            StatusCode::SERVICE_UNAVAILABLE => Effect::None,
+            status if status.is_client_error() => Effect::None,
+            _ => Effect::Unknown,
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} was answered {}", self.call, self.status)?;
+        if !self.message.is_empty() {
+            write!(f, ": {}", self.message)?;
+        }
+        match (&self.neutron_type, &self.request_id) {
+            (Some(kind), Some(id)) => write!(f, " ({kind}, {id})"),
+            (Some(note), None) | (None, Some(note)) => write!(f, " ({note})"),
+            (None, None) => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} of {}", self.method, self.path, self.service)
+    }
+}
+
+/// Longer texts (a proxy's HTML page) say nothing more.
+const LONGEST_TEXT: usize = 300;
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Body {
+    Neutron {
+        #[serde(rename = "NeutronError")]
+        error: NeutronError,
+    },
+    Keystone {
+        error: KeystoneError,
+    },
+    Octavia {
+        faultstring: String,
+    },
+    Plain {
+        message: String,
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum NeutronError {
+    Full {
+        #[serde(rename = "type")]
+        name: String,
+        message: String,
+    },
+    Text(String),
+}
+
+#[derive(Deserialize)]
+struct KeystoneError {
+    message: String,
+}
+
+fn explain(body: &[u8]) -> (String, Option<String>) {
+    match serde_json::from_slice(body) {
+        Ok(Body::Neutron { error: NeutronError::Full { name, message } }) => (message, Some(name)),
+        Ok(
+            Body::Neutron { error: NeutronError::Text(message) }
+            | Body::Keystone { error: KeystoneError { message } }
+            | Body::Octavia { faultstring: message }
+            | Body::Plain { message },
+        ) => (message, None),
+        Err(_) => (String::from_utf8_lossy(body).trim().chars().take(LONGEST_TEXT).collect(), None),
+    }
+}
+
+fn kind_of(status: StatusCode, neutron_type: Option<&str>) -> Kind {
+    match (status, neutron_type) {
+        (_, Some("OverQuota")) => Kind::OverQuota,
+        (_, Some("IpAddressGenerationFailure" | "IpAddressGenerationFailureAllSubnets")) => {
+            Kind::NoFreeAddress
+        }
+        (StatusCode::NOT_FOUND, _) => Kind::NotFound,
+        (StatusCode::CONFLICT, _) => Kind::Conflict,
+        (StatusCode::PRECONDITION_FAILED, _) => Kind::Stale,
+        (StatusCode::UNAUTHORIZED, _) => Kind::Unauthorized,
+        (StatusCode::FORBIDDEN, _) => Kind::Forbidden,
+        (StatusCode::TOO_MANY_REQUESTS, _) => Kind::RateLimited,
+        (StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT, _) => Kind::TimedOut,
+        (StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE, _) => Kind::Unavailable,
+        (status, _) if status.is_server_error() => Kind::Fault,
+        _ => Kind::Invalid,
+    }
+}
+
+fn in_region(region: Option<&str>) -> String {
+    region.map_or_else(String::new, |region| format!(" in region {region}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(status: u16, body: &str) -> Error {
+        let call = Target { service: Service::Network, method: Method::POST, path: "/ports".into() };
+        let status = StatusCode::from_u16(status).unwrap();
+        Error::Refused(Arc::new(Refusal::read(call, status, Some("req-1".into()), None, body.as_bytes())))
+    }
+
+    #[test]
+    fn neutrons_error_is_read() {
+        let error = refusal(
+            409,
+            r#"{"NeutronError": {"type": "OverQuota", "message": "Quota exceeded for resources: ['port'].", "detail": ""}}"#,
+        );
+        assert_eq!(
+            (error.kind(), error.class(), error.effect()),
+            (Kind::OverQuota, Class::Wait, Effect::None)
+        );
+        assert_eq!(
+            error.to_string(),
+            "POST /ports of network was answered 409 Conflict: Quota exceeded for resources: ['port']. (OverQuota, req-1)"
+        );
+    }
+
+    #[test]
+    fn each_service_says_it_in_its_own_shape() {
+        for (body, message) in [
+            (r#"{"error": {"code": 401, "message": "no", "title": "Unauthorized"}}"#, "no"),
+            (r#"{"faultcode": "Client", "faultstring": "immutable", "debuginfo": null}"#, "immutable"),
+            (r#"{"NeutronError": "bare"}"#, "bare"),
+            (r#"{"message": "plain"}"#, "plain"),
+            ("  <html>gateway</html>\n", "<html>gateway</html>"),
+            ("", ""),
+        ] {
+            assert_eq!(refusal(500, body).refusal().unwrap().message, message);
+        }
+    }
+
+    #[test]
+    fn statuses_have_their_kind_class_and_effect() {
+        use Class::{Permanent, Retry, Wait};
+        for (status, kind, class, effect) in [
+            (400, Kind::Invalid, Permanent, Effect::None),
+            (401, Kind::Unauthorized, Wait, Effect::None),
+            (403, Kind::Forbidden, Wait, Effect::None),
+            (404, Kind::NotFound, Permanent, Effect::None),
+            (409, Kind::Conflict, Retry, Effect::None),
+            (412, Kind::Stale, Retry, Effect::None),
+            (429, Kind::RateLimited, Retry, Effect::None),
+            (500, Kind::Fault, Retry, Effect::Unknown),
+            (502, Kind::Unavailable, Retry, Effect::Unknown),
+            (503, Kind::Unavailable, Retry, Effect::None),
+            (504, Kind::TimedOut, Retry, Effect::Unknown),
+        ] {
+            let error = refusal(status, "");
+            assert_eq!((error.kind(), error.class(), error.effect()), (kind, class, effect), "{status}");
+        }
+    }
+
+    #[test]
+    fn an_exhausted_subnet_is_not_just_a_conflict() {
+        let error = refusal(
+            409,
+            r#"{"NeutronError": {"type": "IpAddressGenerationFailure", "message": "No more IP addresses", "detail": ""}}"#,
+        );
+        assert_eq!((error.kind(), error.class()), (Kind::NoFreeAddress, Class::Wait));
+    }
+}

@@ -1,0 +1,39 @@
+//! Neutron: the resources that Kuryr works with, and no more of them than it needs.
+
+mod extensions;
+mod network;
+mod port;
+mod port_calls;
+mod quota;
+mod security_group;
+mod wire;
+
+pub use extensions::Extensions;
+pub use network::{AllocationPool, HostRoute, Network, NetworkFilter, Subnet, SubnetFilter};
+pub use port::{AddressPair, FixedIp, FixedIpRequest, NewPort, Port, PortFilter, PortStatus, PortUpdate};
+pub use port_calls::Deleted;
+pub use quota::{Quota, Quotas};
+pub use security_group::{SecurityGroup, SecurityGroupFilter};
+
+use crate::Session;
+use std::sync::Arc;
+use tokio::sync::OnceCell;
+
+/// Neutron's API. Clones share everything.
+#[derive(Debug, Clone)]
+pub struct Neutron {
+    session: Session,
+    extensions: Arc<OnceCell<Extensions>>,
+}
+
+impl Neutron {
+    /// Neutron as `session` finds it.
+    pub fn new(session: Session) -> Self {
+        Self { session, extensions: Arc::default() }
+    }
+
+    /// The session underneath.
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+}
