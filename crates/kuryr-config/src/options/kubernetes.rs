@@ -1,0 +1,99 @@
+//! `[kubernetes]`: the API server, and which driver does what.
+
+use std::{path::PathBuf, time::Duration};
+
+use super::group;
+use crate::option::Choice::{self, Ignored, Refused, Works};
+
+const PROJECTS: &[Choice] = &[Works("default"), Ignored("annotation", "projects by annotation")];
+const SUBNETS: &[Choice] = &[Works("default"), Ignored("namespace", "a subnet for each namespace")];
+const SECURITY_GROUPS: &[Choice] = &[Works("default"), Ignored("policy", "network policies")];
+const VIFS: &[Choice] = &[
+    Works("neutron-vif"),
+    Refused("nested-vlan", "pods on VMs by VLAN"),
+    Refused("nested-macvlan", "pods on VMs by MACVLAN"),
+    Refused("nested-dpdk", "pods on VMs by DPDK"),
+];
+const POOLS: &[Choice] =
+    &[Works("noop"), Ignored("neutron", "pools of ports"), Ignored("nested", "pools of ports of VMs")];
+const INTERFACES: &[Choice] =
+    &[Works("noop"), Ignored("npwg_multiple_interfaces", "more than one interface in a pod")];
+
+group! {
+    /// The Kubernetes API and how pods, services and policies map to OpenStack.
+    "kubernetes" Kubernetes {
+        /// Where the Kubernetes API is. Empty: the cluster that the program itself runs in, by
+        /// KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT_HTTPS.
+        api_root: String = env("K8S_API", "https://localhost:6443");
+        /// Client certificate for the API. Used if token_file is empty.
+        ssl_client_crt_file: Option<PathBuf>;
+        /// Key of the client certificate.
+        ssl_client_key_file: Option<PathBuf>;
+        /// CA certificate that the API's certificate is verified with.
+        ssl_ca_crt_file: Option<PathBuf> = preset("/var/run/secrets/kubernetes.io/serviceaccount/ca.crt");
+        /// Whether the API's certificate is verified. (False by default in Kuryr-Kubernetes.)
+        ssl_verify_server_crt: bool = preset("true");
+        /// Bearer token for the API; read again when the file changes. Empty: no token.
+        token_file: Option<PathBuf> = preset("/var/run/secrets/kubernetes.io/serviceaccount/token");
+        /// Whether names of ports in Neutron tell their pods' names.
+        port_debug: bool = preset("false");
+        /// Whether Kubernetes Events are written on pods about what happens to their ports.
+        use_events: bool = preset("true");
+        /// How long to try to connect to the API, in seconds.
+        watch_connection_timeout: Duration = preset("30");
+    }
+    known {
+        /// What finds the project of a pod's port: default is [neutron_defaults] project.
+        pod_project_driver: String = preset("default") choices(PROJECTS);
+        /// What finds the project of a service's load balancer.
+        service_project_driver: String = preset("default") choices(PROJECTS);
+        /// What finds the project of a namespace's network.
+        namespace_project_driver: String = preset("default") choices(PROJECTS);
+        /// What finds the project of a network policy's security group.
+        network_policy_project_driver: String = preset("default") choices(PROJECTS);
+        /// What finds a pod's subnets: default is [neutron_defaults] pod_subnets or pod_subnet.
+        pod_subnets_driver: String = preset("default") choices(SUBNETS);
+        /// What finds a service's subnet.
+        service_subnets_driver: String = preset("default") later("services");
+        /// What finds a pod's security groups: default is [neutron_defaults] pod_security_groups.
+        pod_security_groups_driver: String = preset("default") choices(SECURITY_GROUPS);
+        /// What finds a service's security groups.
+        service_security_groups_driver: String = preset("default") choices(SECURITY_GROUPS);
+        /// What makes a pod's interface.
+        pod_vif_driver: String = preset("neutron-vif") choices(VIFS);
+        /// What makes load balancers.
+        endpoints_lbaas_driver: String = preset("lbaasv2") later("services");
+        /// Octavia's provider.
+        endpoints_driver_octavia_provider: String = preset("default") later("services");
+        /// What keeps ports ready for pods to come: noop keeps none.
+        vif_pool_driver: String = preset("noop") choices(POOLS);
+        /// What finds the subnets of the nodes.
+        nodes_subnets_driver: String = preset("config") later("pods on VMs and network policies");
+        /// What gives a service its public address.
+        service_public_ip_driver: String = preset("neutron_floating_ip") later("services");
+        /// Whether pools of ports can be filled and emptied through a socket.
+        enable_manager: bool = preset("false") later("pools of ports");
+        /// For how many seconds a failing watch is tried again.
+        watch_retry_timeout: u32 = preset("60") obsolete("a watch is tried again until it works");
+        /// After how many silent seconds a watch is made anew.
+        watch_read_timeout: u32 = preset("60")
+            obsolete("the API server ends a watch itself, and a dead connection is noticed without it");
+        /// Every how many seconds all objects are looked at again.
+        watch_reconcile_period: u32 = preset("120")
+            obsolete("what changes is looked at when it changes, and nothing is written when nothing changes");
+        /// Which kinds of objects are handled.
+        enabled_handlers: Vec<String> = preset("vif,endpoints,service,kuryrloadbalancer,kuryrport")
+            later("pods are always handled, and nothing else is so far");
+        /// Whether several controllers may run, of which one works.
+        controller_ha: bool = preset("false") later("standby controllers; run one controller");
+        /// Port of the leader elector beside the controller.
+        controller_ha_elector_port: u16 = preset("16401")
+            obsolete("a leader is elected by a Kubernetes Lease, without a program beside the controller");
+        /// What turns network policies into security groups.
+        network_policy_driver: String = preset("default") later("network policies");
+        /// What gives a pod further interfaces.
+        multi_vif_drivers: Vec<String> = preset("noop") choices(INTERFACES);
+        /// How further interfaces are called, before their number.
+        additional_ifname_prefix: String = preset("eth") later("more than one interface in a pod");
+    }
+}
