@@ -1,6 +1,6 @@
 //! What an option's text may be, and what it becomes: oslo.config's types.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeSet, fmt};
 
 use thiserror::Error;
 
@@ -224,8 +224,8 @@ fn dict(text: &str, kind: &Kind, bounds: Bounds) -> Option<Vec<(String, Value)>>
         let (key, value) = part.split_once(':')?;
         Some((python::strip(key).to_owned(), kind.value(python::strip(value))?))
     })?;
-    let keys: BTreeMap<_, _> = pairs.iter().map(|(key, _)| (key.as_str(), ())).collect();
-    (keys.len() == pairs.len() && !keys.contains_key("")).then_some(pairs)
+    let keys: BTreeSet<_> = pairs.iter().map(|(key, _)| key.as_str()).collect();
+    (keys.len() == pairs.len() && !keys.contains("")).then_some(pairs)
 }
 
 fn joined<T>(text: &str, read: impl Fn(&str) -> Option<T>) -> Option<Vec<T>> {

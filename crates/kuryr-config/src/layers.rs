@@ -45,7 +45,7 @@ impl Layers {
         let mut layers =
             Self { overrides: sources.overrides.clone(), env: sources.env.clone(), files: Vec::new() };
         let mut problems = Vec::new();
-        for path in layers.paths(sources, &mut problems) {
+        for path in Self::paths(sources, &mut problems) {
             match read(&path) {
                 Ok(document) => layers.files.push(File { path, document }),
                 Err(problem) => problems.push(problem),
@@ -93,7 +93,7 @@ impl Layers {
         }
     }
 
-    fn paths(&self, sources: &Sources, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
+    fn paths(sources: &Sources, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
         let defaults = sources.default_dirs.iter().filter(|dir| dir.exists());
         let mut paths: Vec<PathBuf> = defaults.flat_map(|dir| within(dir, problems)).collect();
         paths.extend(sources.files.iter().cloned());

@@ -15,6 +15,8 @@
 //! cloud     [neutron] or clouds.yaml -> how to reach OpenStack
 //! ```
 
+pub mod cloud;
+mod clouds_yaml;
 mod error;
 mod field;
 pub mod ini;

@@ -42,9 +42,10 @@ impl<'a> Reader<'a> {
         match self.resolver().value(&place, opt) {
             // A number left empty means its default, as for text where there is no default.
             Ok(Value::Unset) => T::from_value(Value::Unset).or_else(|| self.preset(opt)).unwrap_or_default(),
-            Ok(value) => {
-                T::from_value(value).unwrap_or_else(|| self.refuse(&place, opt, opt.kind.to_string()))
-            }
+            Ok(value) => T::from_value(value).unwrap_or_else(|| {
+                self.refuse(&place, opt, opt.kind.to_string());
+                T::default()
+            }),
             Err(_) => T::default(),
         }
     }
@@ -78,12 +79,11 @@ impl<'a> Reader<'a> {
         T::from_value(opt.kind.parse(self.layers.preset(opt)?).ok()?)
     }
 
-    fn refuse<T: Default>(&mut self, place: &str, opt: &'static Opt, allowed: String) -> T {
+    fn refuse(&mut self, place: &str, opt: &'static Opt, allowed: String) {
         if let Some(Found { text, origin, .. }) = self.layers.find(place, opt) {
             let (group, value, why) = (place.to_owned(), shown(opt, text), Refused { allowed });
             self.problems.push(Problem::ReadValue { origin, group, option: opt.name, value, why });
         }
-        T::default()
     }
 
     fn check_option(&mut self, group: &'static str, opt: &'static Opt) {
@@ -117,7 +117,7 @@ impl<'a> Reader<'a> {
                 }
                 Some(Choice::Refused(_, feature)) => {
                     let allowed = format!("{} (until there is support for {feature})", allowed(opt.choices));
-                    self.refuse(place, opt, allowed)
+                    self.refuse(place, opt, allowed);
                 }
                 None => self.refuse(place, opt, allowed(opt.choices)),
             }

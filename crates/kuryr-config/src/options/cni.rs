@@ -17,9 +17,9 @@ group! {
         /// How long a pod's ADD waits for its port, and for the port to be wired, in seconds.
         vif_annotation_timeout: Duration = preset("60");
         /// Whether the daemon runs in a container, so that paths of network namespaces must be rewritten to
-        /// netns_proc_dir.
+        /// `netns_proc_dir`.
         docker_mode: bool = preset("false");
-        /// Where the host's /proc is mounted, with docker_mode.
+        /// Where the host's /proc is mounted, with `docker_mode`.
         netns_proc_dir: Option<PathBuf>;
     }
     known {

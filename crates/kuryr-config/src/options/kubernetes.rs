@@ -23,9 +23,9 @@ group! {
     /// The Kubernetes API and how pods, services and policies map to OpenStack.
     "kubernetes" Kubernetes {
         /// Where the Kubernetes API is. Empty: the cluster that the program itself runs in, by
-        /// KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT_HTTPS.
+        /// `KUBERNETES_SERVICE_HOST` and `KUBERNETES_SERVICE_PORT_HTTPS`.
         api_root: String = env("K8S_API", "https://localhost:6443");
-        /// Client certificate for the API. Used if token_file is empty.
+        /// Client certificate for the API. Used if `token_file` is empty.
         ssl_client_crt_file: Option<PathBuf>;
         /// Key of the client certificate.
         ssl_client_key_file: Option<PathBuf>;
@@ -43,7 +43,7 @@ group! {
         watch_connection_timeout: Duration = preset("30");
     }
     known {
-        /// What finds the project of a pod's port: default is [neutron_defaults] project.
+        /// What finds the project of a pod's port: default is `[neutron_defaults] project`.
         pod_project_driver: String = preset("default") choices(PROJECTS);
         /// What finds the project of a service's load balancer.
         service_project_driver: String = preset("default") choices(PROJECTS);
@@ -51,11 +51,11 @@ group! {
         namespace_project_driver: String = preset("default") choices(PROJECTS);
         /// What finds the project of a network policy's security group.
         network_policy_project_driver: String = preset("default") choices(PROJECTS);
-        /// What finds a pod's subnets: default is [neutron_defaults] pod_subnets or pod_subnet.
+        /// What finds a pod's subnets: default is `[neutron_defaults] pod_subnets` or `pod_subnet`.
         pod_subnets_driver: String = preset("default") choices(SUBNETS);
         /// What finds a service's subnet.
         service_subnets_driver: String = preset("default") later("services");
-        /// What finds a pod's security groups: default is [neutron_defaults] pod_security_groups.
+        /// What finds a pod's security groups: default is `[neutron_defaults] pod_security_groups`.
         pod_security_groups_driver: String = preset("default") choices(SECURITY_GROUPS);
         /// What finds a service's security groups.
         service_security_groups_driver: String = preset("default") choices(SECURITY_GROUPS);

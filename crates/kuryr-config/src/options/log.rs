@@ -17,7 +17,7 @@ group! {
         debug: bool = preset("false");
         /// File to log to. Without it, standard error.
         log_file: Option<PathBuf> = deprecated(&[("", "logfile")]);
-        /// Directory of log_file. Alone, the file in it is called after the program.
+        /// Directory of `log_file`. Alone, the file in it is called after the program.
         log_dir: Option<PathBuf> = deprecated(&[("", "logdir")]);
         /// Whether to log to standard error even if there is a file.
         use_stderr: bool = preset("false");
@@ -41,7 +41,7 @@ group! {
         log_color: bool = preset("false") obsolete("lines are coloured on a terminal, and nowhere else");
         /// How often a log is begun anew.
         log_rotate_interval: u32 = preset("1") obsolete(ROTATION);
-        /// Unit of log_rotate_interval.
+        /// Unit of `log_rotate_interval`.
         log_rotate_interval_type: String = preset("days") obsolete(ROTATION);
         /// How many old logs are kept.
         max_logfile_count: u32 = preset("30") obsolete(ROTATION);

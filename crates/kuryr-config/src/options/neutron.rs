@@ -48,8 +48,8 @@ group! {
     /// How the controller gets at OpenStack. Instead of all this, cloud may name an entry of clouds.yaml.
     "neutron" Neutron {
         /// Name of a cloud in clouds.yaml, which is looked for as every OpenStack client does
-        /// (OS_CLIENT_CONFIG_FILE, the working directory, ~/.config/openstack, /etc/openstack). The environment
-        /// variable OS_CLOUD is used if neither this nor auth_url is set.
+        /// (`OS_CLIENT_CONFIG_FILE`, the working directory, ~/.config/openstack, /etc/openstack). The environment
+        /// variable `OS_CLOUD` is used if neither this nor `auth_url` is set.
         cloud: Option<String> = added();
         /// How to authenticate: password (v3password), v3applicationcredential or v3token (token).
         auth_type: Option<String> = deprecated(&[("", "auth_plugin")]);
@@ -91,7 +91,7 @@ group! {
         application_credential_name: Option<String>;
         /// Secret of the application credential.
         application_credential_secret: Option<Secret> = secret();
-        /// Token, for auth_type token.
+        /// Token, for `auth_type` token.
         token: Option<Secret> = secret();
         /// CA bundle that the certificates of OpenStack's APIs are verified with. Without it, the system's.
         cafile: Option<PathBuf>;
@@ -101,8 +101,8 @@ group! {
         timeout: Option<Duration> = kind(SECONDS);
         /// Region whose endpoints are used.
         region_name: Option<String>;
-        /// Which endpoints of the catalogue are used. (Ignored by Kuryr-Kubernetes.)
-        endpoint_type: String = preset("public") choices(INTERFACES);
+        /// Which endpoints of the catalogue are used; without it, public. (Ignored by Kuryr-Kubernetes.)
+        endpoint_type: Option<String> = choices(INTERFACES);
         /// Where Neutron is, whatever the catalogue says.
         endpoint_override: Option<String> = added();
     }
@@ -142,9 +142,9 @@ group! {
         /// Id of the project that pods' ports are made in. Needed by the controller.
         project: Option<String>;
         /// Ids of the subnets that a pod gets an address from, all of one network: one with IPv4 and one with IPv6
-        /// give every pod both. Goes before pod_subnet.
+        /// give every pod both. Goes before `pod_subnet`.
         pod_subnets: Vec<String> = preset("") added();
-        /// Id of the subnet that a pod gets its address from. Needed by the controller if there are no pod_subnets.
+        /// Id of the subnet that a pod gets its address from. Needed by the controller if there are no `pod_subnets`.
         pod_subnet: Option<String>;
         /// Ids of the security groups of a pod's port. Needed by the controller.
         pod_security_groups: Vec<String> = preset("");
