@@ -1,1 +1,22 @@
-//! placeholder
+//! Kuryr's decisions. Everything here is pure: no I/O, no clock, no randomness, no Kubernetes or HTTP client.
+//!
+//! ```text
+//!   observe (controller) ──► Observed ── plan ──► Vec<Action> ──► apply (controller)
+//!                                ▲                                     │
+//!                                └──────── the world, changed ◄────────┘
+//! ```
+//!
+//! Every planner keeps one promise, and a property test holds it to it: applied often enough, its actions end in a
+//! world where it plans nothing more. A steady state therefore writes nothing anywhere.
+//!
+//! - [`pod`]: which port a pod has, which it should have, and what to do about the difference
+//! - [`orphan`]: which of our ports nobody needs
+//! - [`vif`]: how a port looks to the node that plugs it
+//! - [`network`], [`port`], [`news`]: the nouns that the planners share
+
+pub mod network;
+pub mod news;
+pub mod orphan;
+pub mod pod;
+pub mod port;
+pub mod vif;

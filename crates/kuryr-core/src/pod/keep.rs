@@ -1,0 +1,209 @@
+//! A pod has a right to a port: see that it has one, and a record of it.
+
+use super::{
+    Action, Content, Interface, Namespace, NewRecord, Observed, Pod, PortRequest, Record, Stage, Why, release,
+};
+use crate::network::{Naming, PodNetwork};
+use crate::news::News;
+use crate::port::{Binding, Confirmation, Ownership, Port, Wiring};
+use crate::vif::{self, vif};
+use kuryr_api::names;
+use kuryr_api::port::VifEntry;
+use std::collections::BTreeMap;
+
+/// Plans for a pod on `node`.
+pub(super) fn plan(seen: &Observed<'_>, pod: &Pod<'_>, node: &str, actions: &mut Vec<Action>) {
+    match &seen.record {
+        None => without_record(seen, pod, node, actions),
+        Some(record) if record.pod_uid != pod.uid => predecessors(seen, pod, actions),
+        Some(record) => with_record(seen, pod, record, node, actions),
+    }
+}
+
+/// The record is of an earlier pod of the same name. It goes with its port; the pod's own may be there already.
+fn predecessors(seen: &Observed<'_>, pod: &Pod<'_>, actions: &mut Vec<Action>) {
+    let mut earlier = seen.clone();
+    earlier.ports.retain(|port| port.pod_uid != pod.uid);
+    release::everything(&earlier, actions);
+}
+
+fn without_record(seen: &Observed<'_>, pod: &Pod<'_>, node: &str, actions: &mut Vec<Action>) {
+    if seen.namespace == Namespace::Terminating {
+        return release::everything(seen, actions);
+    }
+    let (usable, useless) = sort(seen, pod, node);
+    for port in &useless {
+        actions.push(Action::DeletePort(port.id.clone()));
+    }
+    if let Some(failed) = useless.iter().find(|port| port.binding == Binding::Failed) {
+        return binding_failed(failed, node, actions);
+    }
+    match usable {
+        Some(port) => record(port, pod, node, seen.network, actions),
+        None if pod.stage == Stage::Starting => {
+            actions.push(Action::CreatePort(request(&seen.name, pod, node, seen.network)));
+        }
+        None => {}
+    }
+}
+
+/// The one port to keep, by the smallest id so that every look agrees, and those of ours that can't serve the pod.
+fn sort<'s>(seen: &'s Observed<'_>, pod: &Pod<'_>, node: &str) -> (Option<&'s Port>, Vec<&'s Port>) {
+    let fits = |port: &Port| {
+        port.host == node
+            && port.network == seen.network.id
+            && port.pod_uid == pod.uid
+            && port.binding != Binding::Failed
+    };
+    let ours = seen.ports.iter().filter(|port| port.ownership == Ownership::Ours);
+    let mut ours: Vec<_> = ours.collect();
+    ours.sort_by(|one, other| one.id.cmp(&other.id));
+    let (mut fitting, mut useless): (Vec<_>, Vec<_>) = ours.into_iter().partition(|port| fits(port));
+    let kept = (!fitting.is_empty()).then(|| fitting.remove(0));
+    useless.extend(fitting);
+    (kept, useless)
+}
+
+fn binding_failed(port: &Port, node: &str, actions: &mut Vec<Action>) {
+    let message = format!(
+        "Neutron could not bind port {} to host {node}. Check that a network agent or OVN chassis of that name is alive \
+         (openstack network agent list --host {node}) and that the name is the node's in Kubernetes. Kuryr tries again.",
+        port.id
+    );
+    actions.push(Action::Tell(News::warning("PortBindingFailed", message)));
+    actions.push(Action::Retry(Why::BindingFailed));
+}
+
+fn record(port: &Port, pod: &Pod<'_>, node: &str, network: &PodNetwork, actions: &mut Vec<Action>) {
+    match vif(port, network) {
+        Ok(vif) => {
+            let entry = VifEntry { default: true, vif };
+            actions.push(Action::Record(NewRecord {
+                pod_uid: pod.uid.to_owned(),
+                node: node.to_owned(),
+                is_static: pod.is_static,
+                vifs: BTreeMap::from([(names::DEFAULT_IFNAME.to_owned(), entry)]),
+            }));
+        }
+        Err(error) => {
+            actions.push(Action::Tell(not_pluggable(&error)));
+            actions.push(Action::Retry(Why::NotPluggable));
+        }
+    }
+}
+
+fn not_pluggable(error: &vif::Error) -> News {
+    let advice = match error {
+        vif::Error::NotBound { .. } => {
+            "Kuryr's OpenStack user must be allowed to set and see binding:host_id (policy create_port:binding:host_id)."
+        }
+        vif::Error::Unknown { .. } => "Use a network whose mechanism driver binds ports as ovs.",
+        vif::Error::NoBridge { .. } => "Set it to the integration bridge of the nodes, usually br-int.",
+    };
+    News::warning("PortNotPluggable", format!("{error}. {advice}"))
+}
+
+fn request(name: &str, pod: &Pod<'_>, node: &str, network: &PodNetwork) -> PortRequest {
+    PortRequest {
+        network: network.id.clone(),
+        subnets: network.subnets.iter().map(|subnet| subnet.id.clone()).collect(),
+        host: node.to_owned(),
+        device_id: pod.uid.to_owned(),
+        security_groups: network.security_groups.clone(),
+        project: network.project.clone(),
+        tags: network.tags.clone(),
+        name: (network.naming == Naming::Pod).then(|| name.to_owned()),
+    }
+}
+
+fn with_record(
+    seen: &Observed<'_>,
+    pod: &Pod<'_>,
+    record: &Record<'_>,
+    node: &str,
+    actions: &mut Vec<Action>,
+) {
+    match &record.content {
+        _ if record.deleting => {
+            // A user deleted the record of a living pod: the port stays, and a new record follows from it.
+            actions.push(Action::ReleaseRecord);
+        }
+        Content::Nonsense(why) => {
+            actions.push(Action::Tell(unusable(why)));
+            release::record(record, actions);
+        }
+        // The Python Kuryr writes a record first and its interfaces later; ours come in one piece.
+        Content::Interfaces(interfaces) if interfaces.is_empty() || record.node != node => {
+            release::record(record, actions);
+        }
+        Content::Interfaces(interfaces) => recorded(seen, pod, record, interfaces, actions),
+    }
+}
+
+fn unusable(why: &str) -> News {
+    News::warning(
+        "KuryrPortUnusable",
+        format!("The pod's KuryrPort can't be used ({why}). Kuryr replaces it; the pod's own port stays."),
+    )
+}
+
+fn recorded(
+    seen: &Observed<'_>,
+    pod: &Pod<'_>,
+    record: &Record<'_>,
+    interfaces: &[Interface],
+    actions: &mut Vec<Action>,
+) {
+    let find = |interface: &Interface| seen.ports.iter().find(|port| port.id == interface.port);
+    if let Some(lost) = interfaces.iter().find(|interface| find(interface).is_none()) {
+        return vanished(pod, record, lost, actions);
+    }
+    if let Some(foreign) =
+        interfaces.iter().filter_map(find).find(|port| port.ownership == Ownership::Foreign)
+    {
+        let why = format!("it names port {}, which no Kuryr made", foreign.id);
+        actions.push(Action::Tell(unusable(&why)));
+        return release::record(record, actions);
+    }
+    let doubled = seen.ports.iter().filter(|port| {
+        port.ownership == Ownership::Ours && !interfaces.iter().any(|interface| interface.port == port.id)
+    });
+    actions.extend(doubled.map(|port| Action::DeletePort(port.id.clone())));
+    let adopted = interfaces.iter().filter_map(find).filter(|port| port.ownership == Ownership::Kuryr);
+    actions.extend(adopted.map(|port| Action::TagPort(port.id.clone())));
+    wiring(interfaces, find, actions);
+}
+
+fn vanished(pod: &Pod<'_>, record: &Record<'_>, lost: &Interface, actions: &mut Vec<Action>) {
+    if pod.stage == Stage::Starting {
+        return release::record(record, actions);
+    }
+    let message = format!(
+        "Port {} of the pod was deleted in Neutron by someone else, so the pod has no network. Delete the pod; its \
+         successor gets a new port.",
+        lost.port
+    );
+    actions.push(Action::Tell(News::warning("PortVanished", message)));
+}
+
+fn wiring<'p>(
+    interfaces: &[Interface],
+    find: impl Fn(&Interface) -> Option<&'p Port>,
+    actions: &mut Vec<Action>,
+) {
+    let idle = interfaces.iter().filter(|interface| !interface.active);
+    let (wired, waiting): (Vec<_>, Vec<_>) =
+        idle.partition(|interface| find(interface).is_some_and(is_wired));
+    if !wired.is_empty() {
+        actions.push(Action::Activate(wired.iter().map(|interface| interface.name.clone()).collect()));
+    }
+    if !waiting.is_empty() {
+        actions.push(Action::AwaitWiring(waiting.iter().map(|interface| interface.port.clone()).collect()));
+    }
+}
+
+fn is_wired(port: &Port) -> bool {
+    let confirmed_on_node =
+        matches!(&port.binding, Binding::Bound(bound) if bound.confirmation == Confirmation::Node);
+    confirmed_on_node || port.wiring == Wiring::Active
+}

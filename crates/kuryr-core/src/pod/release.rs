@@ -1,0 +1,47 @@
+//! Nobody has a right to the port: everything goes, the record last, since it is what remembers the port.
+
+use super::{Action, Content, Observed, Record};
+use crate::port::{Ownership, Port};
+
+/// Deletes the record and its ports, and those that were made for the pod.
+pub(super) fn everything(seen: &Observed<'_>, actions: &mut Vec<Action>) {
+    if let Some(record) = &seen.record {
+        mark(record, actions);
+    }
+    for port in seen.ports.iter().filter(|port| may_delete(port, seen.record.as_ref())) {
+        actions.push(Action::DeletePort(port.id.clone()));
+    }
+    if seen.record.is_some() {
+        actions.push(Action::ReleaseRecord);
+    }
+}
+
+/// Deletes the record alone; its port stays for the record that follows.
+pub(super) fn record(record: &Record<'_>, actions: &mut Vec<Action>) {
+    mark(record, actions);
+    actions.push(Action::ReleaseRecord);
+}
+
+fn mark(record: &Record<'_>, actions: &mut Vec<Action>) {
+    if !record.deleting {
+        actions.push(Action::DeleteRecord);
+    }
+}
+
+/// We delete what carries our tag, and what a Kuryr made and one of our records names. A user can write a record by
+/// hand and name any port in it: that is no reason to delete a virtual machine's.
+pub(super) fn may_delete(port: &Port, record: Option<&Record<'_>>) -> bool {
+    match port.ownership {
+        Ownership::Ours => true,
+        Ownership::Kuryr => record.is_some_and(|record| names(record, port)),
+        Ownership::Foreign => false,
+    }
+}
+
+/// The record names the port.
+pub(super) fn names(record: &Record<'_>, port: &Port) -> bool {
+    match &record.content {
+        Content::Interfaces(interfaces) => interfaces.iter().any(|interface| interface.port == port.id),
+        Content::Nonsense(_) => false,
+    }
+}

@@ -1,0 +1,249 @@
+//! A world small enough to try its corners: any pod, any record, any ports; then the planner until it rests.
+
+use super::*;
+use proptest::prelude::*;
+use std::collections::BTreeSet;
+
+/// More rounds than any story needs: replace a record, wait for it to go, make a port, record it.
+const ROUNDS: usize = 12;
+
+#[derive(Clone, Debug)]
+struct World {
+    pod: Option<Pod<'static>>,
+    record: Option<Record<'static>>,
+    ports: Vec<Port>,
+    namespace: Namespace,
+    next_port: usize,
+}
+
+impl World {
+    fn plan(&self, network: &PodNetwork) -> Vec<Action> {
+        plan(&Observed {
+            name: "default/web".into(),
+            pod: self.pod.clone(),
+            record: self.record.clone(),
+            ports: self.ports.clone(),
+            network,
+            namespace: self.namespace,
+        })
+    }
+
+    fn apply(&mut self, action: &Action) {
+        match action {
+            Action::CreatePort(request) => self.create(request),
+            Action::TagPort(id) => self.with_port(id, |port| port.ownership = Ownership::Ours),
+            Action::DeletePort(id) => {
+                self.with_port(id, |_| {});
+                self.ports.retain(|port| port.id != *id);
+            }
+            Action::Record(new) => self.write(new),
+            Action::Activate(_) => self.activate(),
+            Action::DeleteRecord => self.record.as_mut().unwrap().deleting = true,
+            Action::ReleaseRecord => self.record = self.record.take().filter(|record| !record.deleting),
+            Action::TakeOldFinalizerOff => self.pod.as_mut().unwrap().has_old_finalizer = false,
+            Action::AwaitWiring(ids) => {
+                ids.iter().for_each(|id| self.with_port(id, |port| port.wiring = Wiring::Active));
+            }
+            Action::Tell(_) | Action::Retry(_) => {}
+        }
+    }
+
+    fn create(&mut self, request: &PortRequest) {
+        let uid = self.pod.as_ref().unwrap().uid;
+        assert_eq!(request.device_id, uid);
+        self.ports.push(port(&format!("new-{}", self.next_port), uid));
+        self.next_port += 1;
+    }
+
+    /// Wiring may be awaited for anybody's port; nothing else may be done to a foreign one.
+    fn with_port(&mut self, id: &PortId, change: impl Fn(&mut Port)) {
+        for port in self.ports.iter_mut().filter(|port| port.id == *id) {
+            let before = port.clone();
+            change(port);
+            let touched = before.wiring == port.wiring;
+            assert!(!touched || port.ownership != Ownership::Foreign, "touched a foreign port");
+        }
+    }
+
+    fn write(&mut self, new: &NewRecord) {
+        assert!(self.record.is_none(), "a record in the way");
+        let base = new.vifs["eth0"].vif.base();
+        let interface = Interface { name: "eth0".into(), port: base.id.as_str().into(), active: base.active };
+        let pod_uid = self.pod.as_ref().unwrap().uid;
+        let content = Content::Interfaces(vec![interface]);
+        self.record = Some(Record { pod_uid, node: NODE, deleting: false, content });
+    }
+
+    fn activate(&mut self) {
+        if let Content::Interfaces(interfaces) = &mut self.record.as_mut().unwrap().content {
+            interfaces.iter_mut().for_each(|interface| interface.active = true);
+        }
+    }
+
+    /// Plans and applies until nothing but news is planned. In round `n`, only the first `crashes[n]` actions happen.
+    fn settle(&mut self, network: &PodNetwork, crashes: &[usize]) -> Vec<Action> {
+        for round in 0..ROUNDS {
+            let actions = self.plan(network);
+            if actions.iter().all(|action| matches!(action, Action::Tell(_) | Action::Retry(_))) {
+                return actions;
+            }
+            let survive = crashes.get(round).copied().unwrap_or(usize::MAX);
+            actions.iter().take(survive).for_each(|action| self.apply(action));
+        }
+        panic!("never rests: {self:?}, and plans {:?}", self.plan(network));
+    }
+
+    fn ours(&self) -> usize {
+        self.ports.iter().filter(|port| port.ownership == Ownership::Ours).count()
+    }
+}
+
+fn pods() -> impl Strategy<Value = Pod<'static>> {
+    let wants = prop_oneof![4 => Just(Wants::Port), 1 => Just(Wants::Nothing)];
+    let node = prop_oneof![6 => Just(Some(NODE)), 1 => Just(None)];
+    let stage = prop_oneof![
+        Just(Stage::Starting),
+        Just(Stage::Cancelled),
+        Just(Stage::Running),
+        Just(Stage::Finished)
+    ];
+    let uid = prop_oneof![Just("a"), Just("b")];
+    (uid, node, wants, stage, any::<bool>()).prop_map(|(uid, node, wants, stage, has_old_finalizer)| Pod {
+        uid,
+        node,
+        wants,
+        stage,
+        is_static: false,
+        has_old_finalizer,
+    })
+}
+
+fn records() -> impl Strategy<Value = Record<'static>> {
+    let interface = (0..5usize, any::<bool>()).prop_map(|(port, active)| Interface {
+        name: "eth0".into(),
+        port: port.to_string().into(),
+        active,
+    });
+    let content = prop_oneof![
+        5 => proptest::collection::vec(interface, 0..3).prop_map(Content::Interfaces),
+        1 => Just(Content::Nonsense("broken".into())),
+    ];
+    let uid = prop_oneof![4 => Just("a"), 2 => Just("b"), 1 => Just("")];
+    let node = prop_oneof![5 => Just(NODE), 1 => Just("node2")];
+    (uid, node, any::<bool>(), content).prop_map(|(pod_uid, node, deleting, content)| Record {
+        pod_uid,
+        node,
+        deleting,
+        content,
+    })
+}
+
+fn bindings() -> impl Strategy<Value = Binding> {
+    let confirmation = prop_oneof![Just(Confirmation::Node), Just(Confirmation::Neutron)];
+    let bound = confirmation.prop_map(|confirmation| {
+        Binding::Bound(Bound { vif_type: "ovs".into(), confirmation, ..Bound::default() })
+    });
+    prop_oneof![6 => bound, 1 => Just(Binding::Failed), 1 => Just(Binding::Unbound)]
+}
+
+fn ports() -> impl Strategy<Value = Vec<Port>> {
+    let ownership = prop_oneof![
+        4 => Just(Ownership::Ours), 1 => Just(Ownership::Kuryr), 1 => Just(Ownership::Foreign)
+    ];
+    let uid = prop_oneof![4 => Just("a"), 2 => Just("b"), 1 => Just("")];
+    let host = prop_oneof![5 => Just(NODE), 1 => Just("node2")];
+    let one = (uid, host, bindings(), ownership).prop_map(|(uid, host, binding, ownership)| Port {
+        host: host.into(),
+        binding,
+        ownership,
+        ..port("", uid)
+    });
+    proptest::collection::vec(one, 0..5).prop_map(|mut ports| {
+        for (id, port) in ports.iter_mut().enumerate() {
+            port.id = id.to_string().into();
+        }
+        ports
+    })
+}
+
+fn worlds() -> impl Strategy<Value = World> {
+    let namespace = prop_oneof![5 => Just(Namespace::Open), 1 => Just(Namespace::Terminating)];
+    (proptest::option::of(pods()), proptest::option::of(records()), ports(), namespace)
+        .prop_map(|(pod, record, ports, namespace)| World { pod, record, ports, namespace, next_port: 0 })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4000))]
+
+    #[test]
+    fn every_world_comes_to_rest_and_stays_there(mut world in worlds()) {
+        let network = network();
+        let rest = world.settle(&network, &[]);
+        let before = format!("{world:?}");
+        prop_assert_eq!(world.settle(&network, &[]), rest);
+        prop_assert_eq!(format!("{world:?}"), before);
+    }
+
+    #[test]
+    fn a_crash_after_any_action_leads_to_the_same_rest(
+        world in worlds(),
+        crashes in proptest::collection::vec(0..4usize, 0..4),
+    ) {
+        let network = network();
+        let (mut calm, mut crashed) = (world.clone(), world);
+        calm.settle(&network, &[]);
+        crashed.settle(&network, &crashes);
+        prop_assert_eq!(calm.ours(), crashed.ours());
+        prop_assert_eq!(calm.record.is_some(), crashed.record.is_some());
+    }
+
+    #[test]
+    fn at_rest_a_pod_has_its_ports_and_a_record_or_nothing_of_ours_is_left(mut world in worlds()) {
+        let network = network();
+        let rest = world.settle(&network, &[]);
+        let pod = world.pod.as_ref().filter(|pod| pod.node.is_some() && pod.wants == Wants::Port);
+        match pod.map(|pod| pod.stage) {
+            Some(Stage::Running) => {}
+            Some(Stage::Starting) if world.namespace == Namespace::Terminating || !rest.is_empty() => {}
+            Some(Stage::Starting) => {
+                let record = world.record.as_ref().unwrap();
+                prop_assert_eq!(record.pod_uid, pod.unwrap().uid);
+                let Content::Interfaces(interfaces) = &record.content else { panic!("{record:?}") };
+                let named: BTreeSet<_> = interfaces.iter().map(|one| &one.port).collect();
+                let existing: BTreeSet<_> = world.ports.iter().map(|port| &port.id).collect();
+                prop_assert!(named.is_subset(&existing));
+                prop_assert_eq!(world.ours(), named.len());
+            }
+            _ => {
+                prop_assert!(world.record.is_none(), "a record for nobody: {:?}", world);
+                prop_assert_eq!(world.ours(), 0, "a port for nobody");
+            }
+        }
+    }
+
+    #[test]
+    fn the_order_of_ports_does_not_matter(world in worlds(), at in any::<prop::sample::Index>()) {
+        let network = network();
+        let mut turned = world.clone();
+        if !turned.ports.is_empty() {
+            turned.ports.rotate_left(at.index(world.ports.len()));
+        }
+        let sorted = |world: &World| {
+            world.plan(&network).iter().map(|action| format!("{action:?}")).collect::<BTreeSet<_>>()
+        };
+        prop_assert_eq!(sorted(&world), sorted(&turned));
+    }
+
+    #[test]
+    fn no_port_is_made_where_one_serves(world in worlds()) {
+        let network = network();
+        if world.plan(&network).iter().any(|action| matches!(action, Action::CreatePort(_))) {
+            let uid = world.pod.as_ref().unwrap().uid;
+            let serves = |port: &Port| {
+                port.pod_uid == uid && port.host == NODE && port.ownership == Ownership::Ours
+                    && port.binding != Binding::Failed
+            };
+            prop_assert!(!world.ports.iter().any(serves));
+        }
+    }
+}

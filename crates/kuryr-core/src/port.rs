@@ -1,0 +1,95 @@
+//! A Neutron port, as far as planners look at it.
+
+use kuryr_api::{NetworkId, PortId, SubnetId};
+use std::net::IpAddr;
+
+/// A port that exists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Port {
+    /// Port.
+    pub id: PortId,
+    /// Network.
+    pub network: NetworkId,
+    /// MAC address.
+    pub mac: String,
+    /// Addresses, with the subnets they are from.
+    pub addresses: Vec<(SubnetId, IpAddr)>,
+    /// Uid of the pod that it was made for (`device_id`).
+    pub pod_uid: String,
+    /// Node that it is bound to (`binding:host_id`).
+    pub host: String,
+    /// Whether its network says that it is wired.
+    pub wiring: Wiring,
+    /// What the mechanism driver made of it.
+    pub binding: Binding,
+    /// Whose it is.
+    pub ownership: Ownership,
+}
+
+/// Whether traffic flows, as far as Neutron knows (`status`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wiring {
+    /// `ACTIVE`.
+    Active,
+    /// Anything else.
+    Pending,
+}
+
+/// Whose a port is, and so what we may do with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ownership {
+    /// It carries this cluster's tag.
+    Ours,
+    /// Made by a Kuryr (`device_owner`), without this cluster's tag: ours if one of our records names it.
+    Kuryr,
+    /// Made by somebody else. Never deleted, whatever a record says.
+    Foreign,
+}
+
+/// What the mechanism driver made of a port (`binding:vif_type`, `binding:vif_details`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Binding {
+    /// The node can plug it.
+    Bound(Bound),
+    /// `binding_failed`: no driver serves that host.
+    Failed,
+    /// No host yet, or credentials that may not see it.
+    Unbound,
+}
+
+/// A port that a node can plug.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Bound {
+    /// `ovs`, `vhostuser`, …
+    pub vif_type: String,
+    /// `bridge_name`.
+    pub bridge: Option<String>,
+    /// `ovs_hybrid_plug`: by way of a Linux bridge.
+    pub plug: Plug,
+    /// `port_filter`: the driver filters traffic.
+    pub filters: bool,
+    /// Who confirms that the port is wired.
+    pub confirmation: Confirmation,
+    /// `vhostuser_mode`.
+    pub vhostuser_mode: Option<String>,
+}
+
+/// How a veth pair is connected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Plug {
+    /// Straight into OVS.
+    #[default]
+    Direct,
+    /// By way of a Linux bridge.
+    Hybrid,
+}
+
+/// Who confirms that a port is wired.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Confirmation {
+    /// Neutron, by the port's status.
+    #[default]
+    Neutron,
+    /// OVN on the node itself, by `ovn-installed`.
+    Node,
+}

@@ -1,0 +1,250 @@
+//! How a port looks to the node that plugs it.
+//!
+//! ```text
+//!   binding:vif_type   ovs        ──► VIFOpenVSwitch, or VIFBridge with ovs_hybrid_plug
+//!                      vhostuser  ──► VIFVHostUser
+//! ```
+
+use crate::network::{PodNetwork, Subnet};
+use crate::port::{Binding, Bound, Confirmation, Plug, Port, Wiring};
+use kuryr_api::names;
+use kuryr_api::vif::{
+    Base, Bridge, FixedIp, FixedIpList, Network, OpenVSwitch, Route, RouteList, Subnet as VifSubnet,
+    SubnetList, VHostUser, Vif, open_vswitch_profile,
+};
+use serde_json::Map;
+use thiserror::Error;
+
+/// Why a port can't be plugged by any daemon.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Error {
+    /// No driver of the cloud serves the node.
+    #[error("Neutron has not bound port {port}")]
+    NotBound {
+        /// Port.
+        port: String,
+    },
+    /// A binding that Kuryr has no way to plug.
+    #[error("port {port} is bound as `{vif_type}`, which Kuryr can't plug")]
+    Unknown {
+        /// Port.
+        port: String,
+        /// `binding:vif_type`.
+        vif_type: String,
+    },
+    /// Neither the port nor the configuration names the bridge.
+    #[error("port {port} names no bridge and [neutron_defaults] ovs_bridge is not set")]
+    NoBridge {
+        /// Port.
+        port: String,
+    },
+}
+
+/// Translates `port` on `network`.
+///
+/// It is active from the start where the node itself confirms the wiring, so that a daemon that waits for the mark
+/// (the Python Kuryr's, met in mid-upgrade) goes on.
+pub fn vif(port: &Port, network: &PodNetwork) -> Result<Vif, Error> {
+    let name = || port.id.to_string();
+    let Binding::Bound(bound) = &port.binding else { return Err(Error::NotBound { port: name() }) };
+    match (bound.vif_type.as_str(), bound.plug) {
+        ("ovs", Plug::Direct) => open_vswitch(port, bound, network),
+        ("ovs", Plug::Hybrid) => bridge(port, bound, network),
+        ("vhostuser", _) => Ok(vhostuser(port, bound, network)),
+        (other, _) => Err(Error::Unknown { port: name(), vif_type: other.to_owned() }),
+    }
+}
+
+fn open_vswitch(port: &Port, bound: &Bound, network: &PodNetwork) -> Result<Vif, Error> {
+    let bridge_name = integration_bridge(port, bound, network)?;
+    Ok(Vif::OpenVSwitch(Box::new(OpenVSwitch {
+        vif_name: names::tap_name(port.id.as_str()),
+        base: base(port, bound, network, Some(bridge_name.clone())),
+        bridge_name,
+    })))
+}
+
+fn bridge(port: &Port, bound: &Bound, network: &PodNetwork) -> Result<Vif, Error> {
+    let integration = integration_bridge(port, bound, network)?;
+    Ok(Vif::Bridge(Box::new(Bridge {
+        vif_name: names::tap_name(port.id.as_str()),
+        bridge_name: names::hybrid_bridge_name(port.id.as_str()),
+        base: base(port, bound, network, Some(integration)),
+    })))
+}
+
+fn vhostuser(port: &Port, bound: &Bound, network: &PodNetwork) -> Vif {
+    let vif_name = names::vhostuser_name(port.id.as_str());
+    Vif::VHostUser(Box::new(VHostUser {
+        path: format!("{}/{vif_name}", network.vhostuser_dir.trim_end_matches('/')),
+        mode: bound.vhostuser_mode.clone().unwrap_or_else(|| "client".to_owned()),
+        vif_name,
+        base: base(port, bound, network, bound.bridge.clone().or_else(|| network.bridge.clone())),
+    }))
+}
+
+fn integration_bridge(port: &Port, bound: &Bound, network: &PodNetwork) -> Result<String, Error> {
+    let name = bound.bridge.as_ref().or(network.bridge.as_ref());
+    name.cloned().ok_or_else(|| Error::NoBridge { port: port.id.to_string() })
+}
+
+fn base(port: &Port, bound: &Bound, network: &PodNetwork, bridge: Option<String>) -> Base {
+    Base {
+        id: port.id.to_string(),
+        address: port.mac.clone(),
+        network: vif_network(port, network, bridge).into(),
+        plugin: "ovs".to_owned(),
+        active: bound.confirmation == Confirmation::Node || port.wiring == Wiring::Active,
+        preserve_on_delete: false,
+        has_traffic_filtering: bound.filters,
+        port_profile: Some(open_vswitch_profile(port.id.as_str())),
+        extra: Map::new(),
+    }
+}
+
+fn vif_network(port: &Port, network: &PodNetwork, bridge: Option<String>) -> Network {
+    let subnets = network.subnets.iter().filter_map(|subnet| vif_subnet(port, subnet));
+    Network {
+        id: network.id.to_string(),
+        bridge,
+        label: network.name.clone(),
+        subnets: SubnetList { objects: subnets.map(Into::into).collect() }.into(),
+        multi_host: false,
+        should_provide_bridge: false,
+        should_provide_vlan: network.vlan.is_some(),
+        vlan: network.vlan,
+        mtu: network.mtu,
+        extra: Map::new(),
+    }
+}
+
+/// `None` where the port has no address in the subnet.
+fn vif_subnet(port: &Port, subnet: &Subnet) -> Option<VifSubnet> {
+    let addresses = port.addresses.iter().filter(|(id, _)| *id == subnet.id);
+    let ips: Vec<_> =
+        addresses.map(|(_, ip)| FixedIp { address: ip.to_string(), extra: Map::new() }.into()).collect();
+    let route = |(cidr, gateway): &(ipnet::IpNet, std::net::IpAddr)| {
+        Route { cidr: cidr.to_string(), gateway: gateway.to_string(), extra: Map::new() }.into()
+    };
+    (!ips.is_empty()).then(|| VifSubnet {
+        cidr: subnet.cidr.to_string(),
+        dns: subnet.dns.iter().map(ToString::to_string).collect(),
+        gateway: subnet.gateway.map(|gateway| gateway.to_string()),
+        ips: FixedIpList { objects: ips }.into(),
+        routes: RouteList { objects: subnet.routes.iter().map(route).collect() }.into(),
+        extra: Map::new(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::Naming;
+    use crate::port::Ownership;
+    use serde_json::Value;
+
+    const GOLDEN: &str = include_str!("../../kuryr-api/testdata/vif_ovo_and_cni_results.json");
+
+    fn golden_network() -> PodNetwork {
+        PodNetwork {
+            id: "ba44f957-c467-412b-b985-ae720514bc46".into(),
+            name: "net-name".into(),
+            mtu: Some(1442),
+            vlan: None,
+            subnets: vec![Subnet {
+                id: "subnet".into(),
+                cidr: "10.10.0.0/24".parse().unwrap(),
+                gateway: Some("10.10.0.1".parse().unwrap()),
+                dns: vec!["8.8.8.8".parse().unwrap()],
+                routes: vec![("10.20.0.0/16".parse().unwrap(), "10.10.0.254".parse().unwrap())],
+            }],
+            security_groups: vec![],
+            project: None,
+            tags: vec![],
+            bridge: Some("br-int".into()),
+            vhostuser_dir: "/var/cni/vhostuser".into(),
+            naming: Naming::None,
+        }
+    }
+
+    fn golden_port() -> Port {
+        Port {
+            id: "07cfe856-11cc-43d9-9200-ff4dc02d3620".into(),
+            network: "ba44f957-c467-412b-b985-ae720514bc46".into(),
+            mac: "fa:16:3e:80:d4:21".into(),
+            addresses: vec![("subnet".into(), "10.10.0.5".parse().unwrap())],
+            pod_uid: "uid".into(),
+            host: "node".into(),
+            wiring: Wiring::Pending,
+            binding: Binding::Bound(Bound { vif_type: "ovs".into(), filters: true, ..Bound::default() }),
+            ownership: Ownership::Ours,
+        }
+    }
+
+    fn with(mut port: Port, change: impl FnOnce(&mut Bound)) -> Port {
+        if let Binding::Bound(bound) = &mut port.binding {
+            change(bound);
+        }
+        port
+    }
+
+    /// What the Python Kuryr made of the same port.
+    fn golden(name: &str) -> Value {
+        let cases: Vec<Value> = serde_json::from_str(GOLDEN).unwrap();
+        cases.into_iter().find(|case| case["name"] == name).unwrap()["vif"].take()
+    }
+
+    #[test]
+    fn each_binding_becomes_what_the_original_made_of_it() {
+        let network = golden_network();
+        let gateless = {
+            let mut network = golden_network();
+            let subnet = &mut network.subnets[0];
+            (subnet.gateway, subnet.dns, subnet.routes) = (None, vec![], vec![]);
+            network
+        };
+        let vlan = PodNetwork { vlan: Some(5), ..golden_network() };
+        let active = Port { wiring: Wiring::Active, ..golden_port() };
+        let hybrid = with(golden_port(), |bound| bound.plug = Plug::Hybrid);
+        let client = with(golden_port(), |bound| {
+            bound.vif_type = "vhostuser".into();
+            bound.vhostuser_mode = Some("client".into());
+        });
+        let cases = [
+            ("VIFOpenVSwitch", golden_port(), &network),
+            ("VIFOpenVSwitch-active", active, &network),
+            ("VIFOpenVSwitch-no-gateway", golden_port(), &gateless),
+            ("VIFOpenVSwitch-vlan-network", golden_port(), &vlan),
+            ("VIFBridge-hybrid", hybrid, &network),
+            ("VIFVHostUser-client", client, &network),
+        ];
+        for (name, port, network) in cases {
+            assert_eq!(serde_json::to_value(vif(&port, network).unwrap()).unwrap(), golden(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_port_that_ovn_bound_is_active_from_the_start() {
+        let port = with(golden_port(), |bound| bound.confirmation = Confirmation::Node);
+        assert!(vif(&port, &golden_network()).unwrap().base().active);
+    }
+
+    #[test]
+    fn a_subnet_without_an_address_of_the_port_is_left_out() {
+        let mut network = golden_network();
+        let other = Subnet { id: "other".into(), ..network.subnets[0].clone() };
+        network.subnets.push(other);
+        assert_eq!(vif(&golden_port(), &network).unwrap().base().network.subnets.objects.len(), 1);
+    }
+
+    #[test]
+    fn what_nobody_can_plug_is_named() {
+        let network = PodNetwork { bridge: None, ..golden_network() };
+        let no_bridge = vif(&golden_port(), &network).unwrap_err();
+        assert!(matches!(no_bridge, Error::NoBridge { .. }), "{no_bridge}");
+        let odd = with(golden_port(), |bound| bound.vif_type = "tap".into());
+        assert!(vif(&odd, &network).unwrap_err().to_string().contains("bound as `tap`"));
+        let failed = Port { binding: Binding::Failed, ..golden_port() };
+        assert!(matches!(vif(&failed, &network), Err(Error::NotBound { .. })));
+    }
+}
