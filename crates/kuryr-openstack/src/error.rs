@@ -76,6 +76,10 @@ pub enum Error {
         region: Option<String>,
     },
 
+    /// The task that was to make the call has ended: the process is shutting down.
+    #[error("the call was given up because the process is stopping")]
+    Stopped,
+
     /// A created resource is not in the server's answer.
     #[error("the answer to {call} lacks a port that it should have created")]
     MatchAnswer {
@@ -177,7 +181,12 @@ impl Error {
         match self {
             Self::Refused(refusal) => refusal.kind,
             Self::Exchange { kind, .. } => *kind,
-            Self::SignIn { source } => source.kind(),
+            // An unknown application credential is answered 404, a malformed one 400: all mean "not with these".
+            Self::SignIn { source } => match source.kind() {
+                Kind::NotFound | Kind::Invalid | Kind::Forbidden => Kind::Unauthorized,
+                kind => kind,
+            },
+            Self::Stopped => Kind::Interrupted,
             Self::Encode { .. } => Kind::Invalid,
             Self::Decode { .. } | Self::ReadToken { .. } | Self::MatchAnswer { .. } => Kind::Unreadable,
             Self::FindEndpoint { .. } => Kind::NoEndpoint,
@@ -201,7 +210,9 @@ impl Error {
     pub fn effect(&self) -> Effect {
         match self {
             Self::Exchange { kind, .. } if *kind == Kind::Unreachable => Effect::None,
-            Self::Exchange { .. } | Self::Decode { .. } | Self::MatchAnswer { .. } => Effect::Unknown,
+            Self::Exchange { .. } | Self::Decode { .. } | Self::MatchAnswer { .. } | Self::Stopped => {
+                Effect::Unknown
+            }
             Self::Encode { .. }
             | Self::SignIn { .. }
             | Self::ReadToken { .. }

@@ -23,9 +23,9 @@ impl Extensions {
         self.0.contains(alias)
     }
 
-    /// Ports can be tagged as they are made.
+    /// Ports can be tagged as they are made. (Since 2024 all resources can.)
     pub fn tags_new_ports(&self) -> bool {
-        self.has("tag-ports-during-bulk-creation")
+        self.has("tag-ports-during-bulk-creation") || self.has("tag-creation")
     }
 
     /// Security group rules can name address groups.

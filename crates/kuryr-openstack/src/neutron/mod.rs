@@ -1,6 +1,9 @@
 //! Neutron: the resources that Kuryr works with, and no more of them than it needs.
 
+mod blame;
+mod bulk;
 mod extensions;
+mod make;
 mod network;
 mod port;
 mod port_calls;
@@ -8,6 +11,7 @@ mod quota;
 mod security_group;
 mod wire;
 
+pub use bulk::{Bulk, Joining};
 pub use extensions::Extensions;
 pub use network::{AllocationPool, HostRoute, Network, NetworkFilter, Subnet, SubnetFilter};
 pub use port::{AddressPair, FixedIp, FixedIpRequest, NewPort, Port, PortFilter, PortStatus, PortUpdate};
