@@ -1,0 +1,135 @@
+"""The command line: what each word does, one function a word."""
+
+import argparse
+import contextlib
+import fcntl
+import os
+import sys
+from collections.abc import Iterator
+
+from kuryrlab import components, facts, paths, shell, status, sweep, up
+from kuryrlab.node import Node, nodes
+from kuryrlab.places import node as place_of
+
+_CHANGING = {"up", "down", "kill", "start", "stop", "floor"}
+
+
+def main(argv: list[str]) -> int:
+    """Run one command; its exit code."""
+    arguments = _parser().parse_args(argv)
+    try:
+        if arguments.command in _CHANGING:
+            with _locked():
+                return arguments.run(arguments) or 0
+        return arguments.run(arguments) or 0
+    except shell.LabError as error:
+        sys.stderr.write(f"lab: {error}\n")
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("lab: interrupted; `lab up` goes on, `lab down` cleans up\n")
+        return 130
+
+
+@contextlib.contextmanager
+def _locked() -> Iterator[None]:
+    """One command that changes the lab at a time; the lock goes with the process."""
+    paths.LAB.mkdir(parents=True, exist_ok=True)
+    with paths.LOCK.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            sys.stderr.write("lab: another lab command is at work; waiting for it\n")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _up(_: argparse.Namespace) -> None:
+    up.up()
+
+
+def _down(_: argparse.Namespace) -> None:
+    up.down()
+
+
+def _status(_: argparse.Namespace) -> int:
+    return status.show()
+
+
+def _env(_: argparse.Namespace) -> None:
+    sys.stdout.write(facts.export_lines() + "\n")
+
+
+def _check_clean(_: argparse.Namespace) -> int:
+    found = sweep.leftovers()
+    sys.stdout.write("".join(f"{line}\n" for line in found) or "clean\n")
+    return 1 if found else 0
+
+
+def _exec(arguments: argparse.Namespace) -> None:
+    words = [*place_of(arguments.node).enter(), *arguments.words]
+    os.execvp(words[0], words)
+
+
+def _floor(arguments: argparse.Namespace) -> None:
+    for node in nodes():
+        node.set_floor(arguments.state == "on")
+
+
+def _kill(arguments: argparse.Namespace) -> None:
+    if arguments.component == "node":
+        Node(_required(arguments)).power_off()
+        return
+    daemon = components.find(arguments.component, arguments.node)
+    sys.stdout.write(f"{daemon.title}: {'killed' if daemon.kill() else 'was not running'}\n")
+
+
+def _stop(arguments: argparse.Namespace) -> None:
+    daemon = components.find(arguments.component, arguments.node)
+    sys.stdout.write(f"{daemon.title}: {'stopped' if daemon.stop(arguments.grace) else 'was not running'}\n")
+
+
+def _start(arguments: argparse.Namespace) -> None:
+    if arguments.component == "node":
+        up.power_node_on(Node(_required(arguments)))
+        return
+    daemon = components.find(arguments.component, arguments.node)
+    sys.stdout.write(f"{daemon.title}: {daemon.start() or 'started'}\n")
+
+
+def _required(arguments: argparse.Namespace) -> str:
+    if not arguments.node:
+        raise shell.LabError(f"say which node: one of {', '.join(paths.NODE_NAMES)}")
+    return arguments.node
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="lab", description=f"A real OpenStack and a real Kubernetes on this machine, in {paths.LAB}.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, run, summary: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=summary, description=summary)
+        sub.set_defaults(run=run)
+        return sub
+
+    command("up", _up, "start what does not run, from nothing if need be")
+    command("down", _down, "stop everything and leave nothing behind")
+    command("status", _status, "what runs, and how to reach it")
+    command("env", _env, 'the exports for a shell: eval "$(lab env)"')
+    command("check-clean", _check_clean, "list what a lab has on the machine outside its folder; exit 1 if there is any")
+    inside = command("exec", _exec, "run a command inside a node")
+    inside.add_argument("node", choices=paths.NODE_NAMES)
+    inside.add_argument("words", nargs=argparse.REMAINDER, metavar="CMD")
+    floor = command("floor", _floor, "give the nodes the `ptp` network, or take it away")
+    floor.add_argument("state", choices=("on", "off"))
+    for name, run, summary in (
+        ("kill", _kill, "SIGKILL a component, or cut a node's power"),
+        ("stop", _stop, "SIGTERM a component, SIGKILL when the grace is over"),
+        ("start", _start, "start a component that was killed or stopped"),
+    ):
+        sub = command(name, run, summary)
+        sub.add_argument("component", help="its name as in `lab status`; `node` for a whole node")
+        sub.add_argument("node", nargs="?", choices=paths.NODE_NAMES)
+        if name == "stop":
+            sub.add_argument("--grace", type=float, default=10, help="seconds between SIGTERM and SIGKILL")
+    command("help", lambda _: parser.print_help(), "this text")
+    return parser

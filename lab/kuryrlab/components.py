@@ -1,0 +1,33 @@
+"""Every daemon of the lab by its name: for status, for faults (`lab kill`, `lab start`), for going down in order."""
+
+from kuryrlab import kubernetes, openstack, ovs, shell
+from kuryrlab.daemons import Daemon
+from kuryrlab.node import Node, nodes
+
+ALIASES = {"apiserver": "kube-apiserver", "scheduler": "kube-scheduler", "mysql": "mariadb"}
+
+
+def control_plane() -> list[Daemon]:
+    """All of the root namespace, in the order of starting."""
+    return [*ovs.daemons(), *openstack.daemons(), *kubernetes.daemons()]
+
+
+def node_daemons(node: Node) -> list[Daemon]:
+    """All of one node, in the order of starting."""
+    return node.daemons()
+
+
+def everything() -> list[Daemon]:
+    """All daemons, in the order of starting."""
+    return [*control_plane(), *(daemon for node in nodes() for daemon in node_daemons(node))]
+
+
+def find(name: str, node: str | None) -> Daemon:
+    """The daemon of that name, in the root namespace or in a node."""
+    wanted = ALIASES.get(name, name)
+    candidates = node_daemons(Node(node)) if node else control_plane()
+    for daemon in candidates:
+        if daemon.name == wanted:
+            return daemon
+    known = ", ".join(daemon.name for daemon in candidates)
+    raise shell.LabError(f"no component {name} {f'in {node}' if node else 'in the root namespace'}: there are {known}")

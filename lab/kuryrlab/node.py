@@ -1,0 +1,276 @@
+"""A node of the cluster: a hypervisor of its own (OVS, OVN chassis), a container runtime and a kubelet.
+
+It is a set of namespaces, in which every program uses its default paths; its PID 1 is `lab/node/init`. Power is cut by
+killing that one process.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+from kuryrlab import cgroups, host, kubernetes, ovs, paths, shell, underlay
+from kuryrlab.daemons import Daemon
+from kuryrlab.places import NodePlace, node as place_of, start_time, write_pid
+
+# What a node must not share with the machine or another node. /run is a file system of its own.
+OWN_FOLDERS = (
+    *("/etc/cni", "/etc/containerd", "/etc/kubernetes", "/etc/kuryr", "/etc/openvswitch", "/opt/cni"),
+    *("/var/lib/cni", "/var/lib/containerd", "/var/lib/kubelet", "/var/lib/openvswitch", "/var/log/containers", "/var/log/pods"),
+)
+CNI_PLUGINS = ("loopback", "ptp", "host-local", "bridge", "portmap")
+FLOOR = "/etc/cni/net.d/10-ptp.conflist"
+KUBELET_DEVICE = "kubelet0"
+
+
+class Node:
+    """One node and all that it runs."""
+
+    def __init__(self, name: str):
+        self.name = name
+        self.place: NodePlace = place_of(name)
+        self.number = paths.NODE_NAMES.index(name) + 1
+        self.management = f"{paths.MANAGEMENT}.{10 + self.number}"
+        self.tunnel = f"{paths.TUNNEL}.{10 + self.number}"
+        self.home = paths.NODES / name
+        self.root = self.home / "fs"
+
+    def daemons(self) -> list[Daemon]:
+        """What the node runs, in the order of starting."""
+        return [self._ovsdb(), self._vswitchd(), self._ovn_controller(), self._containerd(), self._kubelet()]
+
+    def power_on(self) -> str:
+        """Start the node's namespaces and PID 1."""
+        if self.place.init():
+            return "on already"
+        self._write_files()
+        host.make_mount_points(OWN_FOLDERS)
+        underlay.connect(self.name, self.management)
+        ready = self.home / "ready"
+        ready.unlink(missing_ok=True)
+        self._start_init()
+        if not shell.wait_until(ready.exists, 20):
+            raise shell.LabError(f"{self.name} did not come up; the end of its log:\n{shell.tail(self._init_log())}")
+        return ""
+
+    def power_off(self) -> str:
+        """Cut the power: the kernel kills all that the node runs, and nothing of it stays."""
+        init = self.place.init()
+        if init:
+            os.kill(init.pid, signal.SIGKILL)
+            shell.wait_until(lambda: start_time(Path("/proc"), init.pid) is None, 20, 0.01)
+        self.place.init_file.unlink(missing_ok=True)
+        # The userspace datapath's taps are persistent: they live until their namespace goes.
+        underlay.disconnect(self.name)
+        for group in [group for group in cgroups.groups() if group.name == cgroups.group_name(self.name)]:
+            cgroups.empty(group)
+        return "" if init else "was off"
+
+    def switch_on(self) -> str:
+        """Start OVS and the chassis."""
+        for daemon in self.daemons()[:3]:
+            daemon.start()
+        return ""
+
+    def load_images(self) -> str:
+        """Put the test image into the runtime: there is no registry."""
+        if "lab/agnhost" in self.place.run(["ctr", "-n", "k8s.io", "images", "ls", "-q"]):
+            return "kept"
+        self.place.run(["ctr", "-n", "k8s.io", "images", "import", paths.IMAGES / "agnhost.tar"])
+        return ""
+
+    def registered(self) -> bool:
+        """Whether the API server knows the node."""
+        return shell.succeeds([kubernetes.KUBECTL, "--kubeconfig", paths.PKI / "admin.conf", "get", "node", self.name])
+
+    def plug_kubelet(self, layout: dict) -> str:
+        """Give the node its own leg in the pod network, by which the kubelet probes pods."""
+        port, v4, v6 = layout["node_ports"][self.name], *layout["pod_subnets"]
+        ids = {"iface-id": port["id"], "attached-mac": port["mac"], "iface-status": "active", "vm-uuid": f"kubelet-{self.name}"}
+        settings = ["type=internal", f'mac="{port["mac"]}"', *(f"external_ids:{key}={value}" for key, value in ids.items())]
+        device = KUBELET_DEVICE
+        words = ["ovs-vsctl", "--timeout=20", "--", "--may-exist", "add-port", "br-int", device, "--", "set", "Interface", device]
+        self.place.run([*words, *settings])
+        self._ip("link", "set", device, "address", port["mac"], "mtu", str(layout["pod_network"]["mtu"]), "up")
+        for address in port["addresses"]:
+            prefix = (v6 if ":" in address else v4)["cidr"].split("/")[1]
+            self._ip("addr", "replace", f"{address}/{prefix}", "dev", device, *(["nodad"] if ":" in address else []))
+        self._ip("route", "replace", layout["service_subnet"]["cidr"], "via", v4["gateway"], "dev", device)
+        return ", ".join(port["addresses"])
+
+    def tunnel_address(self) -> tuple[str, str]:
+        """The node's tunnel end and its MAC."""
+        links = json.loads(self.place.run(["ip", "-j", "link", "show", "br-phys"]))
+        return self.tunnel, links[0]["address"]
+
+    def learn_neighbours(self, ends: list[tuple[str, str]]) -> None:
+        """Tell the switch the other tunnel ends' MACs: the packet for which it had to ask would be lost."""
+        for address, mac in ends:
+            if address != self.tunnel:
+                self._appctl("tnl/neigh/set", "br-phys", address, mac)
+        self._appctl("tnl/neigh/aging", "3600")
+
+    def set_floor(self, on: bool) -> None:
+        """Give the node the `ptp` network, which does nothing but connect a pod to its node; or take it away."""
+        target = self.root / FLOOR.lstrip("/")
+        if not on:
+            target.unlink(missing_ok=True)
+            return
+        subnet = f"10.11.{4 * self.number}.0/22"
+        plugin = {"type": "ptp", "ipam": {"type": "host-local", "subnet": subnet}}
+        staged = target.with_suffix(".new")
+        staged.write_text(json.dumps({"cniVersion": "1.0.0", "name": "floor", "plugins": [plugin]}))
+        staged.rename(target)
+
+    def _start_init(self) -> None:
+        entries = cgroups.create(self.name)
+        # The shell enters the groups first, so that the new cgroup namespace has them for its root.
+        script = 'for f in $GROUPS_OF_NODE; do echo $$ > "$f"; done; exec "$@"'
+        into = ["nsenter", f"--net=/run/netns/{underlay.node_namespace(self.name)}"]
+        new = ["unshare", "-m", "-u", "-i", "-p", "-C", "--propagation", "private", "--fork", "--kill-child=KILL", "--mount-proc"]
+        init = [str(paths.SOURCE / "node" / "init"), self.name, str(self.home), *OWN_FOLDERS]
+        self._init_log().parent.mkdir(parents=True, exist_ok=True)
+        with self._init_log().open("ab") as log:
+            outer = subprocess.Popen(
+                ["bash", "-c", script, "node", *into, *new, *init],
+                env={**paths.base_environment(), "GROUPS_OF_NODE": " ".join(map(str, entries))},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                cwd="/",
+            )
+        children = Path(f"/proc/{outer.pid}/task/{outer.pid}/children")
+        found: list[str] = []
+
+        def forked() -> bool:
+            with contextlib.suppress(OSError):
+                found[:] = children.read_text().split()
+            return bool(found)
+
+        if not shell.wait_until(forked, 10, 0.01):
+            raise shell.LabError(f"{self.name} has no PID 1:\n{shell.tail(self._init_log())}")
+        write_pid(self.place.init_file, Path("/proc"), int(found[0]))
+
+    def _init_log(self) -> Path:
+        return self.place.log_dir / "init.log"
+
+    def _write_files(self) -> None:
+        for folder in OWN_FOLDERS:
+            (self.root / folder.lstrip("/")).mkdir(parents=True, exist_ok=True)
+        self.place.log_dir.mkdir(parents=True, exist_ok=True)
+        etc, kubelet = self.root / "etc", self.root / "var/lib/kubelet"
+        (etc / "hostname").write_text(f"{self.name}\n")
+        (etc / "hosts").write_text(f"127.0.0.1 localhost\n::1 localhost\n{self.management} {self.name}\n")
+        (etc / "machine-id").write_text(hashlib.md5(self.name.encode(), usedforsecurity=False).hexdigest() + "\n")
+        (etc / "kubernetes/manifests").mkdir(exist_ok=True)
+        shutil.copy(paths.SOURCE / "conf/containerd.toml", etc / "containerd/config.toml")
+        shutil.copy(paths.SOURCE / "conf/kubelet.yaml", kubelet / "config.yaml")
+        shutil.copy(paths.PKI / f"kubelet-{self.name}.conf", etc / "kubernetes/kubelet.conf")
+        (kubelet / "pki").mkdir(exist_ok=True)
+        for kind in ("crt", "key"):
+            shutil.copy(paths.PKI / f"kubelet-{self.name}.{kind}", kubelet / f"pki/kubelet.{kind}")
+        shutil.copy(paths.PKI / "ca.crt", kubelet / "pki/ca.crt")
+        plugins = self.root / "opt/cni/bin"
+        plugins.mkdir(exist_ok=True)
+        (etc / "cni/net.d").mkdir(exist_ok=True)
+        for plugin in CNI_PLUGINS:
+            shutil.copy(f"/usr/lib/cni/{plugin}", plugins / plugin)
+
+    def _ovsdb(self) -> Daemon:
+        database, control = "/var/lib/openvswitch/conf.db", "/run/openvswitch/ovsdb-server.ctl"
+
+        def prepare() -> None:
+            if not (self.root / database.lstrip("/")).exists():
+                self.place.run(["ovsdb-tool", "create", database, ovs.SCHEMAS / "openvswitch/vswitch.ovsschema"])
+
+        remotes = ["--remote=punix:/run/openvswitch/db.sock", "--remote=ptcp:6640:127.0.0.1"]
+        return self._ovs("ovsdb", ["ovsdb-server", database, *remotes], control, prepare)
+
+    def _vswitchd(self) -> Daemon:
+        words = ["ovs-vswitchd", "unix:/run/openvswitch/db.sock", "--disable-system"]
+        return self._ovs("vswitchd", words, "/run/openvswitch/ovs-vswitchd.ctl", self._configure_switch, self._address_bridges)
+
+    def _ovn_controller(self) -> Daemon:
+        return self._ovs("ovn-controller", ["ovn-controller", "unix:/run/openvswitch/db.sock"], "/run/ovn/ovn-controller.ctl")
+
+    def _ovs(self, name: str, words: list[str], control: str, prepare=lambda: None, then=lambda: True) -> Daemon:
+        argv = [str(paths.OVN_BIN / words[0]), *words[1:], f"--unixctl={control}", f"--log-file={self.place.log_dir}/{name}.log", *ovs.LOG_FLAGS]
+
+        def ready() -> bool:
+            try:
+                self.place.run(["ovs-appctl", "--timeout=2", "-t", control, "version"])
+            except shell.CommandFailed:
+                return False
+            return then()
+
+        return Daemon(name, tuple(argv), ready=ready, place=self.place, prepare=prepare)
+
+    def _configure_switch(self) -> None:
+        settings = {
+            "external-ids:system-id": self.name,
+            "external-ids:hostname": self.name,
+            "external-ids:ovn-remote": f"tcp:{paths.MANAGEMENT_ROOT}:6642",
+            "external-ids:ovn-encap-type": "geneve",
+            "external-ids:ovn-encap-ip": self.tunnel,
+            "external-ids:ovn-bridge-datapath-type": "netdev",
+            "external-ids:ovn-monitor-all": "true",
+            "other_config:userspace-tso-enable": "true",
+        }
+        bridges = [*ovs.add_bridge("br-int", "fail_mode=secure"), *ovs.add_bridge("br-phys")]
+        pairs = [f"{key}={value}" for key, value in settings.items()]
+        port = ["--", "--may-exist", "add-port", "br-phys", "tun0"]
+        self.place.run(["ovs-vsctl", "--no-wait", "--timeout=20", "init", "--", "set", "Open_vSwitch", ".", *pairs, *bridges, *port])
+
+    def _address_bridges(self) -> bool:
+        try:
+            self._ip("addr", "replace", f"{self.tunnel}/24", "dev", "br-phys")
+            self._ip("link", "set", "br-phys", "mtu", "1500", "up")
+            self._ip("link", "set", "br-int", "up")
+        except shell.CommandFailed:
+            return False
+        return True
+
+    def _containerd(self) -> Daemon:
+        def ready() -> bool:
+            try:
+                self.place.run(["ctr", "version"])
+            except shell.CommandFailed:
+                return False
+            return True
+
+        return Daemon("containerd", ("/usr/bin/containerd",), ready=ready, place=self.place)
+
+    def _kubelet(self) -> Daemon:
+        flags = {
+            "config": "/var/lib/kubelet/config.yaml",
+            "kubeconfig": "/etc/kubernetes/kubelet.conf",
+            "hostname-override": self.name,
+            "node-ip": self.management,
+            "v": "2",
+        }
+        words = [str(paths.KUBERNETES_BIN / "kubelet"), *(f"--{flag}={value}" for flag, value in flags.items())]
+
+        def ready() -> bool:
+            try:
+                self.place.run(["curl", "-sf", "-o", "/dev/null", "http://127.0.0.1:10248/healthz"])
+            except shell.CommandFailed:
+                return False
+            return True
+
+        return Daemon("kubelet", tuple(words), ready=ready, place=self.place)
+
+    def _appctl(self, *words: str) -> None:
+        self.place.run(["ovs-appctl", "--timeout=10", "-t", "/run/openvswitch/ovs-vswitchd.ctl", *words])
+
+    def _ip(self, *words: str) -> None:
+        self.place.run(["ip", *words])
+
+
+def nodes() -> list[Node]:
+    """All nodes of the lab."""
+    return [Node(name) for name in paths.NODE_NAMES]

@@ -1,0 +1,22 @@
+"""`lab status`: what runs, what does not, and how to reach it."""
+
+import sys
+
+from kuryrlab import components, facts, paths
+from kuryrlab.node import nodes
+
+
+def show() -> int:
+    """Print it; 0 when everything runs."""
+    lines, complete = [], True
+    for title, daemons in [("root namespace", components.control_plane()), *((node.name, components.node_daemons(node)) for node in nodes())]:
+        lines.append(title)
+        for daemon in daemons:
+            noted = daemon.place.find(daemon.name)
+            complete = complete and noted is not None
+            lines.append(f"  {daemon.name:26}{f'runs, pid {noted.pid}' if noted else 'DOWN'}")
+    lines.append(f"\nlogs: {paths.LOG}   facts: {paths.FACTS}")
+    lines.append(f'to look around: eval "$({paths.SOURCE}/lab env)", that is')
+    lines.append(facts.export_lines())
+    sys.stdout.write("\n".join(lines) + "\n")
+    return 0 if complete else 1
