@@ -69,9 +69,7 @@ pub enum Wants {
 pub enum Stage {
     /// Its sandbox may still need its network.
     Starting,
-    /// Deleted before its network was made: it needs none any more.
-    Cancelled,
-    /// Its containers ran: what network it has, it has.
+    /// Its containers ran, or it is being deleted: what network it has, it has.
     Running,
     /// Its containers ended for good.
     Finished,
@@ -208,7 +206,7 @@ fn claimant<'s, 'a>(seen: &'s Observed<'a>) -> Option<(&'s Pod<'a>, &'a str)> {
     let wired =
         || seen.record.as_ref().is_some_and(|record| record.pod_uid == pod.uid) || has_port(seen, pod);
     let claims = match (pod.wants, pod.stage) {
-        (Wants::Nothing, _) | (_, Stage::Finished | Stage::Cancelled) => false,
+        (Wants::Nothing, _) | (_, Stage::Finished) => false,
         (Wants::Port, Stage::Starting) => true,
         (Wants::Port, Stage::Running) => wired(),
     };

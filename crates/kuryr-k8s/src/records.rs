@@ -80,10 +80,15 @@ pub async fn delete(client: &kube::Client, key: &Key, uid: &str) -> Result<Writt
     answer("delete", "KuryrPort", key, api.delete(key.name(), &params)).await
 }
 
-/// Takes our finalizer off a record, if it is still at `resource_version`.
-pub async fn release(client: &kube::Client, key: &Key, resource_version: &str) -> Result<Written, Error> {
+/// Takes our finalizer off a record, if it is still the one with `uid`, and leaves those of others.
+pub async fn release(
+    client: &kube::Client,
+    key: &Key,
+    uid: &str,
+    others: &[Box<str>],
+) -> Result<Written, Error> {
     let api: Api<KuryrPort> = Api::namespaced(client.clone(), key.namespace());
-    let patch = json!({ "metadata": { "resourceVersion": resource_version, "finalizers": null } });
+    let patch = json!({ "metadata": { "uid": uid, "finalizers": others } });
     let params = PatchParams::default();
     answer("release", "KuryrPort", key, api.patch(key.name(), &params, &Patch::Merge(patch))).await
 }

@@ -25,8 +25,8 @@ pub struct PortRecord {
     pub pod_static: bool,
     /// It is being deleted.
     pub deleting: bool,
-    /// Our finalizer is on it.
-    pub has_finalizer: bool,
+    /// Finalizers of others on it, which are not ours to take off.
+    pub other_finalizers: Box<[Box<str>]>,
     /// The interfaces.
     pub content: Content,
 }
@@ -78,13 +78,14 @@ impl Slim for PortRecord {
 
     fn trim(wire: PortWire) -> Self {
         let meta = &wire.metadata;
-        let mut finalizers = meta.finalizers.iter().flatten();
+        let finalizers = meta.finalizers.iter().flatten();
+        let others = finalizers.filter(|name| *name != names::KURYRPORT_FINALIZER);
         Self {
             key: key_of(meta),
             uid: text(meta.uid.as_deref()),
             resource_version: text(meta.resource_version.as_deref()),
             deleting: meta.deletion_timestamp.is_some(),
-            has_finalizer: finalizers.any(|name| name == names::KURYRPORT_FINALIZER),
+            other_finalizers: others.map(|name| name.as_str().into()).collect(),
             pod_uid: wire.spec.uid.unwrap_or_default(),
             node: wire.spec.node.unwrap_or_default(),
             pod_static: wire.spec.is_static.unwrap_or(false),

@@ -101,12 +101,7 @@ impl World {
 fn pods() -> impl Strategy<Value = Pod<'static>> {
     let wants = prop_oneof![4 => Just(Wants::Port), 1 => Just(Wants::Nothing)];
     let node = prop_oneof![6 => Just(Some(NODE)), 1 => Just(None)];
-    let stage = prop_oneof![
-        Just(Stage::Starting),
-        Just(Stage::Cancelled),
-        Just(Stage::Running),
-        Just(Stage::Finished)
-    ];
+    let stage = prop_oneof![Just(Stage::Starting), Just(Stage::Running), Just(Stage::Finished)];
     let uid = prop_oneof![Just("a"), Just("b")];
     (uid, node, wants, stage, any::<bool>()).prop_map(|(uid, node, wants, stage, has_old_finalizer)| Pod {
         uid,
