@@ -201,7 +201,12 @@ fn candidates(root: &Path, env: &BTreeMap<String, String>, variable: &str, name:
 fn read(path: &Path) -> Result<Node, CloudError> {
     let text =
         fs::read_to_string(path).map_err(|source| CloudError::ReadFile { path: path.to_owned(), source })?;
-    serde_saphyr::from_str(&text)
+    // No snippet: an error must not show the password that stands on the line beside it.
+    let options = serde_saphyr::options! {
+        with_snippet: false,
+        duplicate_keys: serde_saphyr::DuplicateKeyPolicy::LastWins,
+    };
+    serde_saphyr::from_str_with_options(&text, options)
         .map_err(|why| CloudError::ParseFile { path: path.to_owned(), why: why.to_string() })
 }
 

@@ -92,6 +92,18 @@ impl Kind {
         self.value(text).ok_or_else(|| Refused { allowed: self.to_string() })
     }
 
+    /// What the type is called in a table.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Text | Self::QuotedText => "text",
+            Self::Bool => "true or false",
+            Self::Int { .. } => "whole number",
+            Self::Float { .. } => "number",
+            Self::List { .. } => "list",
+            Self::Dict { .. } => "dictionary",
+        }
+    }
+
     fn value(&self, text: &str) -> Option<Value> {
         match *self {
             Self::Text => Some(Value::Text(text.to_owned())),

@@ -12,11 +12,13 @@
 //! layers    all sources, the last one wins     kind     oslo.config's types: text -> value
 //! template  $option, ${group.option}, $$       field    value -> field of a struct
 //! resolve   option -> value                    reader   all options -> Config, faults, warnings
+//! docs      the table -> sample file, reference for users
 //! cloud     [neutron] or clouds.yaml -> how to reach OpenStack
 //! ```
 
 pub mod cloud;
 mod clouds_yaml;
+pub mod docs;
 mod error;
 mod field;
 pub mod ini;

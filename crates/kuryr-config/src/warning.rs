@@ -78,10 +78,10 @@ impl fmt::Display for Warning {
             What::Renamed { option, to: (group, name) } => {
                 write!(f, " {option} is now called [{group}] {name}")
             }
-            What::Later { option, feature } => write!(f, " {option} has no effect yet: {feature}"),
+            What::Later { option, feature } => write!(f, " {option} has no effect yet ({feature})"),
             What::Obsolete { option, why } => write!(f, " {option} has no effect any more: {why}"),
             What::LaterValue { option, value, feature } => {
-                write!(f, " {option} = {value} has no effect yet: {feature}")
+                write!(f, " {option} = {value} has no effect yet ({feature})")
             }
         }
     }

@@ -1,0 +1,69 @@
+//! The command line.
+
+use std::{io::Write, path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::{config, crds};
+
+/// Generates what an installation of Kuryr needs, and checks it.
+#[derive(Debug, Parser)]
+#[command(version, about, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Write the custom resource definitions that Kuryr needs in Kubernetes
+    Crds(Crds),
+    /// Explain and check kuryr.conf
+    #[command(subcommand)]
+    Config(Config),
+}
+
+#[derive(Debug, Args)]
+struct Crds {
+    /// Directory to write one file for each definition into; without it, all go to standard output,
+    /// ready for `kubectl apply -f -`
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Config {
+    /// Write a kuryr.conf with every option, commented out, and its default
+    Sample,
+    /// Write the reference of all options, in Markdown
+    Docs,
+    /// Read a configuration as the programs do, and say what is wrong with it or has no effect.
+    ///
+    /// Exit code 0: the programs start with it (there may be warnings). 2: they do not.
+    Check(Sources),
+}
+
+#[derive(Debug, Args)]
+struct Sources {
+    /// File to read; may be repeated, later ones win [default: the places of oslo.config, then
+    /// /etc/kuryr/kuryr.conf]
+    #[arg(long, value_name = "FILE")]
+    config_file: Vec<PathBuf>,
+    /// Directory whose *.conf are read in sorted order after the files; may be repeated
+    #[arg(long, value_name = "DIR")]
+    config_dir: Vec<PathBuf>,
+}
+
+/// Does what the command line asks for, and writes to `out` what it asks to see.
+pub(crate) fn run(cli: Cli, out: &mut impl Write) -> anyhow::Result<ExitCode> {
+    match cli.command {
+        Command::Crds(Crds { out: None }) => crds::print(out)?,
+        Command::Crds(Crds { out: Some(dir) }) => crds::write(&dir)?,
+        Command::Config(Config::Sample) => config::sample(out)?,
+        Command::Config(Config::Docs) => config::docs(out)?,
+        Command::Config(Config::Check(Sources { config_file, config_dir })) => {
+            return config::check(config_file, config_dir, out);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
