@@ -1,0 +1,114 @@
+//! The command line.
+
+use std::{
+    fs::OpenOptions,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::Context;
+use clap::Parser;
+use kuryr_cni::DEFAULT_SOCKET;
+use kuryr_config::{Config, Loaded, Sources};
+use kuryr_telemetry::logs::{self, Format, Level, Output};
+
+use crate::{install::Installation, settings::Settings};
+
+/// Plugs and unplugs the network interfaces of the pods of one node, on behalf of the CNI plugin kuryr-cni.
+///
+/// Reads kuryr.conf, watches the KuryrPorts and Pods of its node, and serves kuryr-cni on a unix socket. Holds no OpenStack credentials.
+#[derive(Debug, Parser)]
+#[command(name = "kuryr-daemon", version, about, long_about)]
+pub struct Cli {
+    /// A configuration file; may be repeated, later ones win.
+    #[arg(long = "config-file", value_name = "FILE")]
+    config_files: Vec<PathBuf>,
+    /// A folder whose *.conf files are read in order, after the files; may be repeated.
+    #[arg(long = "config-dir", value_name = "DIR")]
+    config_dirs: Vec<PathBuf>,
+    /// Log also what is not a decision.
+    #[arg(short, long)]
+    debug: bool,
+    /// Append the log to a file instead of standard error.
+    #[arg(long, value_name = "FILE")]
+    log_file: Option<PathBuf>,
+    /// The node's name in Kubernetes; the host name if not set.
+    #[arg(long, env = "KUBERNETES_NODE_NAME", value_name = "NAME")]
+    node_name: Option<String>,
+    /// The container runtime's folder of network configurations.
+    #[arg(long, env = "KURYR_CNI_CONF_DIR", value_name = "DIR", default_value = "/etc/cni/net.d")]
+    cni_conf_dir: PathBuf,
+    /// The container runtime's folder of plugins.
+    #[arg(long, env = "KURYR_CNI_BIN_DIR", value_name = "DIR", default_value = "/opt/cni/bin")]
+    cni_bin_dir: PathBuf,
+    /// The plugin to install there; `kuryr-cni` beside this program if not set.
+    #[arg(long, env = "KURYR_CNI_BINARY", value_name = "FILE")]
+    cni_binary: Option<PathBuf>,
+}
+
+impl Cli {
+    /// Reads the configuration and starts the log. An exit code means that the configuration is wrong, which was said.
+    pub fn settings(&self) -> anyhow::Result<Result<Settings, ExitCode>> {
+        let sources = Sources::from_cli(self.config_files.clone(), self.config_dirs.clone());
+        let loaded = match kuryr_config::load(&sources) {
+            Ok(loaded) => loaded,
+            Err(error) => return Ok(Err(refuse(&error.to_string()))),
+        };
+        self.start_log(&loaded.config)?;
+        loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        let settings = Settings::new(&loaded.config, self.node_name()?, self.installation(&loaded));
+        Ok(settings.map_err(|error| refuse(&format!("[vif_plug_ovs] ovsdb_connection: {error}"))))
+    }
+
+    fn start_log(&self, config: &Config) -> anyhow::Result<()> {
+        let options = &config.default;
+        let format = if options.use_json { Format::Json } else { Format::Text };
+        let level = if self.debug || options.debug { Level::Debug } else { Level::Info };
+        let file = self.log_file.as_ref().or(options.log_file.as_ref());
+        let file = file.map(|file| options.log_dir.as_deref().unwrap_or_else(|| Path::new("")).join(file));
+        let output = match file {
+            None => Output::Stderr,
+            Some(path) => {
+                Output::File(append(&path).with_context(|| format!("open the log {}", path.display()))?)
+            }
+        };
+        logs::init(format, level, output);
+        Ok(())
+    }
+
+    fn node_name(&self) -> anyhow::Result<String> {
+        if let Some(name) = self.node_name.as_ref().filter(|name| !name.is_empty()) {
+            return Ok(name.clone());
+        }
+        let name = std::fs::read_to_string("/proc/sys/kernel/hostname").context("read the host name")?;
+        Ok(name.trim().to_lowercase())
+    }
+
+    fn installation(&self, loaded: &Loaded) -> Installation {
+        let socket = &loaded.config.cni_daemon.socket_path;
+        let read = loaded.files_read.first().cloned();
+        Installation {
+            conf_dir: self.cni_conf_dir.clone(),
+            bin_dir: self.cni_bin_dir.clone(),
+            plugin: self.cni_binary.clone().or_else(sibling),
+            kuryr_conf: read.unwrap_or_else(|| "/etc/kuryr/kuryr.conf".into()),
+            socket: Some(socket.clone()).filter(|socket| socket != Path::new(DEFAULT_SOCKET)),
+        }
+    }
+}
+
+fn append(path: &Path) -> std::io::Result<std::fs::File> {
+    OpenOptions::new().create(true).append(true).open(path)
+}
+
+fn sibling() -> Option<PathBuf> {
+    let beside = std::env::current_exe().ok()?.with_file_name("kuryr-cni");
+    beside.exists().then_some(beside)
+}
+
+/// The log does not run yet, or goes to a file: this belongs in front of whoever started the program.
+#[expect(clippy::print_stderr, reason = "see above")]
+fn refuse(reason: &str) -> ExitCode {
+    eprintln!("kuryr-daemon: {reason}");
+    ExitCode::from(2)
+}

@@ -1,0 +1,151 @@
+//! Why a call was not carried out, and what the runtime is told.
+
+use std::{error::Error, fmt, time::Duration};
+
+use kuryr_cni::{CniError, Code};
+use kuryr_net::NetError;
+use kuryr_ovsdb::OvsdbError;
+
+/// A call that was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The call itself is wrong.
+    #[error("{}", .0.msg)]
+    Call(CniError),
+    /// There is no such pod (any more), so that nobody needs the answer.
+    #[error("pod {pod} is gone: {reason}")]
+    PodGone {
+        /// The pod.
+        pod: String,
+        /// How that is known.
+        reason: String,
+    },
+    /// The controller has not recorded what to plug.
+    #[error("no ports for pod {pod} after {} s: {reason}", .waited.as_secs())]
+    NoRecord {
+        /// The pod.
+        pod: String,
+        /// What is missing, and where to look.
+        reason: String,
+        /// How long it was waited for.
+        waited: Duration,
+    },
+    /// What the controller recorded cannot be plugged.
+    #[error("the KuryrPort of pod {pod} cannot be plugged: {reason}")]
+    BadRecord {
+        /// The pod.
+        pod: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The backend has not wired a port.
+    #[error("port {port} was not wired within {} s: {reason}", .waited.as_secs())]
+    NotWired {
+        /// The Neutron port.
+        port: String,
+        /// Where to look.
+        reason: String,
+        /// How long it was waited for.
+        waited: Duration,
+    },
+    /// ovs-vswitchd cannot use the link.
+    #[error("Open vSwitch cannot use {link}: {reason}")]
+    Switch {
+        /// The host end.
+        link: String,
+        /// What Open vSwitch says.
+        reason: String,
+    },
+    /// The file of the sandbox's namespace leads nowhere, or somewhere it must not.
+    #[error("the network namespace {path} cannot be used: {reason}")]
+    Namespace {
+        /// The file.
+        path: String,
+        /// Why.
+        reason: &'static str,
+    },
+    /// A newer call for the same pod has made this one pointless.
+    #[error("a newer call for pod {0} took its place")]
+    Superseded(String),
+    /// The call took longer than the runtime waits.
+    #[error("not done within {} s", .0.as_secs())]
+    TooLong(Duration),
+    /// The kernel refused something.
+    #[error("set up the network")]
+    Net(#[from] NetError),
+    /// OVSDB refused something, or is out of reach.
+    #[error("change Open vSwitch's database")]
+    Ovsdb(#[from] OvsdbError),
+    /// CHECK: this is not as ADD left it.
+    #[error("the pod's network is not as it was set up: {}", .0.join("; "))]
+    Differs(Vec<String>),
+    /// STATUS: this keeps ADD from being served.
+    #[error("pods cannot be connected now: {}", .reasons.join("; "))]
+    Unavailable {
+        /// What is wrong.
+        reasons: Vec<String>,
+        /// Whether pods that run are affected.
+        reach: Reach,
+    },
+    /// DEL or GC: some of it could not be removed.
+    #[error("{} of the pod's interfaces could not be removed", .0.len())]
+    Leftovers(Vec<Failure>),
+}
+
+/// Whom an outage touches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Pods that are to be connected.
+    NewPods,
+    /// Also those that run.
+    AllPods,
+}
+
+impl Failure {
+    /// The kind of error in the specification's terms.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Call(_) | Self::Namespace { .. } => Code::InvalidEnvironment,
+            Self::PodGone { .. } => Code::UnknownContainer,
+            Self::NoRecord { .. } | Self::NotWired { .. } | Self::Superseded(_) | Self::TooLong(_) => {
+                Code::TryAgainLater
+            }
+            Self::BadRecord { .. } => Code::BadRecord,
+            Self::Ovsdb(error) if error.is_transient() => Code::TryAgainLater,
+            Self::Switch { .. } | Self::Net(_) | Self::Ovsdb(_) => Code::Plugging,
+            Self::Leftovers(failures) => failures.first().map_or(Code::Plugging, Self::code),
+            Self::Differs(_) => Code::CheckFailed,
+            Self::Unavailable { reach: Reach::NewPods, .. } => Code::NotAvailable,
+            Self::Unavailable { reach: Reach::AllPods, .. } => Code::LimitedConnectivity,
+        }
+    }
+
+    /// The error as the runtime prints it: one line with all causes, since people see nothing but that line.
+    pub fn to_cni(&self) -> CniError {
+        match self {
+            Self::Call(error) => error.clone(),
+            other => CniError::new(other.code(), Chain(other).to_string()),
+        }
+    }
+}
+
+impl From<CniError> for Failure {
+    fn from(error: CniError) -> Self {
+        Self::Call(error)
+    }
+}
+
+/// An error with all its causes on one line.
+pub struct Chain<'a>(pub &'a dyn Error);
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,35 @@
+//! `kuryr-daemon`: connects the pods of one node.
+//!
+//! ```text
+//!  kuryr-cni ──► server ──► verbs (ADD, DEL, CHECK, STATUS, GC)
+//!                             ├─ records   what the controller recorded      (Kubernetes API, watched)
+//!                             ├─ wiring    a VIF of it, read and checked
+//!                             ├─ plug      links, addresses, OVS port        (netlink, OVSDB)
+//!                             ├─ mark      whose port it is, kept in OVSDB
+//!                             └─ turns     one call at a time for each pod
+//!  beside them: install (what the runtime finds), sweep (what was left behind), watch (health), legacy (the old API)
+//! ```
+//!
+//! The daemon remembers nothing: what should be is in the KuryrPorts, what is in the kernel and in OVSDB, where each port is marked
+//! with the sandbox that it belongs to. A restart therefore disturbs no pod, and a call that was cut short is finished by the
+//! runtime's next one.
+
+pub mod answer;
+pub mod cli;
+pub mod failure;
+pub mod install;
+pub mod legacy;
+pub mod mark;
+pub mod metrics;
+pub mod node;
+pub mod plug;
+pub mod records;
+pub mod run;
+pub mod sandbox;
+pub mod server;
+pub mod settings;
+pub mod sweep;
+pub mod turns;
+pub mod verbs;
+pub mod watch;
+pub mod wiring;

@@ -1,0 +1,81 @@
+//! What is written beside an OVS port: whose it is. This is the daemon's memory, so that a restart forgets nothing.
+
+use std::collections::BTreeMap;
+
+use kuryr_cni::ContainerId;
+use kuryr_ovsdb::Interface;
+
+use crate::{
+    sandbox::Sandbox,
+    wiring::{Plug, Wiring},
+};
+
+const SANDBOX: &str = "kuryr-sandbox";
+const NETNS: &str = "kuryr-netns";
+const IFNAME: &str = "kuryr-ifname";
+const POD: &str = "kuryr-pod";
+const POD_UID: &str = "kuryr-pod-uid";
+const IFACE_ID: &str = "iface-id";
+const MAC: &str = "attached-mac";
+const VM_UUID: &str = "vm-uuid";
+/// What the Python Kuryr wrote for a pod's port, and other tools look for.
+const VM: &str = "kuryr";
+
+/// A port of ours, as OVSDB has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    /// The OVS port, which is also a link of the host.
+    pub ovs_port: String,
+    /// The Neutron port.
+    pub port: String,
+    /// The sandbox; ports that the Python Kuryr plugged have none.
+    pub sandbox: Option<ContainerId>,
+    /// The link's name in the pod.
+    pub ifname: Option<String>,
+    /// The pod, as `namespace/name`.
+    pub pod: Option<String>,
+    /// The pod's uid.
+    pub pod_uid: Option<String>,
+    /// The MAC address.
+    pub mac: Option<String>,
+}
+
+impl Mark {
+    /// What to write beside a port.
+    pub fn of(wiring: &Wiring, sandbox: &Sandbox) -> BTreeMap<String, String> {
+        let vm = match wiring.plug {
+            Plug::Ovs { .. } => VM,
+            Plug::Hybrid { .. } => &sandbox.pod_uid,
+        };
+        let pairs = [
+            (IFACE_ID, wiring.iface_id.as_str()),
+            ("iface-status", "active"),
+            (MAC, &wiring.mac.to_string()),
+            (VM_UUID, vm),
+            (SANDBOX, sandbox.id.as_str()),
+            (NETNS, &sandbox.netns_path),
+            (IFNAME, wiring.ifname.as_str()),
+            (POD, &sandbox.pod.to_string()),
+            (POD_UID, &sandbox.pod_uid),
+        ];
+        pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).into()
+    }
+
+    /// Reads what stands beside an interface, if it is a pod's.
+    pub fn read(interface: &Interface) -> Option<Self> {
+        let text = |key: &str| interface.id(key).map(str::to_owned);
+        let sandbox = interface.id(SANDBOX).and_then(|id| id.parse().ok());
+        if sandbox.is_none() && interface.id(VM_UUID) != Some(VM) {
+            return None;
+        }
+        Some(Self {
+            ovs_port: interface.name.clone(),
+            port: text(IFACE_ID).unwrap_or_default(),
+            sandbox,
+            ifname: text(IFNAME),
+            pod: text(POD),
+            pod_uid: text(POD_UID),
+            mac: text(MAC),
+        })
+    }
+}

@@ -1,0 +1,115 @@
+//! Finding what the controller recorded for a pod, and waiting for it.
+
+use std::{sync::Arc, time::Duration};
+
+use kuryr_cni::PodArgs;
+use kuryr_k8s::{
+    Cache, Key,
+    slim::{Content, Pod, PortRecord},
+};
+use tokio::time::timeout;
+
+use crate::failure::Failure;
+
+/// The records and pods of this node, as the API server has them.
+#[derive(Clone)]
+pub struct Records {
+    /// KuryrPorts labelled with the node's name.
+    pub ports: Cache<PortRecord>,
+    /// Pods bound to the node.
+    pub pods: Cache<Pod>,
+}
+
+/// Whether a record is the one that a call needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Verdict {
+    /// It is, and complete.
+    Good,
+    /// Not yet; why is for the operator, should it stay so.
+    NotYet(String),
+    /// It never will be: nobody needs the answer.
+    Gone(String),
+}
+
+impl Records {
+    /// The record of a pod, once it is there and complete.
+    pub async fn find(&self, pod: &PodArgs, patience: Duration) -> Result<Arc<PortRecord>, Failure> {
+        let key = Key::new(&pod.namespace, &pod.name);
+        let look = || {
+            let record = self.ports.get(&key);
+            match judge(record.as_deref(), self.pods.get(&key).as_deref(), pod.uid.as_deref()) {
+                Verdict::Good => record.map(Ok),
+                Verdict::NotYet(_) => None,
+                Verdict::Gone(reason) => Some(Err(Failure::PodGone { pod: key.to_string(), reason })),
+            }
+        };
+        // Either cache may bring what is missing.
+        let waiting = async {
+            tokio::select! {
+                found = self.ports.wait_for(|_| look()) => found,
+                found = self.pods.wait_for(|_| look()) => found,
+            }
+        };
+        timeout(patience, waiting).await.unwrap_or_else(|_| Err(self.missing(&key, pod, patience)))
+    }
+
+    fn missing(&self, key: &Key, pod: &PodArgs, waited: Duration) -> Failure {
+        let record = self.ports.get(key);
+        let reason = match judge(record.as_deref(), self.pods.get(key).as_deref(), pod.uid.as_deref()) {
+            Verdict::NotYet(reason) | Verdict::Gone(reason) => reason,
+            Verdict::Good => "it arrived just now".to_owned(),
+        };
+        match record.as_deref().map(|record| &record.content) {
+            Some(Content::Nonsense(_)) => Failure::BadRecord { pod: key.to_string(), reason },
+            _ => Failure::NoRecord { pod: key.to_string(), reason, waited },
+        }
+    }
+}
+
+/// `kubelet_uid` is what the runtime says; older ones say nothing, and of a static pod the kubelet knows another uid than the API.
+fn judge(record: Option<&PortRecord>, pod: Option<&Pod>, kubelet_uid: Option<&str>) -> Verdict {
+    let Some(record) = record else { return without_record(pod, kubelet_uid) };
+    if record.deleting {
+        return Verdict::NotYet(
+            "its KuryrPort is being deleted; the controller makes a new one afterwards".to_owned(),
+        );
+    }
+    let is_static = record.pod_static || pod.is_some_and(|pod| pod.is_static);
+    let expected = kubelet_uid.filter(|_| !is_static).or_else(|| pod.map(|pod| &*pod.uid));
+    match expected {
+        Some(uid) if *uid != *record.pod_uid => {
+            let older =
+                format!("its KuryrPort is for an earlier pod of the same name (uid {})", record.pod_uid);
+            return Verdict::NotYet(older);
+        }
+        None if !is_static => {
+            return Verdict::NotYet("the API server does not list the pod on this node yet".to_owned());
+        }
+        _ => {}
+    }
+    match &record.content {
+        Content::Nonsense(reason) => Verdict::NotYet(format!("status.vifs is not readable: {reason}")),
+        Content::Vifs(vifs) if vifs.is_empty() => Verdict::NotYet(
+            "its KuryrPort has no interface yet: see the controller's log and the pod's events".to_owned(),
+        ),
+        Content::Vifs(_) => Verdict::Good,
+    }
+}
+
+fn without_record(pod: Option<&Pod>, kubelet_uid: Option<&str>) -> Verdict {
+    let the_same = |pod: &Pod| pod.is_static || kubelet_uid.is_none_or(|uid| *uid == *pod.uid);
+    match pod {
+        Some(pod) if pod.deleting && the_same(pod) => {
+            Verdict::Gone("it is being deleted and has no ports".to_owned())
+        }
+        Some(_) => {
+            Verdict::NotYet("it has no KuryrPort: see the controller's log and the pod's events".to_owned())
+        }
+        None => Verdict::NotYet(
+            "the API server lists neither the pod on this node nor a KuryrPort for it".to_owned(),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,81 @@
+//! What the daemon takes from the configuration, the command line and the environment.
+
+use std::{path::PathBuf, time::Duration};
+
+use kuryr_config::Config;
+use kuryr_k8s::Access;
+use kuryr_ovsdb::{Endpoint, EndpointError};
+
+use crate::{
+    install::Installation,
+    sandbox::NetnsPaths,
+    wiring::{INTEGRATION_BRIDGE, PlugSettings},
+};
+
+/// Everything that can be chosen.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The node's name in Kubernetes.
+    pub node: String,
+    /// The plugin's socket.
+    pub socket: PathBuf,
+    /// The address of the Python Kuryr's API, if it is wanted.
+    pub bind_address: Option<String>,
+    /// Open vSwitch's database.
+    pub ovsdb: Endpoint,
+    /// How to plug.
+    pub plug: PlugSettings,
+    /// Where namespaces are.
+    pub netns: NetnsPaths,
+    /// How long to wait for the controller, and for the backend.
+    pub patience: Duration,
+    /// How to reach the API server.
+    pub access: Access,
+    /// Whether users are told by events.
+    pub use_events: bool,
+    /// What the container runtime is to find.
+    pub installation: Installation,
+    /// The port of `/alive` and `/ready`.
+    pub health_port: u16,
+    /// The port of `/metrics`.
+    pub metrics_port: u16,
+}
+
+impl Settings {
+    /// Takes the settings from a configuration.
+    pub fn new(config: &Config, node: String, installation: Installation) -> Result<Self, EndpointError> {
+        let cni = &config.cni_daemon;
+        let neutron = &config.neutron_defaults;
+        let bridge = neutron.ovs_bridge.clone().unwrap_or_else(|| INTEGRATION_BRIDGE.to_owned());
+        Ok(Self {
+            node,
+            socket: cni.socket_path.clone(),
+            bind_address: cni.bind_address.clone().filter(|address| !address.is_empty()),
+            ovsdb: config.vif_plug_ovs.ovsdb_connection.parse()?,
+            plug: PlugSettings {
+                bridge,
+                mtu_limit: Some(neutron.network_device_mtu).filter(|limit| *limit > 0),
+            },
+            netns: NetnsPaths { proc_dir: cni.netns_proc_dir.clone().filter(|_| cni.docker_mode) },
+            patience: cni.vif_annotation_timeout,
+            access: access(config),
+            use_events: config.kubernetes.use_events,
+            installation,
+            health_port: config.cni_health_server.port,
+            metrics_port: config.prometheus_exporter.cni_exporter_port,
+        })
+    }
+}
+
+fn access(config: &Config) -> Access {
+    let kubernetes = &config.kubernetes;
+    Access {
+        api_root: kubernetes.api_root.clone(),
+        token_file: kubernetes.token_file.clone(),
+        client_certificate: kubernetes.ssl_client_crt_file.clone(),
+        client_key: kubernetes.ssl_client_key_file.clone(),
+        ca_file: kubernetes.ssl_ca_crt_file.clone(),
+        insecure: !kubernetes.ssl_verify_server_crt,
+        connect_timeout: Some(kubernetes.watch_connection_timeout),
+    }
+}

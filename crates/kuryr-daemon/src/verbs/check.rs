@@ -1,0 +1,106 @@
+//! CHECK: whether everything is as ADD left it.
+
+use kuryr_cni::{AddResult, Interface, Request};
+use kuryr_net::{Link, LinkState, Netlink, Route};
+
+use crate::{failure::Failure, mark::Mark, node::Node, sandbox::Sandbox, verbs::del::marks};
+
+impl Node {
+    /// Fails with all differences between what there is and what ADD said.
+    pub async fn check(&self, request: &Request) -> Result<(), Failure> {
+        let (sandbox, _) = Sandbox::of(request)?;
+        let expected = request.previous_result()?;
+        let _turn = self.turns.take(&sandbox.pod, request.command, &sandbox.id).await;
+        let mut differences = self.check_ports(&sandbox)?;
+        differences.extend(self.check_host(&expected).await?);
+        match self.netns.open(&sandbox.netns_path, self.host.id())? {
+            Some(namespace) => {
+                differences.extend(check_inside(&expected, &namespace.netlink().await?).await?);
+            }
+            None => differences.push(format!("the network namespace {} is gone", sandbox.netns_path)),
+        }
+        if differences.is_empty() { Ok(()) } else { Err(Failure::Differs(differences)) }
+    }
+
+    fn check_ports(&self, sandbox: &Sandbox) -> Result<Vec<String>, Failure> {
+        let ports: Vec<Mark> = marks(&self.ovsdb)?
+            .into_iter()
+            .filter(|mark| mark.sandbox.as_ref() == Some(&sandbox.id))
+            .collect();
+        if ports.is_empty() {
+            return Ok(vec!["Open vSwitch has no port for this sandbox".to_owned()]);
+        }
+        let broken = ports.iter().filter_map(|mark| {
+            let error = self
+                .ovsdb
+                .look(|switch| switch.interface(&mark.ovs_port).and_then(|found| found.error.clone()))?;
+            Some(format!("Open vSwitch cannot use {}: {error}", mark.ovs_port))
+        });
+        Ok(broken.collect())
+    }
+
+    async fn check_host(&self, expected: &AddResult) -> Result<Vec<String>, Failure> {
+        let host = self.host.netlink().await?;
+        let mut differences = Vec::new();
+        for interface in expected.interfaces.iter().filter(|interface| interface.sandbox.is_none()) {
+            let found = host.link(&interface.name).await?;
+            differences.extend(compare(interface, found.as_ref(), "on the host"));
+        }
+        Ok(differences)
+    }
+}
+
+async fn check_inside(expected: &AddResult, inside: &Netlink) -> Result<Vec<String>, Failure> {
+    let mut differences = Vec::new();
+    let mut routes: Vec<Route> = Vec::new();
+    for (position, interface) in
+        expected.interfaces.iter().enumerate().filter(|(_, interface)| interface.sandbox.is_some())
+    {
+        let found = inside.link(&interface.name).await?;
+        differences.extend(compare(interface, found.as_ref(), "in the sandbox"));
+        let Some(link) = found else { continue };
+        let addresses = inside.addresses(link.index).await?;
+        routes.extend(inside.routes(link.index).await?);
+        let missing = expected.ips.iter().filter(|ip| ip.interface == Some(position)).filter(|ip| {
+            let address = ip.address.parse::<ipnet::IpNet>();
+            address.is_ok_and(|address| !addresses.contains(&address))
+        });
+        differences
+            .extend(missing.map(|ip| format!("{} has lost its address {}", interface.name, ip.address)));
+    }
+    let lost = expected.routes.iter().filter(|route| !is_there(route, &routes));
+    differences.extend(lost.map(|route| format!("the route to {} is gone", route.dst)));
+    Ok(differences)
+}
+
+/// A runtime passes on what ADD said; a destination that is none was not said by this daemon.
+fn is_there(expected: &kuryr_cni::Route, routes: &[Route]) -> bool {
+    let Ok(destination) = expected.dst.parse::<ipnet::IpNet>() else { return true };
+    routes.iter().any(|route| {
+        route.destination == destination.trunc() && (expected.gw.is_none() || expected.gw == route.gateway)
+    })
+}
+
+fn compare(expected: &Interface, found: Option<&Link>, place: &str) -> Vec<String> {
+    let name = &expected.name;
+    let Some(link) = found else { return vec![format!("there is no link {name} {place}")] };
+    let mut differences = Vec::new();
+    if link.state == LinkState::Down {
+        differences.push(format!("{name} {place} is down"));
+    }
+    let mac = link.mac.map(|mac| mac.to_string());
+    if let Some(expected) = expected
+        .mac
+        .as_ref()
+        .filter(|expected| !mac.as_ref().is_some_and(|mac| mac.eq_ignore_ascii_case(expected)))
+    {
+        differences.push(format!(
+            "{name} {place} has MAC address {} instead of {expected}",
+            mac.unwrap_or_default()
+        ));
+    }
+    if let Some(expected) = expected.mtu.filter(|expected| *expected != link.mtu) {
+        differences.push(format!("{name} {place} has MTU {} instead of {expected}", link.mtu));
+    }
+    differences
+}

@@ -1,0 +1,32 @@
+//! GC: removes what belongs to sandboxes that the runtime does not know any more.
+
+use std::collections::HashSet;
+
+use kuryr_cni::{Command, Request};
+use kuryr_k8s::Key;
+
+use crate::{failure::Failure, node::Node, verbs::del::marks};
+
+impl Node {
+    /// Collects garbage. Ports without a sandbox's name are the Python Kuryr's, which no runtime can list, and stay.
+    pub async fn gc(&self, request: &Request) -> Result<(), Failure> {
+        let attachments = request.valid_attachments()?;
+        let known: HashSet<&str> =
+            attachments.iter().map(|attachment| attachment.container_id.as_str()).collect();
+        let mut failures = Vec::new();
+        for mark in marks(&self.ovsdb)? {
+            let Some(sandbox) = mark.sandbox.clone().filter(|sandbox| !known.contains(sandbox.as_str()))
+            else {
+                continue;
+            };
+            let pod = mark.pod.as_deref().and_then(|pod| pod.split_once('/')).unwrap_or_default();
+            let _turn = self.turns.take(&Key::new(pod.0, pod.1), Command::Gc, &sandbox).await;
+            // While it waited for its turn, the port may have been taken over by a newer sandbox.
+            let still = marks(&self.ovsdb)?.contains(&mark);
+            if still && let Err(failure) = self.unplug_all(std::slice::from_ref(&mark)).await {
+                failures.push(failure);
+            }
+        }
+        if failures.is_empty() { Ok(()) } else { Err(Failure::Leftovers(failures)) }
+    }
+}

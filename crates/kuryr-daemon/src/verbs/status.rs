@@ -1,0 +1,45 @@
+//! STATUS: whether ADD could be served now.
+
+use kuryr_k8s::Sync;
+use kuryr_ovsdb::{Link, Switch};
+
+use crate::{
+    failure::{Failure, Reach},
+    node::Node,
+};
+
+impl Node {
+    /// Fails with what keeps pods from being connected.
+    pub fn status(&self) -> Result<(), Failure> {
+        let switch = self.switch_trouble();
+        let reach = if switch.is_some() { Reach::AllPods } else { Reach::NewPods };
+        let reasons: Vec<String> = switch.into_iter().chain(self.api_trouble()).collect();
+        if reasons.is_empty() { Ok(()) } else { Err(Failure::Unavailable { reasons, reach }) }
+    }
+
+    /// What is wrong with Open vSwitch, if anything is.
+    pub fn switch_trouble(&self) -> Option<String> {
+        self.ovsdb.look(|switch| trouble(switch, &self.plug.bridge))
+    }
+
+    /// What keeps records from arriving, if anything does.
+    pub fn api_trouble(&self) -> Option<String> {
+        let states = [("KuryrPorts", self.records.ports.sync()), ("Pods", self.records.pods.sync())];
+        states.iter().find_map(|(kind, sync)| match &*sync.borrow() {
+            Sync::Following => None,
+            Sync::Starting => Some(format!("the list of {kind} is not complete yet")),
+            Sync::Behind(reason) | Sync::Failing(reason) => {
+                Some(format!("the API server does not tell of {kind}: {reason}"))
+            }
+        })
+    }
+}
+
+fn trouble(switch: &Switch, bridge: &str) -> Option<String> {
+    match switch.link() {
+        Link::Connecting => Some("not connected to OVSDB yet".to_owned()),
+        Link::Down(reason) => Some(format!("OVSDB is out of reach: {reason}")),
+        Link::Up if switch.bridge(bridge).is_none() => Some(format!("there is no bridge {bridge}")),
+        Link::Up => None,
+    }
+}

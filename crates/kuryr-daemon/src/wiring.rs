@@ -1,0 +1,288 @@
+//! What is to be plugged: a VIF of a KuryrPort, read and checked.
+
+use std::{collections::HashSet, net::IpAddr};
+
+use ipnet::IpNet;
+use kuryr_api::{
+    PortId,
+    port::VifEntry,
+    vif::{Base, Subnet, Vif},
+};
+use kuryr_cni::IfName;
+use kuryr_net::{MacAddr, Route};
+
+/// Where a port is plugged unless Neutron or the configuration says otherwise.
+pub const INTEGRATION_BRIDGE: &str = "br-int";
+/// os-vif cuts the names of links here.
+const LINK_NAME_MAX: usize = 14;
+/// Used only if neither Neutron nor the configuration tells one.
+const ETHERNET_MTU: u32 = 1500;
+
+/// One interface of a pod.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wiring {
+    /// The Neutron port.
+    pub port: PortId,
+    /// By which the backend recognises it; as a rule the port's id.
+    pub iface_id: String,
+    /// The link's name in the pod.
+    pub ifname: IfName,
+    /// Whether the pod's default route goes this way.
+    pub role: Role,
+    /// The port's MAC address.
+    pub mac: MacAddr,
+    /// The MTU of both ends.
+    pub mtu: u32,
+    /// The port's addresses and what goes with them.
+    pub subnets: Vec<Net>,
+    /// How the host's end is connected.
+    pub plug: Plug,
+    /// The controller says that the backend has wired the port.
+    pub active: bool,
+}
+
+/// What an interface is to its pod.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// The one with the pod's address and the default route.
+    Default,
+    /// A further one.
+    Additional,
+}
+
+/// How the host's end is connected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Plug {
+    /// It is a port of an OVS bridge.
+    Ovs {
+        /// The bridge.
+        bridge: String,
+        /// The host's end.
+        tap: String,
+    },
+    /// It is on a Linux bridge of its own, where iptables filter, and that is connected to an OVS bridge.
+    Hybrid {
+        /// The OVS bridge.
+        bridge: String,
+        /// The host's end.
+        tap: String,
+        /// The links in between.
+        between: Between,
+    },
+}
+
+/// The links of a hybrid plug between the pod's tap and the OVS bridge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Between {
+    /// The Linux bridge.
+    pub qbr: String,
+    /// The patch's end on the Linux bridge.
+    pub qvb: String,
+    /// The patch's end on the OVS bridge.
+    pub qvo: String,
+}
+
+/// A subnet as far as the pod needs to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Net {
+    /// The pod's addresses, with the subnet's prefix length.
+    pub addresses: Vec<IpNet>,
+    /// The gateway; a subnet may have none.
+    pub gateway: Option<IpAddr>,
+    /// The subnet's host routes.
+    pub routes: Vec<Route>,
+    /// The subnet's name servers.
+    pub dns: Vec<String>,
+}
+
+/// What the configuration says about plugging.
+#[derive(Debug, Clone)]
+pub struct PlugSettings {
+    /// The OVS bridge for VIFs that do not name one.
+    pub bridge: String,
+    /// The greatest MTU allowed.
+    pub mtu_limit: Option<u32>,
+}
+
+impl Wiring {
+    /// Reads the VIFs of a record. The default one comes first, under the name that the runtime wants.
+    pub fn read_all<'a>(
+        vifs: impl Iterator<Item = (&'a str, &'a VifEntry)>,
+        ifname: &IfName,
+        settings: &PlugSettings,
+    ) -> Result<Vec<Self>, String> {
+        let mut wirings = vifs
+            .map(|(name, entry)| {
+                Self::read(name, entry, ifname, settings)
+                    .map_err(|error| format!("interface {name}: {error}"))
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        wirings.sort_by_key(|wiring| wiring.role != Role::Default);
+        match wirings.iter().filter(|wiring| wiring.role == Role::Default).count() {
+            1 => Ok(wirings),
+            count => Err(format!("{count} interfaces are marked as default, one must be")),
+        }
+    }
+
+    fn read(name: &str, entry: &VifEntry, ifname: &IfName, settings: &PlugSettings) -> Result<Self, String> {
+        let base = entry.vif.base();
+        let network = &base.network;
+        let mtu = network.mtu.unwrap_or(ETHERNET_MTU);
+        Ok(Self {
+            port: base.id.as_str().into(),
+            iface_id: iface_id(base),
+            ifname: if entry.default {
+                ifname.clone()
+            } else {
+                name.parse().map_err(|error| format!("{error}"))?
+            },
+            role: if entry.default { Role::Default } else { Role::Additional },
+            mac: base.address.parse().map_err(|error| format!("{error}"))?,
+            mtu: settings.mtu_limit.map_or(mtu, |limit| mtu.min(limit)),
+            subnets: network
+                .subnets
+                .objects
+                .iter()
+                .map(|subnet| Net::read(subnet))
+                .collect::<Result<_, _>>()?,
+            plug: Plug::read(&entry.vif, settings)?,
+            active: base.active,
+        })
+    }
+
+    /// All addresses of the interface.
+    pub fn addresses(&self) -> impl Iterator<Item = IpNet> {
+        self.subnets.iter().flat_map(|subnet| subnet.addresses.iter().copied())
+    }
+
+    /// All routes of the interface; the default ones only if it is the pod's default interface. One without an address leads
+    /// nowhere and has none.
+    pub fn routes(&self) -> Vec<Route> {
+        let with_addresses = self.subnets.iter().filter(|subnet| !subnet.addresses.is_empty());
+        with_addresses
+            .flat_map(|subnet| subnet.routes.iter().copied().chain(self.default_route(subnet)))
+            .collect()
+    }
+
+    fn default_route(&self, subnet: &Net) -> Option<Route> {
+        let gateway = subnet.gateway.filter(|_| self.role == Role::Default)?;
+        let everywhere = match gateway {
+            IpAddr::V4(_) => IpNet::V4(ipnet::Ipv4Net::default()),
+            IpAddr::V6(_) => IpNet::V6(ipnet::Ipv6Net::default()),
+        };
+        Some(Route { destination: everywhere, gateway: Some(gateway) })
+    }
+}
+
+impl Plug {
+    fn read(vif: &Vif, settings: &PlugSettings) -> Result<Self, String> {
+        let named = |bridge: Option<&String>| {
+            bridge.filter(|name| !name.is_empty()).unwrap_or(&settings.bridge).clone()
+        };
+        let base = vif.base();
+        match vif {
+            Vif::OpenVSwitch(ovs) => {
+                Ok(Self::Ovs { bridge: named(Some(&ovs.bridge_name)), tap: link_name(&ovs.vif_name)? })
+            }
+            Vif::Bridge(hybrid) => {
+                let between = Between::of(&base.id, link_name(&hybrid.bridge_name)?);
+                let bridge = named(base.network.bridge.as_ref());
+                Ok(Self::Hybrid { bridge, tap: link_name(&hybrid.vif_name)?, between })
+            }
+            other => Err(format!(
+                "{} cannot be plugged by this daemon (VIFOpenVSwitch and VIFBridge can)",
+                other.class()
+            )),
+        }
+    }
+
+    /// The OVS bridge.
+    pub fn bridge(&self) -> &str {
+        match self {
+            Self::Ovs { bridge, .. } | Self::Hybrid { bridge, .. } => bridge,
+        }
+    }
+
+    /// The host's end of the pod's veth pair.
+    pub fn tap(&self) -> &str {
+        match self {
+            Self::Ovs { tap, .. } | Self::Hybrid { tap, .. } => tap,
+        }
+    }
+
+    /// All links of the host, the pod's tap first; the other end of the patch goes with the one that is named.
+    pub fn links(&self) -> Vec<&str> {
+        match self {
+            Self::Ovs { tap, .. } => vec![tap],
+            Self::Hybrid { tap, between, .. } => vec![tap, &between.qbr, &between.qvo],
+        }
+    }
+
+    /// The link that is a port of the OVS bridge.
+    pub fn ovs_port(&self) -> &str {
+        match self {
+            Self::Ovs { tap, .. } => tap,
+            Self::Hybrid { between, .. } => &between.qvo,
+        }
+    }
+}
+
+impl Between {
+    /// The links by os-vif's rules.
+    pub fn of(port: &str, qbr: String) -> Self {
+        Self { qbr, qvb: cut("qvb", port), qvo: cut("qvo", port) }
+    }
+}
+
+impl Net {
+    fn read(subnet: &Subnet) -> Result<Self, String> {
+        let cidr: IpNet = subnet.cidr.parse().map_err(|_| format!("{:?} is not a prefix", subnet.cidr))?;
+        let address = |text: &str| {
+            let address: IpAddr = ip(text)?;
+            IpNet::new(address, cidr.prefix_len()).map_err(|_| format!("{address} does not belong to {cidr}"))
+        };
+        let route = |route: &kuryr_api::vif::Route| {
+            let destination = route.cidr.parse().map_err(|_| format!("{:?} is not a prefix", route.cidr))?;
+            Ok::<_, String>(Route { destination, gateway: Some(ip(&route.gateway)?) })
+        };
+        Ok(Self {
+            addresses: subnet
+                .ips
+                .objects
+                .iter()
+                .map(|fixed| address(&fixed.address))
+                .collect::<Result<_, _>>()?,
+            gateway: subnet.gateway.as_deref().filter(|text| !text.is_empty()).map(ip).transpose()?,
+            routes: subnet.routes.objects.iter().map(|found| route(found)).collect::<Result<_, _>>()?,
+            dns: subnet.dns.clone(),
+        })
+    }
+}
+
+fn ip(text: &str) -> Result<IpAddr, String> {
+    text.parse().map_err(|_| format!("{text:?} is not an address"))
+}
+
+fn iface_id(base: &Base) -> String {
+    let profile = base.port_profile.as_ref().and_then(|profile| profile.data.get("interface_id")?.as_str());
+    profile.unwrap_or(&base.id).to_owned()
+}
+
+fn cut(prefix: &str, port: &str) -> String {
+    prefix.chars().chain(port.chars()).take(LINK_NAME_MAX).collect()
+}
+
+/// A name from a record goes into the kernel and into paths below `/proc/sys`.
+fn link_name(text: &str) -> Result<String, String> {
+    text.parse::<IfName>().map(|_| text.to_owned()).map_err(|error| format!("{error}"))
+}
+
+/// Name servers of all interfaces, each once, in order.
+pub fn name_servers(wirings: &[Wiring]) -> Vec<String> {
+    let all = wirings.iter().flat_map(|wiring| &wiring.subnets).flat_map(|subnet| &subnet.dns);
+    let mut seen = HashSet::new();
+    all.filter(|server| seen.insert(*server)).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests;
