@@ -148,6 +148,6 @@ mod tests {
         let third = tokio::time::timeout(Duration::from_secs(5), limiter.enter());
         assert!(third.await.is_err());
         drop(first);
-        limiter.enter().await;
+        drop(limiter.enter().await);
     }
 }

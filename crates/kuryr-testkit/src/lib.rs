@@ -1,1 +1,15 @@
-//! placeholder
+//! What tests stand on: fakes that behave, and a proxy that misbehaves.
+//!
+//! - [`FakeCloud`]: Keystone and Neutron on the loopback, with state.
+//! - [`proxy::Faulty`]: an HTTP proxy that spoils some of the requests that pass, repeatably.
+#![forbid(unsafe_code)]
+
+mod cloud;
+mod fault;
+pub mod keystone;
+pub mod neutron;
+pub mod proxy;
+mod reply;
+
+pub use cloud::FakeCloud;
+pub use reply::{Counts, Reply};

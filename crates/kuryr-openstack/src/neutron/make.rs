@@ -5,7 +5,7 @@
 //! so they are looked for by their `device_id` and taken if they are there; only what is not there is asked for again.
 
 use super::{
-    Deleted, Neutron, NewPort, Port, PortFilter,
+    Neutron, NewPort, Port, PortFilter,
     blame::{Scarce, Verdict, halves, judge, scarce},
 };
 use crate::{Effect, Error, Kind, Result, Service, Target};

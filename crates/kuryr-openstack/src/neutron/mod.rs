@@ -28,12 +28,22 @@ use tokio::sync::OnceCell;
 pub struct Neutron {
     session: Session,
     extensions: Arc<OnceCell<Extensions>>,
+    page: u32,
 }
+
+/// Objects asked for in one page of a list. A server that wants smaller pages makes them smaller.
+const PAGE: u32 = 1000;
 
 impl Neutron {
     /// Neutron as `session` finds it.
     pub fn new(session: Session) -> Self {
-        Self { session, extensions: Arc::default() }
+        Self { session, extensions: Arc::default(), page: PAGE }
+    }
+
+    /// Asks for lists in pages of so many objects.
+    #[must_use]
+    pub fn with_page(self, page: u32) -> Self {
+        Self { page: page.max(1), ..self }
     }
 
     /// The session underneath.

@@ -35,6 +35,9 @@ pub struct Network {
     /// `vlan`, `geneve`, …; shown to administrators only.
     #[serde(default, rename = "provider:network_type")]
     pub provider_type: Option<String>,
+    /// VLAN id or VNI; shown to administrators only.
+    #[serde(default, rename = "provider:segmentation_id")]
+    pub segmentation_id: Option<u32>,
 }
 
 /// A subnet.

@@ -8,9 +8,6 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 /// Values of one kind (ids, say) in one request: servers limit a request line to 4 KiB, a UUID takes 47 bytes of it.
 const MOST_VALUES: usize = 50;
 
-/// Objects asked for in one page. A server that wants smaller ones says so by a link to the next.
-const PAGE: &str = "1000";
-
 /// The parameters of a list.
 pub(super) type Query = Vec<(&'static str, String)>;
 
@@ -81,7 +78,8 @@ impl Neutron {
     pub(super) async fn list<T: Listed>(&self, route: &'static str, query: &Query) -> Result<Vec<T>> {
         let mut found: Vec<T> = Vec::new();
         loop {
-            let mut call = Call::new(Service::Network, Method::GET, route, route.into()).query("limit", PAGE);
+            let mut call = Call::new(Service::Network, Method::GET, route, route.into())
+                .query("limit", self.page.to_string());
             for (name, value) in query {
                 call = call.query(name, value);
             }

@@ -1,0 +1,284 @@
+//! How the fake Neutron makes, changes and removes ports: all of a bulk or none.
+
+use super::{Object, State, query, seed, text};
+use crate::reply::Reply;
+use axum::http::HeaderMap;
+use serde_json::{Value, json};
+use std::{collections::HashMap, net::IpAddr};
+
+/// What the server lets a request set.
+const SETTABLE: [&str; 13] = [
+    "network_id",
+    "project_id",
+    "name",
+    "fixed_ips",
+    "device_owner",
+    "device_id",
+    "security_groups",
+    "admin_state_up",
+    "binding:host_id",
+    "binding:profile",
+    "binding:vnic_type",
+    "tags",
+    "allowed_address_pairs",
+];
+
+type Checked<T> = Result<T, Reply>;
+
+impl State {
+    pub(super) fn create_ports(&mut self, body: &Value) -> Reply {
+        let made = match (&body["port"], body["ports"].as_array()) {
+            (Value::Object(port), _) => {
+                self.create_all(&[port]).map(|mut made| json!({ "port": made.pop() }))
+            }
+            (_, Some(ports)) if !ports.is_empty() => {
+                let ports: Vec<_> = ports.iter().filter_map(Value::as_object).collect();
+                self.create_all(&ports).map(|made| json!({ "ports": made }))
+            }
+            _ => Err(bad_request("Resources required")),
+        };
+        made.map_or_else(|refusal| refusal, |made| Reply::new(201, made))
+    }
+
+    pub(super) fn update_port(&mut self, id: &str, headers: &HeaderMap, body: &Value) -> Reply {
+        let Some(port) = self.ports.get(id) else { return query::not_found("port", id) };
+        let revision = port["revision_number"].as_u64().unwrap_or_default();
+        if let Some(asked) = asked_revision(headers).filter(|asked| *asked != revision) {
+            let message = format!("Constrained to {asked}, but current revision is {revision}");
+            return Reply::neutron_error(412, "RevisionNumberConstraintFailed", &message);
+        }
+        let changes = body["port"].as_object().cloned().unwrap_or_default();
+        if let Err(refusal) = check_attributes(&changes).and_then(|()| self.check_groups(&changes)) {
+            return refusal;
+        }
+        let mut port = port.clone();
+        port.extend(changes);
+        self.bind(&mut port);
+        port.insert("revision_number".into(), (revision + 1).into());
+        self.ports.insert(id.into(), port.clone());
+        Reply::ok(json!({ "port": port }))
+    }
+
+    pub(super) fn delete_port(&mut self, id: &str) -> Reply {
+        let Some(port) = self.ports.remove(id) else { return query::not_found("port", id) };
+        self.give_back(&port);
+        Reply::no_content()
+    }
+
+    pub(super) fn set_tags(&mut self, id: &str, body: &Value) -> Reply {
+        let Some(port) = self.ports.get_mut(id) else { return query::not_found("port", id) };
+        port.insert("tags".into(), body["tags"].clone());
+        let revision = port["revision_number"].as_u64().unwrap_or_default();
+        port.insert("revision_number".into(), (revision + 1).into());
+        Reply::ok(json!({ "tags": body["tags"] }))
+    }
+
+    fn create_all(&mut self, asked: &[&Object]) -> Checked<Vec<Object>> {
+        for port in asked {
+            check_attributes(port)?;
+        }
+        self.check_quota(asked)?;
+        let mut made: Vec<Object> = Vec::new();
+        for port in asked {
+            match self.create(port) {
+                Ok(port) => made.push(port),
+                Err(refusal) => {
+                    made.iter().for_each(|port| self.give_back(port));
+                    return Err(refusal);
+                }
+            }
+        }
+        self.ports.extend(made.iter().map(|port| (text(port, "id").to_owned(), port.clone())));
+        Ok(made)
+    }
+
+    fn create(&mut self, asked: &Object) -> Checked<Object> {
+        let network = text(asked, "network_id");
+        if !self.networks.iter().any(|known| known["id"] == network) {
+            return Err(query::not_found("network", network));
+        }
+        self.check_groups(asked)?;
+        let fixed_ips = self.allocate(network, asked)?;
+        let project = self.project_of(asked);
+        let groups = asked.get("security_groups").cloned();
+        let groups = groups.unwrap_or_else(|| json!([self.default_group(&project)]));
+        let id = self.new_id();
+        let mac = format!(
+            "fa:16:3e:{:02x}:{:02x}:{:02x}",
+            self.next >> 16 & 255,
+            self.next >> 8 & 255,
+            self.next & 255
+        );
+        let mut port: Object = asked.clone();
+        let mut set = |name: &str, value: Value| drop(port.insert(name.into(), value));
+        set("id", id.into());
+        set("mac_address", mac.into());
+        set("fixed_ips", fixed_ips);
+        set("security_groups", groups);
+        set("project_id", project.clone().into());
+        set("tenant_id", project.into());
+        set("revision_number", 2.into());
+        set("status", "DOWN".into());
+        for name in ["created_at", "updated_at"] {
+            set(name, seed::TIME.into());
+        }
+        let defaults = json!({
+            "name": "", "device_id": "", "device_owner": "", "admin_state_up": true, "tags": [], "description": "",
+            "allowed_address_pairs": [], "extra_dhcp_opts": [], "port_security_enabled": true, "binding:host_id": "",
+            "binding:vnic_type": "normal", "binding:profile": {},
+        });
+        for (name, value) in defaults.as_object().into_iter().flatten() {
+            port.entry(name.as_str()).or_insert_with(|| value.clone());
+        }
+        self.bind(&mut port);
+        Ok(port)
+    }
+
+    fn bind(&self, port: &mut Object) {
+        let host = text(port, "binding:host_id").to_owned();
+        let (kind, details) = if host.is_empty() {
+            ("unbound", json!({}))
+        } else if self.hosts.contains(&host) {
+            let details = json!({ "port_filter": true, "connectivity": "l2", "bridge_name": "br-int",
+                "datapath_type": "system", "bound_drivers": { "0": "ovn" } });
+            ("ovs", details)
+        } else {
+            ("binding_failed", json!({}))
+        };
+        port.insert("binding:vif_type".into(), kind.into());
+        port.insert("binding:vif_details".into(), details);
+    }
+
+    fn check_quota(&self, asked: &[&Object]) -> Checked<()> {
+        let mut more: HashMap<String, usize> = HashMap::new();
+        for port in asked {
+            *more.entry(self.project_of(port)).or_default() += 1;
+        }
+        for (project, more) in more {
+            let used = self.ports.values().filter(|port| port["project_id"] == *project).count();
+            let limit = self.limit(&project, "port");
+            if limit >= 0 && i64::try_from(used + more).unwrap_or(i64::MAX) > limit {
+                return Err(Reply::neutron_error(
+                    409,
+                    "OverQuota",
+                    "Quota exceeded for resources: ['port'].",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_groups(&self, asked: &Object) -> Checked<()> {
+        let groups = asked.get("security_groups").and_then(Value::as_array);
+        for id in groups.into_iter().flatten().filter_map(Value::as_str) {
+            if !is_uuid(id) {
+                let message =
+                    format!("Invalid input for security_groups. Reason: '{id}' is not a valid UUID.");
+                return Err(bad_request(&message));
+            }
+            if !self.groups.iter().any(|group| group["id"] == id) {
+                return Err(query::not_found("security_group", id));
+            }
+        }
+        Ok(())
+    }
+
+    fn allocate(&mut self, network: &str, asked: &Object) -> Checked<Value> {
+        let wanted = match asked.get("fixed_ips").and_then(Value::as_array) {
+            Some(wanted) => wanted.iter().map(read_wanted).collect(),
+            None => self.one_of_each_family(network),
+        };
+        let mut given: Vec<(String, IpAddr)> = Vec::new();
+        for (subnet, address) in &wanted {
+            match self.allocate_one(network, subnet, *address) {
+                Ok(address) => given.push((subnet.clone(), address)),
+                Err(refusal) => {
+                    given.iter().for_each(|(subnet, address)| self.give_back_one(subnet, *address));
+                    return Err(refusal);
+                }
+            }
+        }
+        let shown =
+            given.iter().map(|(subnet, address)| json!({ "subnet_id": subnet, "ip_address": address }));
+        Ok(shown.collect())
+    }
+
+    fn allocate_one(&mut self, network: &str, subnet: &str, address: Option<IpAddr>) -> Checked<IpAddr> {
+        let known = self.subnets.iter_mut().find(|known| known.id() == subnet && known.network() == network);
+        let Some(known) = known else { return Err(query::not_found("subnet", subnet)) };
+        match address {
+            None => known.take_any().ok_or_else(|| {
+                let message = format!("No more IP addresses available on network {network}.");
+                Reply::neutron_error(409, "IpAddressGenerationFailure", &message)
+            }),
+            Some(address) if !known.contains(address) => {
+                let message = format!("IP address {address} is not a valid IP for the specified subnet.");
+                Err(Reply::neutron_error(400, "InvalidIpForSubnet", &message))
+            }
+            Some(address) if !known.take(address) => {
+                let message = format!("IP address {address} already allocated in subnet {subnet}");
+                Err(Reply::neutron_error(409, "IpAddressAlreadyAllocated", &message))
+            }
+            Some(address) => Ok(address),
+        }
+    }
+
+    fn one_of_each_family(&self, network: &str) -> Vec<(String, Option<IpAddr>)> {
+        let of = |v4| self.subnets.iter().find(move |s| s.network() == network && s.is_v4() == v4);
+        [true, false].into_iter().filter_map(of).map(|subnet| (subnet.id().to_owned(), None)).collect()
+    }
+
+    fn give_back(&mut self, port: &Object) {
+        let addresses: Vec<_> = port["fixed_ips"].as_array().into_iter().flatten().map(read_wanted).collect();
+        for (subnet, address) in addresses {
+            address.into_iter().for_each(|address| self.give_back_one(&subnet, address));
+        }
+    }
+
+    fn give_back_one(&mut self, subnet: &str, address: IpAddr) {
+        self.subnets
+            .iter_mut()
+            .filter(|known| known.id() == subnet)
+            .for_each(|known| known.give_back(address));
+    }
+
+    fn project_of(&self, port: &Object) -> String {
+        port.get("project_id").and_then(Value::as_str).unwrap_or(&self.project).to_owned()
+    }
+
+    /// A project gets its default group with its first port.
+    fn default_group(&mut self, project: &str) -> String {
+        let known =
+            self.groups.iter().find(|group| group["name"] == "default" && group["project_id"] == project);
+        if let Some(group) = known {
+            return text(group, "id").to_owned();
+        }
+        let id = self.new_id();
+        self.groups.push(seed::group(project, &id, "default"));
+        id
+    }
+}
+
+fn read_wanted(fixed_ip: &Value) -> (String, Option<IpAddr>) {
+    let address = fixed_ip["ip_address"].as_str().and_then(|address| address.parse().ok());
+    (fixed_ip["subnet_id"].as_str().unwrap_or_default().to_owned(), address)
+}
+
+fn asked_revision(headers: &HeaderMap) -> Option<u64> {
+    headers.get("if-match")?.to_str().ok()?.strip_prefix("revision_number=")?.parse().ok()
+}
+
+fn check_attributes(asked: &Object) -> Checked<()> {
+    match asked.keys().find(|name| !SETTABLE.contains(&name.as_str())) {
+        Some(name) => Err(bad_request(&format!("Unrecognized attribute(s) '{name}'"))),
+        None => Ok(()),
+    }
+}
+
+fn bad_request(message: &str) -> Reply {
+    Reply::neutron_error(400, "HTTPBadRequest", message)
+}
+
+fn is_uuid(text: &str) -> bool {
+    text.len() == 36 && text.chars().all(|c| c.is_ascii_hexdigit() || c == '-')
+}

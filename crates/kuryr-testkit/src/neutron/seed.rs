@@ -1,0 +1,83 @@
+//! What the fake Neutron starts with: the shape of the lab's cloud.
+
+use super::{Object, Pace, State, ipam::Subnet};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, HashMap};
+
+pub(super) const QUOTAS: [&str; 5] = ["network", "subnet", "port", "security_group", "security_group_rule"];
+
+const EXTENSIONS: [&str; 9] = [
+    "address-group",
+    "binding",
+    "pagination",
+    "port-security",
+    "quota_details",
+    "revision-if-match",
+    "security-groups-remote-address-group",
+    "standard-attr-tag",
+    "tag-creation",
+];
+
+pub(super) const TIME: &str = "2026-01-01T00:00:00Z";
+
+const POD_NETWORK: &str = "00000000-0000-4000-a000-000000000001";
+const POD_SUBNET: &str = "00000000-0000-4000-a000-000000000002";
+const POD_SUBNET_V6: &str = "00000000-0000-4000-a000-000000000003";
+const POD_GROUP: &str = "00000000-0000-4000-a000-000000000004";
+const DEFAULT_GROUP: &str = "00000000-0000-4000-a000-000000000005";
+
+pub(super) fn state(project: &str) -> State {
+    State {
+        project: project.into(),
+        networks: vec![network(project)],
+        subnets: vec![
+            subnet(project, POD_SUBNET, "k8s-pod-subnet", "10.1.0.0/16", "10.1.255.254"),
+            subnet(project, POD_SUBNET_V6, "k8s-pod-subnet-v6", "fd10:1::/64", "fd10:1::1"),
+        ],
+        groups: vec![group(project, POD_GROUP, "k8s-pods"), group(project, DEFAULT_GROUP, "default")],
+        ports: BTreeMap::new(),
+        quotas: HashMap::new(),
+        extensions: EXTENSIONS.into(),
+        hosts: ["node1", "node2"].map(Into::into).into(),
+        failures: Vec::new(),
+        pace: Pace::default(),
+        next: 0,
+    }
+}
+
+pub(super) fn group(project: &str, id: &str, name: &str) -> Object {
+    object(json!({
+        "id": id, "name": name, "project_id": project, "tenant_id": project, "description": "", "tags": [],
+        "stateful": true, "shared": false, "security_group_rules": [],
+        "created_at": TIME, "updated_at": TIME, "revision_number": 1,
+    }))
+}
+
+fn network(project: &str) -> Object {
+    object(json!({
+        "id": POD_NETWORK, "name": "k8s-pod-net", "project_id": project, "tenant_id": project, "mtu": 1442,
+        "admin_state_up": true, "status": "ACTIVE", "shared": false, "router:external": false, "tags": [],
+        "subnets": [POD_SUBNET, POD_SUBNET_V6], "port_security_enabled": true, "description": "",
+        "provider:network_type": "geneve", "provider:segmentation_id": 1, "provider:physical_network": null,
+        "created_at": TIME, "updated_at": TIME, "revision_number": 3,
+    }))
+}
+
+fn subnet(project: &str, id: &str, name: &str, cidr: &str, gateway: &str) -> Subnet {
+    let version = if cidr.contains(':') { 6 } else { 4 };
+    let shown = object(json!({
+        "id": id, "name": name, "project_id": project, "tenant_id": project, "network_id": POD_NETWORK,
+        "ip_version": version, "cidr": cidr, "gateway_ip": gateway, "enable_dhcp": false, "tags": [],
+        "ipv6_ra_mode": null, "ipv6_address_mode": null, "dns_nameservers": [], "host_routes": [],
+        "allocation_pools": [], "subnetpool_id": null, "description": "", "service_types": [],
+        "created_at": TIME, "updated_at": TIME, "revision_number": 0,
+    }));
+    Subnet::new(shown, cidr, gateway)
+}
+
+fn object(value: Value) -> Object {
+    match value {
+        Value::Object(object) => object,
+        _ => Object::new(),
+    }
+}
