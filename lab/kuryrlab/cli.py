@@ -6,19 +6,20 @@ import fcntl
 import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
-from kuryrlab import components, facts, paths, shell, status, sweep, up
+from kuryrlab import components, facts, kuryr, paths, shell, status, sweep, up
 from kuryrlab.node import Node, nodes
 from kuryrlab.places import node as place_of
 
-_CHANGING = {"up", "down", "kill", "start", "stop", "floor"}
+_CHANGING = {"up", "down", "kill", "start", "stop", "floor", "kuryr up", "kuryr down", "kuryr restart"}
 
 
 def main(argv: list[str]) -> int:
     """Run one command; its exit code."""
     arguments = _parser().parse_args(argv)
     try:
-        if arguments.command in _CHANGING:
+        if arguments.title in _CHANGING:
             with _locked():
                 return arguments.run(arguments) or 0
         return arguments.run(arguments) or 0
@@ -96,6 +97,23 @@ def _start(arguments: argparse.Namespace) -> None:
     sys.stdout.write(f"{daemon.title}: {daemon.start() or 'started'}\n")
 
 
+def _kuryr_up(arguments: argparse.Namespace) -> None:
+    kuryr.up(arguments.bin or kuryr.default_folders(), arguments.conf)
+
+
+def _kuryr_down(_: argparse.Namespace) -> None:
+    kuryr.down()
+
+
+def _kuryr_restart(arguments: argparse.Namespace) -> None:
+    kuryr.restart(kuryr.find(arguments.which))
+
+
+def _kuryr_logs(arguments: argparse.Namespace) -> None:
+    logs = [str(daemon.log) for daemon in ([kuryr.find(arguments.which)] if arguments.which else kuryr.daemons()) if daemon.log.exists()]
+    os.execvp("tail", ["tail", *(["-F"] if arguments.follow else []), "-n", str(arguments.lines), "--", *logs])
+
+
 def _required(arguments: argparse.Namespace) -> str:
     if not arguments.node:
         raise shell.LabError(f"say which node: one of {', '.join(paths.NODE_NAMES)}")
@@ -108,7 +126,7 @@ def _parser() -> argparse.ArgumentParser:
 
     def command(name: str, run, summary: str) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=summary, description=summary)
-        sub.set_defaults(run=run)
+        sub.set_defaults(run=run, title=name)
         return sub
 
     command("up", _up, "start what does not run, from nothing if need be")
@@ -131,5 +149,27 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("node", nargs="?", choices=paths.NODE_NAMES)
         if name == "stop":
             sub.add_argument("--grace", type=float, default=10, help="seconds between SIGTERM and SIGKILL")
+    _add_kuryr(commands)
     command("help", lambda _: parser.print_help(), "this text")
     return parser
+
+
+def _add_kuryr(commands) -> None:
+    summary = "Kuryr in the lab: the controller, and a daemon in each node"
+    words = commands.add_parser("kuryr", help=summary, description=summary).add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, run, text: str) -> argparse.ArgumentParser:
+        sub = words.add_parser(name, help=text, description=text)
+        sub.set_defaults(run=run, title=f"kuryr {name}")
+        return sub
+
+    starting = command("up", _kuryr_up, "start what does not run, with the programs that cargo built last")
+    starting.add_argument("--bin", type=Path, action="append", metavar="DIR", help="where the programs are; may be repeated, the first that has one wins")
+    starting.add_argument("--conf", type=Path, metavar="FILE", help="read by all of them after the lab's own kuryr.conf")
+    command("down", _kuryr_down, "stop them, in an orderly way if they can")
+    which = ("controller", *paths.NODE_NAMES)
+    command("restart", _kuryr_restart, "stop one and start it again").add_argument("which", choices=which)
+    logs = command("logs", _kuryr_logs, "the end of their logs")
+    logs.add_argument("which", nargs="?", choices=which)
+    logs.add_argument("-f", "--follow", action="store_true")
+    logs.add_argument("-n", "--lines", type=int, default=50)

@@ -1,10 +1,10 @@
 """Every daemon of the lab by its name: for status, for faults (`lab kill`, `lab start`), for going down in order."""
 
-from kuryrlab import kubernetes, openstack, ovs, shell
+from kuryrlab import kubernetes, kuryr, openstack, ovs, shell
 from kuryrlab.daemons import Daemon
-from kuryrlab.node import Node, nodes
+from kuryrlab.node import Node
 
-ALIASES = {"apiserver": "kube-apiserver", "scheduler": "kube-scheduler", "mysql": "mariadb"}
+ALIASES = {"apiserver": "kube-apiserver", "scheduler": "kube-scheduler", "mysql": "mariadb", "controller": kuryr.CONTROLLER, "daemon": kuryr.DAEMON}
 
 
 def control_plane() -> list[Daemon]:
@@ -17,15 +17,10 @@ def node_daemons(node: Node) -> list[Daemon]:
     return node.daemons()
 
 
-def everything() -> list[Daemon]:
-    """All daemons, in the order of starting."""
-    return [*control_plane(), *(daemon for node in nodes() for daemon in node_daemons(node))]
-
-
 def find(name: str, node: str | None) -> Daemon:
     """The daemon of that name, in the root namespace or in a node."""
     wanted = ALIASES.get(name, name)
-    candidates = node_daemons(Node(node)) if node else control_plane()
+    candidates = [*node_daemons(Node(node)), kuryr.node_daemon(Node(node))] if node else [*control_plane(), kuryr.controller()]
     for daemon in candidates:
         if daemon.name == wanted:
             return daemon

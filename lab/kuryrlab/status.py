@@ -2,8 +2,14 @@
 
 import sys
 
-from kuryrlab import components, facts, paths
+from kuryrlab import components, facts, kuryr, paths
+from kuryrlab.daemons import Daemon
 from kuryrlab.node import nodes
+
+
+def _line(daemon: Daemon, absent: str) -> str:
+    noted = daemon.place.find(daemon.name)
+    return f"  {daemon.title:28}{f'runs, pid {noted.pid}' if noted else absent}"
 
 
 def show() -> int:
@@ -14,7 +20,9 @@ def show() -> int:
         for daemon in daemons:
             noted = daemon.place.find(daemon.name)
             complete = complete and noted is not None
-            lines.append(f"  {daemon.name:26}{f'runs, pid {noted.pid}' if noted else 'DOWN'}")
+            lines.append(_line(daemon, "DOWN"))
+    lines.append("Kuryr")
+    lines += [_line(daemon, "not started") for daemon in kuryr.daemons()]
     lines.append(f"\nlogs: {paths.LOG}   facts: {paths.FACTS}")
     lines.append(f'to look around: eval "$({paths.SOURCE}/lab env)", that is')
     lines.append(facts.export_lines())

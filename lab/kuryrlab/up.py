@@ -4,7 +4,7 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from kuryrlab import components, facts, host, kubernetes, openstack, ovs, paths, pieces, pki, prerequisites, seed, sweep, underlay
+from kuryrlab import components, facts, host, kubernetes, kuryr, openstack, ovs, paths, pieces, pki, prerequisites, seed, sweep, underlay
 from kuryrlab.daemons import Daemon
 from kuryrlab.node import Node, nodes
 from kuryrlab.steps import Step, perform, say
@@ -152,7 +152,7 @@ def _teach_neighbours() -> str:
 def _stop_control_plane() -> str:
     # All at once: nothing of what they would write to each other at their end is kept.
     with ThreadPoolExecutor(max_workers=16) as pool:
-        stopped = list(pool.map(lambda daemon: daemon.stop(grace=5), components.control_plane()))
+        stopped = list(pool.map(lambda daemon: daemon.stop(grace=5), [*components.control_plane(), kuryr.controller()]))
     return f"{sum(stopped)} daemons"
 
 

@@ -1,0 +1,194 @@
+"""Kuryr itself in the lab: its configuration, the controller in the root namespace, a daemon in each node.
+
+The programs are copied before they start, so that a build does not pull them from under a running test.
+"""
+
+import configparser
+import os
+import shutil
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from kuryrlab import kubernetes, paths, seed, shell
+from kuryrlab.daemons import Daemon
+from kuryrlab.node import Node, nodes
+from kuryrlab.steps import Step, perform
+
+PROGRAMS = ("kuryr-k8s-controller", "kuryr-daemon", "kuryr-cni")
+CONTROLLER, DAEMON = "kuryr-controller", "kuryr-daemon"
+# What a daemon that was killed leaves, and the runtime would go on using.
+CONFLIST = "etc/cni/net.d/10-kuryr.conflist"
+STOP_GRACE = 25
+_BIN = paths.KURYR / "bin"
+_EXTRA = paths.KURYR / "extra.conf"
+_PASSED_ON = ("RUST_LOG", "RUST_BACKTRACE", "LLVM_PROFILE_FILE")
+
+
+def up(folders: Sequence[Path], extra: Path | None) -> None:
+    """Write the configuration, copy the programs, start all that does not run and wait until it is ready."""
+    perform(
+        [
+            Step("programs", lambda: _copy_programs(folders)),
+            Step("configuration", lambda: _write_configuration(extra)),
+            Step("custom resources", _apply_definitions),
+            *(Step(daemon.title, daemon.start, ("programs", "configuration", "custom resources")) for daemon in daemons()),
+        ]
+    )
+
+
+def down() -> None:
+    """SIGTERM to all, SIGKILL to what is still there when the grace is over."""
+    running = [daemon for daemon in daemons() if daemon.running()]
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        list(pool.map(lambda daemon: daemon.stop(STOP_GRACE), running))
+    for node in nodes():
+        (node.root / CONFLIST).unlink(missing_ok=True)
+
+
+def restart(daemon: Daemon) -> None:
+    """Stop in an orderly way and start with the same program and configuration."""
+    daemon.stop(STOP_GRACE)
+    daemon.start()
+
+
+def daemons() -> list[Daemon]:
+    """The controller and each node's daemon."""
+    return [controller(), *(node_daemon(node) for node in nodes())]
+
+
+def controller() -> Daemon:
+    """The controller, in the root namespace."""
+    words = (str(_BIN / "kuryr-k8s-controller"), *_files(paths.KURYR / "controller.conf"))
+
+    def ready() -> bool:
+        return _is_ok(["curl", "-sf", "-o", "/dev/null", "http://127.0.0.1:8082/ready"])
+
+    return Daemon(CONTROLLER, words, ready=ready, env=_environment())
+
+
+def node_daemon(node: Node) -> Daemon:
+    """A node's daemon, inside it."""
+    words = (str(_BIN / "kuryr-daemon"), *_files(Path("/etc/kuryr/kuryr.conf")))
+
+    def ready() -> bool:
+        return _is_ok([*node.place.enter(), "curl", "-sf", "-o", "/dev/null", "http://127.0.0.1:8090/ready"])
+
+    env = {"KUBERNETES_NODE_NAME": node.name, **_environment()}
+    return Daemon(DAEMON, words, ready=ready, place=node.place, env=env)
+
+
+def find(name: str) -> Daemon:
+    """By the word that people use: `controller`, or a node's name for its daemon."""
+    return controller() if name == "controller" else node_daemon(Node(name))
+
+
+def default_folders() -> list[Path]:
+    """Where cargo puts programs, the optimised ones first."""
+    target = Path(os.environ.get("CARGO_TARGET_DIR") or paths.REPOSITORY / "target")
+    return [target / "x86_64-unknown-linux-musl" / "release", target / "release", target / "debug"]
+
+
+def _copy_programs(folders: Sequence[Path]) -> str:
+    _BIN.mkdir(parents=True, exist_ok=True)
+    used = set()
+    for program in PROGRAMS:
+        source = next((folder / program for folder in folders if (folder / program).exists()), None)
+        if source is None:
+            raise shell.LabError(f"there is no {program} in {', '.join(map(str, folders))}: build it, or name its folder by --bin")
+        # A new file in the old one's place: a program that runs cannot be written to.
+        staged = _BIN / f".{program}"
+        shutil.copy(source, staged)
+        staged.rename(_BIN / program)
+        used.add(str(source.parent))
+    return f"from {', '.join(sorted(used))}"
+
+
+def _write_configuration(extra: Path | None) -> str:
+    paths.KURYR.mkdir(parents=True, exist_ok=True)
+    if extra is None:
+        _EXTRA.unlink(missing_ok=True)
+    else:
+        shutil.copy(extra, _EXTRA)
+    _write(paths.KURYR / "controller.conf", _controller_settings(seed.layout()))
+    for node in nodes():
+        _write(node.root / "etc/kuryr/kuryr.conf", _daemon_settings(node.name))
+    return str(paths.KURYR)
+
+
+def _apply_definitions() -> str:
+    kubernetes.kubectl("apply", "--server-side", "--force-conflicts", "--recursive", "-f", str(kubernetes.CRDS))
+    kubernetes.kubectl("wait", "--for=condition=Established", "--timeout=30s", "--recursive", "-f", str(kubernetes.CRDS))
+    return ""
+
+
+def _controller_settings(layout: dict) -> dict[str, dict[str, object]]:
+    subnets = [subnet["id"] for subnet in layout["pod_subnets"]]
+    return {
+        "kubernetes": _kubernetes_settings(paths.API_LOCAL, "kuryr-controller"),
+        "neutron": {
+            "auth_type": "password",
+            "auth_url": paths.KEYSTONE_URL,
+            "username": "kuryr",
+            "password": "secret",
+            "user_domain_name": "Default",
+            "project_name": "k8s",
+            "project_domain_name": "Default",
+            "region_name": "RegionOne",
+        },
+        "neutron_defaults": {
+            **_network_settings(),
+            "project": layout["project_id"],
+            "pod_subnets": ",".join(subnets),
+            "pod_security_groups": layout["security_group"]["id"],
+            "service_subnet": layout["service_subnet"]["id"],
+            "external_svc_net": layout["external_network"]["id"],
+            "resource_tags": "kuryr-lab",
+        },
+        "octavia_defaults": {"enforce_sg_rules": "false", "lb_algorithm": "SOURCE_IP_PORT"},
+    }
+
+
+def _daemon_settings(node: str) -> dict[str, dict[str, object]]:
+    return {
+        "kubernetes": _kubernetes_settings(paths.API_FROM_NODES, f"kuryr-daemon-{node}"),
+        "neutron_defaults": _network_settings(),
+        "vif_plug_ovs": {"ovsdb_connection": "unix:/run/openvswitch/db.sock"},
+    }
+
+
+def _network_settings() -> dict[str, object]:
+    return {"ovs_bridge": "br-int", "network_device_mtu": seed.layout()["pod_network"]["mtu"]}
+
+
+def _kubernetes_settings(server: str, user: str) -> dict[str, object]:
+    return {
+        "api_root": server,
+        "ssl_client_crt_file": paths.PKI / f"{user}.crt",
+        "ssl_client_key_file": paths.PKI / f"{user}.key",
+        "ssl_ca_crt_file": paths.PKI / "ca.crt",
+        "ssl_verify_server_crt": "true",
+        # Empty, so that the client certificate is used.
+        "token_file": "",
+    }
+
+
+def _write(path: Path, settings: dict[str, dict[str, object]]) -> None:
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.read_dict(settings)
+    with path.open("w") as file:
+        parser.write(file)
+    path.chmod(0o600)
+
+
+def _files(main: Path) -> list[str]:
+    names = [main, _EXTRA] if _EXTRA.exists() else [main]
+    return [word for name in names for word in ("--config-file", str(name))]
+
+
+def _environment() -> dict[str, str]:
+    return {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+
+
+def _is_ok(words: Sequence[str]) -> bool:
+    return shell.succeeds(words, 5)
