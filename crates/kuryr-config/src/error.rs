@@ -66,6 +66,9 @@ pub enum ReferenceError {
     /// No such option.
     #[error("${{{0}}} names no option; write $$ for a plain dollar sign")]
     Unknown(String),
+    /// A group alone, or an option of no known group.
+    #[error("${{{0}}} names no option of a known group; write $$ for a plain dollar sign")]
+    UnknownGroup(String),
     /// The way back to where it began.
     #[error("${{{0}}} leads back to this option")]
     Loop(String),

@@ -61,22 +61,52 @@ impl<'a> Resolver<'a> {
     }
 
     fn reference(&self, from: &str, name: &str, trail: &mut Trail) -> Result<String, ReferenceError> {
-        let (group, opt) = self.target(from, name).ok_or_else(|| ReferenceError::Unknown(name.to_owned()))?;
+        let (group, opt) = self.target(from, name)?;
+        match self.referred(group, opt, name, trail) {
+            // An option that refers to nothing is as good as absent for oslo.config, which then asks for the name without a group.
+            Err(ReferenceError::Unknown(nothing)) if group == from && group != DEFAULT => {
+                let opt = self.schema.option(DEFAULT, name).ok_or(ReferenceError::Unknown(nothing))?;
+                self.referred(DEFAULT, opt, name, trail)
+            }
+            other => other,
+        }
+    }
+
+    fn referred(
+        &self,
+        group: &str,
+        opt: &'static Opt,
+        name: &str,
+        trail: &mut Trail,
+    ) -> Result<String, ReferenceError> {
         if trail.iter().any(|(on_group, on_name)| on_group == group && *on_name == opt.name) {
             return Err(ReferenceError::Loop(name.to_owned()));
         }
-        let value = self.follow(group, opt, trail).map_err(|_| ReferenceError::Faulty(name.to_owned()))?;
-        Ok(value.as_reference())
+        match self.follow(group, opt, trail) {
+            Ok(value) => Ok(value.as_reference()),
+            Err(Problem::FollowReference { why: ReferenceError::Unknown(nothing), .. }) => {
+                Err(ReferenceError::Unknown(nothing))
+            }
+            Err(_) => Err(ReferenceError::Faulty(name.to_owned())),
+        }
     }
 
     /// What a reference means. In oslo.config `DEFAULT` is no group that a reference can name, and a bare name is looked for in the
     /// referring option's group first.
-    fn target<'n>(&self, from: &'n str, name: &'n str) -> Option<(&'n str, &'static Opt)> {
-        if let Some((group, name)) = name.split_once('.') {
-            return (group != DEFAULT).then(|| self.schema.option(group, name))?.map(|opt| (group, opt));
+    fn target<'n>(&self, from: &'n str, name: &'n str) -> Result<(&'n str, &'static Opt), ReferenceError> {
+        if let Some((group, option)) = name.split_once('.') {
+            if group == DEFAULT || self.schema.group(group).is_none() {
+                return Err(ReferenceError::UnknownGroup(name.to_owned()));
+            }
+            let opt = self.schema.option(group, option).map(|opt| (group, opt));
+            return opt.ok_or_else(|| ReferenceError::Unknown(name.to_owned()));
         }
         let own = self.schema.option(from, name).map(|opt| (from, opt));
-        own.or_else(|| self.schema.option(DEFAULT, name).map(|opt| (DEFAULT, opt)))
+        let found = own.or_else(|| self.schema.option(DEFAULT, name).map(|opt| (DEFAULT, opt)));
+        found.ok_or_else(|| match self.schema.group(name) {
+            Some(_) => ReferenceError::UnknownGroup(name.to_owned()),
+            None => ReferenceError::Unknown(name.to_owned()),
+        })
     }
 }
 

@@ -51,8 +51,8 @@ impl Schema {
 
 /// Where an option is looked for: its own place, then its older ones.
 pub(crate) fn places<'a>(group: &'a str, opt: &'a Opt) -> impl Iterator<Item = (&'a str, &'a str)> {
-    let older =
-        opt.deprecated.iter().map(move |&(older, name)| (if older.is_empty() { group } else { older }, name));
+    let or = |text: &'a str, own| if text.is_empty() { own } else { text };
+    let older = opt.deprecated.iter().map(move |&(older, name)| (or(older, group), or(name, opt.name)));
     std::iter::once((group, opt.name)).chain(older)
 }
 
