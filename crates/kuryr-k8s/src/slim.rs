@@ -108,6 +108,8 @@ pub struct Node {
 pub struct Namespace {
     /// Name.
     pub key: Key,
+    /// Uid.
+    pub uid: Box<str>,
     /// Version.
     pub resource_version: Box<str>,
     /// It is being deleted: nothing new can be created in it.
@@ -275,6 +277,7 @@ impl Slim for Namespace {
     fn trim(wire: NamespaceWire) -> Self {
         Self {
             key: key_of(&wire.metadata),
+            uid: text(wire.metadata.uid.as_deref()),
             resource_version: text(wire.metadata.resource_version.as_deref()),
             terminating: wire.metadata.deletion_timestamp.is_some(),
         }

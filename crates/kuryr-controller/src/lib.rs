@@ -1,0 +1,34 @@
+//! `kuryr-k8s-controller`: watches Kubernetes, decides, calls OpenStack, records the result.
+//!
+//! ```text
+//!   caches (Pod, KuryrPort, Node, Namespace) ── key ──► Queue ──► reconcile::pod
+//!                                                                   observe ─ plan (kuryr-core) ─ apply
+//!   Ports (what exists in Neutron) ◄── own calls, Relist ─────────────┴───────────────────┘
+//! ```
+//!
+//! - [`args`], [`settings`]: from the command line and kuryr.conf to what the parts need
+//! - [`queue`]: which names to look at, each by one task at a time, with backoff
+//! - [`ports`]: the ports that exist, known from our own calls and a slow re-list
+//! - [`network`]: the network of pods, read from Neutron
+//! - [`context`]: everything that a reconciler needs
+//! - [`reconcile`]: observe, plan, apply; one file for each kind
+//! - [`relist`], [`wiring`]: the two tasks that look at Neutron on their own
+//! - [`upkeep`]: health and metrics
+//! - [`run`]: starts and stops it all
+
+mod args;
+mod cloud;
+mod context;
+mod metrics;
+mod network;
+mod ports;
+mod queue;
+mod reconcile;
+mod relist;
+mod run;
+mod settings;
+mod upkeep;
+mod wiring;
+
+pub use args::Args;
+pub use run::run;

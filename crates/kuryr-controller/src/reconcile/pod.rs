@@ -1,0 +1,281 @@
+//! Keeps every pod's port as the planner wants it.
+
+use super::error::Error;
+use super::{Next, translate};
+use crate::context::Context;
+use crate::relist;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::api::ObjectMeta;
+use kuryr_api::port::{KuryrPort, KuryrPortSpec, KuryrPortStatus, Vifs};
+use kuryr_api::{PortId, names};
+use kuryr_core::news;
+use kuryr_core::pod::{Action, Namespace, NewRecord, Observed, plan};
+use kuryr_k8s::Key;
+use kuryr_k8s::events::{About, Kind, News};
+use kuryr_k8s::records::{self, Written};
+use kuryr_k8s::slim::{Node, Pod, PortRecord};
+use kuryr_openstack::Effect;
+use kuryr_openstack::neutron::PortFilter;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// More rounds than any plan needs that only touches Neutron.
+const ROUNDS: usize = 6;
+/// The watch shows our own writes in milliseconds; after this time it is not relied on.
+const SEEN_WITHIN: Duration = Duration::from_secs(15);
+
+/// What we look at, held so that planners can borrow it.
+struct Seen {
+    pod: Option<Arc<Pod>>,
+    node: Option<Arc<Node>>,
+    record: Option<Arc<PortRecord>>,
+    ports: Vec<kuryr_core::port::Port>,
+    namespace: Namespace,
+}
+
+/// How an action leaves the world.
+enum Outcome {
+    /// As the next look will see it.
+    Visible,
+    /// Other than the caches show: the watch tells when they do.
+    Unseen,
+    /// Nothing changed.
+    Same,
+    /// Nothing more can be done now.
+    Later,
+}
+
+/// Looks at the pod called `key` and does what is to be done.
+pub async fn reconcile(context: &Context, key: &Key) -> Result<Next, Error> {
+    for _ in 0..ROUNDS {
+        let seen = observe(context, key).await?;
+        let network = context.network().ok_or(Error::NetworkUnknown)?;
+        let actions = plan(&seen.view(key, &network));
+        let mut changed = false;
+        for action in actions {
+            match apply(context, key, &seen, action).await? {
+                Outcome::Visible => changed = true,
+                Outcome::Unseen => return Ok(Next::Within(SEEN_WITHIN)),
+                Outcome::Later => return Ok(Next::Later),
+                Outcome::Same => {}
+            }
+        }
+        if !changed {
+            return Ok(Next::OnChange);
+        }
+    }
+    Err(Error::Restless)
+}
+
+impl Seen {
+    fn view<'s>(&'s self, key: &Key, network: &'s kuryr_core::network::PodNetwork) -> Observed<'s> {
+        Observed {
+            name: key.to_string(),
+            pod: self.pod.as_deref().map(|pod| translate::pod(pod, self.node.as_deref())),
+            record: self.record.as_deref().map(translate::record),
+            ports: self.ports.clone(),
+            network,
+            namespace: self.namespace,
+        }
+    }
+}
+
+async fn observe(context: &Context, key: &Key) -> Result<Seen, Error> {
+    let caches = &context.caches;
+    let pod = caches.pods.get(key);
+    let record = caches.records.get(key);
+    let node = pod.as_ref().and_then(|pod| caches.nodes.get(&Key::new("", pod.node.as_deref()?)));
+    let namespace = caches.namespaces.get(&Key::new("", key.namespace()));
+    let recorded = recorded(record.as_deref());
+    look_up_unknown(context, &recorded).await?;
+    let made = context.ports.of(key, pod.as_deref().map(|pod| &*pod.uid));
+    let named = recorded.iter().filter_map(|id| context.ports.get(id));
+    let ports: BTreeMap<_, _> = made.into_iter().chain(named).map(|port| (port.id.clone(), port)).collect();
+    Ok(Seen {
+        pod,
+        node,
+        record,
+        ports: ports.into_values().map(|port| (*port).clone()).collect(),
+        namespace: match namespace {
+            Some(namespace) if namespace.terminating => Namespace::Terminating,
+            _ => Namespace::Open,
+        },
+    })
+}
+
+fn recorded(record: Option<&PortRecord>) -> Vec<PortId> {
+    let vifs = record.into_iter().flat_map(|record| record.content.vifs());
+    vifs.map(|(_, entry)| entry.vif.base().id.as_str().into()).collect()
+}
+
+/// Asks Neutron for ports that a record names and that we have not heard of.
+async fn look_up_unknown(context: &Context, recorded: &[PortId]) -> Result<(), Error> {
+    let ports = &context.ports;
+    let unknown = recorded.iter().filter(|id| ports.get(id).is_none() && !ports.is_missing(id));
+    relist::look_up(context, unknown.cloned().collect()).await.map_err(Error::LookUp)
+}
+
+async fn apply(context: &Context, key: &Key, seen: &Seen, action: Action) -> Result<Outcome, Error> {
+    match action {
+        Action::CreatePort(request) => create_port(context, key, &request).await,
+        Action::DeletePort(id) => delete_port(context, key, &id).await,
+        Action::TagPort(id) => tag_port(context, key, &id).await,
+        Action::Record(new) => write(context, key, seen, new).await,
+        Action::Activate(interfaces) => {
+            let Some(record) = &seen.record else { return Ok(Outcome::Same) };
+            context.metrics.wrote("activate_kuryrport");
+            records::activate(&context.client, key, &record.uid, &interfaces).await?;
+            Ok(Outcome::Unseen)
+        }
+        Action::DeleteRecord => delete_record(context, key, seen).await,
+        Action::ReleaseRecord => release_record(context, key, seen).await,
+        Action::TakeOldFinalizerOff => {
+            let Some(pod) = &seen.pod else { return Ok(Outcome::Same) };
+            context.metrics.wrote("patch_pod");
+            records::take_old_finalizer_off(&context.client, key, &pod.uid).await?;
+            tracing::info!(pod = %key, "took the old Kuryr's finalizer off");
+            Ok(Outcome::Same)
+        }
+        Action::AwaitWiring(ports) => {
+            context.metrics.port_readiness.inc();
+            context.wiring.wait_for(key, &ports);
+            Ok(Outcome::Same)
+        }
+        Action::Tell(news) => {
+            tell(context, key, seen.pod.as_deref(), news).await;
+            Ok(Outcome::Same)
+        }
+        Action::Retry(_) => Ok(Outcome::Later),
+    }
+}
+
+async fn create_port(
+    context: &Context,
+    key: &Key,
+    request: &kuryr_core::pod::PortRequest,
+) -> Result<Outcome, Error> {
+    match context.bulk.create(translate::new_port(request)).await {
+        Ok(port) => {
+            let addresses: Vec<_> = port.fixed_ips.iter().map(|ip| ip.ip_address.to_string()).collect();
+            tracing::info!(pod = %key, port = %port.id, addresses = addresses.join(","), "made a port");
+            context.ports.insert_made_for(key, translate::port(&port, &context.own_tag));
+            Ok(Outcome::Visible)
+        }
+        Err(error) => {
+            if error.effect() == Effect::Unknown {
+                find_made(context, key, request).await?;
+            }
+            Err(Error::CreatePort(error))
+        }
+    }
+}
+
+/// The request may have taken effect though its answer was lost: a port of that pod is found before another is made.
+async fn find_made(
+    context: &Context,
+    key: &Key,
+    request: &kuryr_core::pod::PortRequest,
+) -> Result<(), Error> {
+    let filter = PortFilter {
+        device_ids: Some(vec![request.device_id.clone()]),
+        tags: vec![context.own_tag.clone()],
+        ..PortFilter::default()
+    };
+    for port in context.neutron.ports(&filter).await.map_err(Error::LookUp)? {
+        tracing::info!(pod = %key, port = %port.id, "found the port of a request whose answer was lost");
+        context.ports.insert_made_for(key, translate::port(&port, &context.own_tag));
+    }
+    Ok(())
+}
+
+async fn delete_port(context: &Context, key: &Key, id: &PortId) -> Result<Outcome, Error> {
+    context.neutron.delete_port(id).await.map_err(Error::DeletePort)?;
+    context.ports.remove(id);
+    tracing::info!(pod = %key, port = %id, "deleted a port");
+    Ok(Outcome::Visible)
+}
+
+async fn tag_port(context: &Context, key: &Key, id: &PortId) -> Result<Outcome, Error> {
+    let port = context.neutron.port(id).await.map_err(Error::TagPort)?;
+    let tags: Vec<String> = port.tags.iter().cloned().chain([context.own_tag.clone()]).collect();
+    context.neutron.set_port_tags(id, &tags).await.map_err(Error::TagPort)?;
+    tracing::info!(pod = %key, port = %id, "adopted a port");
+    let tagged = kuryr_openstack::neutron::Port { tags, ..port };
+    context.ports.insert(translate::port(&tagged, &context.own_tag));
+    Ok(Outcome::Visible)
+}
+
+async fn write(context: &Context, key: &Key, seen: &Seen, new: NewRecord) -> Result<Outcome, Error> {
+    context.metrics.wrote("create_kuryrport");
+    let record = kuryr_port(key, new);
+    match records::create(&context.client, key, &record).await {
+        Ok(Written::Done) => {
+            let scheduled = seen.pod.as_ref().and_then(|pod| pod.scheduled);
+            if let Some(scheduled) = scheduled {
+                let latency = jiff::Timestamp::now().duration_since(scheduled).as_secs_f64();
+                context.metrics.pod_creation.observe(latency.max(0.0));
+            }
+            tracing::info!(pod = %key, node = record.spec.pod_node_name, "recorded the pod's port");
+            Ok(Outcome::Unseen)
+        }
+        Ok(Written::Outdated) => Ok(Outcome::Unseen),
+        // The namespace's cache lags behind: its next change brings the pod here again.
+        Err(records::Error::NamespaceTerminating { .. }) => Ok(Outcome::Later),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn kuryr_port(key: &Key, new: NewRecord) -> KuryrPort {
+    let owner = OwnerReference {
+        api_version: "v1".to_owned(),
+        kind: "Pod".to_owned(),
+        name: key.name().to_owned(),
+        uid: new.pod_uid.clone(),
+        ..OwnerReference::default()
+    };
+    KuryrPort {
+        metadata: ObjectMeta {
+            name: Some(key.name().to_owned()),
+            namespace: Some(key.namespace().to_owned()),
+            finalizers: Some(vec![names::KURYRPORT_FINALIZER.to_owned()]),
+            labels: Some(BTreeMap::from([(names::NODE_NAME_LABEL.to_owned(), new.node.clone())])),
+            owner_references: Some(vec![owner]),
+            ..ObjectMeta::default()
+        },
+        spec: KuryrPortSpec {
+            pod_uid: new.pod_uid,
+            pod_node_name: new.node,
+            pod_static: Some(new.is_static),
+        },
+        status: Some(KuryrPortStatus { vifs: Vifs::Read(new.vifs) }),
+    }
+}
+
+async fn delete_record(context: &Context, key: &Key, seen: &Seen) -> Result<Outcome, Error> {
+    let Some(record) = &seen.record else { return Ok(Outcome::Same) };
+    context.metrics.wrote("delete_kuryrport");
+    match records::delete(&context.client, key, &record.uid).await? {
+        Written::Done => Ok(Outcome::Same),
+        Written::Outdated => Ok(Outcome::Unseen),
+    }
+}
+
+async fn release_record(context: &Context, key: &Key, seen: &Seen) -> Result<Outcome, Error> {
+    let Some(record) = &seen.record else { return Ok(Outcome::Same) };
+    context.metrics.wrote("release_kuryrport");
+    records::release(&context.client, key, &record.uid, &record.other_finalizers).await?;
+    tracing::info!(pod = %key, "released the pod's record");
+    Ok(Outcome::Unseen)
+}
+
+/// Tells the owner of a pod that still exists.
+pub async fn tell(context: &Context, key: &Key, pod: Option<&Pod>, news: news::News) {
+    let Some(pod) = pod else { return };
+    let about = About { key: key.clone(), uid: pod.uid.to_string() };
+    let kind = match news.kind {
+        news::Kind::Normal => Kind::Normal,
+        news::Kind::Warning => Kind::Warning,
+    };
+    context.events.tell_pod(about, News { kind, reason: news.reason, message: news.message }).await;
+}

@@ -1,0 +1,139 @@
+//! Looks at all our ports in Neutron: once at the start, then slowly, to notice what others changed and what nobody needs.
+
+use crate::context::Context;
+use crate::metrics::Resource;
+use crate::network;
+use crate::reconcile::translate;
+use kuryr_api::PortId;
+use kuryr_core::orphan;
+use kuryr_core::port::Ownership;
+use kuryr_k8s::slim::PortRecord;
+use kuryr_openstack::neutron::{PortFilter, Quota};
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+use thiserror::Error;
+
+/// How often everything is listed again. Nothing depends on it but the repair of what others broke.
+const PERIOD: Duration = Duration::from_mins(10);
+/// First and longest pause while Neutron does not answer.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
+
+/// Why a look failed.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// The network is not known.
+    #[error(transparent)]
+    Network(#[from] network::Error),
+    /// The ports can't be listed.
+    #[error("failed to list our ports in Neutron")]
+    List(#[source] kuryr_openstack::Error),
+}
+
+/// The first look, repeated until it succeeds. `report` hears of each failure.
+pub async fn first(context: &Context, report: impl Fn(&Error)) {
+    let mut pause = PAUSES.0;
+    while let Err(error) = look(context).await {
+        report(&error);
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(PAUSES.1);
+    }
+}
+
+/// The slow looks. Runs until it is dropped.
+pub async fn run(context: &Context) {
+    loop {
+        tokio::time::sleep(PERIOD).await;
+        match look(context).await {
+            Ok(()) => context.look_at_all(),
+            Err(error) => tracing::warn!(error = chain(&error), "failed to list what is in Neutron"),
+        }
+    }
+}
+
+async fn look(context: &Context) -> Result<(), Error> {
+    let network = network::read(&context.neutron, &context.defaults, &context.own_tag).await?;
+    *context.network.write() = Some(Arc::new(network));
+    context.ports.begin_relist();
+    let filter = PortFilter { tags: vec![context.own_tag.clone()], ..PortFilter::default() };
+    let listed = context.neutron.ports(&filter).await.map_err(Error::List)?;
+    let listed: Vec<_> = listed.iter().map(|port| translate::port(port, &context.own_tag)).collect();
+    let known: HashSet<PortId> = listed.iter().map(|port| port.id.clone()).collect();
+    let records = context.caches.records.all();
+    let untagged: Vec<PortId> = recorded(&records).filter(|id| !known.contains(id)).collect();
+    context.ports.end_relist(listed, &untagged.iter().cloned().collect());
+    look_up(context, untagged).await.map_err(Error::List)?;
+    sweep(context, &records).await;
+    quotas(context).await;
+    Ok(())
+}
+
+/// Ports that a record names and our tag does not mark: those that the Python Kuryr made, or that are gone.
+pub async fn look_up(context: &Context, ids: Vec<PortId>) -> Result<(), kuryr_openstack::Error> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let found =
+        context.neutron.ports(&PortFilter { ids: Some(ids.clone()), ..PortFilter::default() }).await?;
+    let found = found.iter().map(|port| translate::port(port, &context.own_tag)).collect();
+    context.ports.looked_up(&ids, found);
+    Ok(())
+}
+
+fn recorded(records: &[Arc<PortRecord>]) -> impl Iterator<Item = PortId> {
+    let vifs = records.iter().flat_map(|record| record.content.vifs());
+    vifs.map(|(_, entry)| entry.vif.base().id.as_str().into())
+}
+
+/// Deletes ports of ours that neither a pod nor a record needs. A failure waits for the next look.
+async fn sweep(context: &Context, records: &[Arc<PortRecord>]) {
+    let pods = context.caches.pods.all();
+    let uids: HashSet<&str> = pods.iter().map(|pod| &*pod.uid).collect();
+    let recorded: Vec<PortId> = recorded(records).collect();
+    let recorded: HashSet<&PortId> = recorded.iter().collect();
+    let ports = context.ports.all();
+    for id in orphan::plan(ports.iter().map(Arc::as_ref), &uids, &recorded) {
+        match context.neutron.delete_port(&id).await {
+            Ok(_) => {
+                tracing::info!(port = %id, "deleted a port that no pod and no record needs");
+                context.ports.remove(&id);
+            }
+            Err(error) => {
+                tracing::warn!(port = %id, error = error.chain(), "failed to delete an orphaned port");
+            }
+        }
+    }
+    let ours = ports.iter().filter(|port| port.ownership == Ownership::Ours).count();
+    tracing::info!(ports = ours, records = records.len(), pods = pods.len(), "looked at what is in Neutron");
+}
+
+async fn quotas(context: &Context) {
+    let project = match &context.defaults.project {
+        Some(project) => Some(project.as_str().into()),
+        None => context.neutron.session().project().await.ok().flatten(),
+    };
+    let Some(project) = project else { return };
+    let quotas = match context.neutron.quotas(&project).await {
+        Ok(quotas) => quotas,
+        Err(error) => return tracing::debug!(error = error.chain(), "failed to read the quotas"),
+    };
+    for (resource, quota) in [
+        ("ports", &quotas.port),
+        ("networks", &quotas.network),
+        ("subnets", &quotas.subnet),
+        ("security_groups", &quotas.security_group),
+        ("security_group_rules", &quotas.security_group_rule),
+    ] {
+        context.metrics.quota_free.get_or_create(&Resource { resource }).set(free(quota));
+    }
+}
+
+fn free(quota: &Quota) -> i64 {
+    quota.free().map_or(-1, |free| i64::try_from(free).unwrap_or(i64::MAX))
+}
+
+/// An error with its causes, on one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
