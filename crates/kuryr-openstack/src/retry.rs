@@ -43,7 +43,11 @@ pub(crate) struct Retries {
     policy: Retry,
     repeat: Repeat,
     pauses: ExponentialBackoff,
+    denied: u32,
 }
+
+/// Neutron denies requests by chance while another of its threads loads the policy, so one denial is no denial.
+const CHANCE_DENIALS: u32 = 1;
 
 impl Retry {
     pub(crate) fn begin(self, repeat: Repeat) -> Retries {
@@ -53,7 +57,7 @@ impl Retry {
             .with_max_times(self.times)
             .with_jitter()
             .build();
-        Retries { policy: self, repeat, pauses }
+        Retries { policy: self, repeat, pauses, denied: 0 }
     }
 }
 
@@ -71,10 +75,18 @@ impl Retries {
         }
     }
 
-    fn may_repeat(&self, error: &Error) -> bool {
-        let over_soon =
-            error.class() == Class::Retry && !matches!(error.kind(), Kind::Conflict | Kind::Stale);
-        over_soon && (self.repeat == Repeat::Always || error.effect() == Effect::None)
+    fn may_repeat(&mut self, error: &Error) -> bool {
+        match error.kind() {
+            Kind::Conflict | Kind::Stale => false,
+            Kind::Forbidden => {
+                self.denied += 1;
+                self.denied <= CHANCE_DENIALS
+            }
+            _ => {
+                error.class() == Class::Retry
+                    && (self.repeat == Repeat::Always || error.effect() == Effect::None)
+            }
+        }
     }
 }
 
@@ -130,6 +142,13 @@ mod tests {
             assert_eq!(pause(status, Repeat::Always), always, "{status}");
             assert_eq!(pause(status, Repeat::IfWithoutEffect), without_effect, "{status}");
         }
+    }
+
+    #[test]
+    fn a_denial_is_questioned_once() {
+        let mut retries = Retry::default().begin(Repeat::IfWithoutEffect);
+        assert!(retries.pause_after(&refusal(403, None)).is_some());
+        assert!(retries.pause_after(&refusal(403, None)).is_none());
     }
 
     #[test]

@@ -237,7 +237,7 @@ pub async fn makes_changes_and_deletes_a_port(cloud: &Cloud) {
     assert!(wanted.describes(&made), "{made:?}");
     assert_eq!((made.name.as_str(), made.device_owner.as_str()), ("contract", OWNER));
     assert_eq!(made.project_id.as_ref(), Some(&cloud.project_id));
-    assert_eq!(made.security_groups, [cloud.group.clone()]);
+    assert_eq!(made.security_groups, std::slice::from_ref(&cloud.group));
     assert_eq!((made.status.clone(), made.admin_state_up), (PortStatus::Down, true));
     assert_eq!((made.host.as_str(), made.vif_type.as_str()), (cloud.host.as_str(), "ovs"));
     assert!(made.bound_by_ovn() && !made.binding_failed());
@@ -353,7 +353,7 @@ pub async fn a_bulk_is_all_or_nothing(cloud: &Cloud) {
     let good = cloud.new_port(&mine.devices[0]);
     let bad = NewPort { security_groups: vec![NOWHERE.into()], ..cloud.new_port(&mine.devices[1]) };
     let error = mine.neutron.create_ports(&[&good, &bad]).await.unwrap_err();
-    assert_eq!((error.kind(), error.effect()), (Kind::NotFound, Effect::None));
+    assert_eq!((error.kind(), error.effect()), (Kind::NotFound, Effect::None), "{}", error.chain());
     assert_eq!(mine.list().await, []);
     mine.remove().await;
 }

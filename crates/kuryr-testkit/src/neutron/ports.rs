@@ -76,6 +76,7 @@ impl State {
     fn create_all(&mut self, asked: &[&Object]) -> Checked<Vec<Object>> {
         for port in asked {
             check_attributes(port)?;
+            self.check_tags(port)?;
         }
         self.check_quota(asked)?;
         let mut made: Vec<Object> = Vec::new();
@@ -164,6 +165,15 @@ impl State {
                     "Quota exceeded for resources: ['port'].",
                 ));
             }
+        }
+        Ok(())
+    }
+
+    fn check_tags(&self, asked: &Object) -> Checked<()> {
+        let allowed =
+            ["tag-creation", "tag-ports-during-bulk-creation"].iter().any(|a| self.extensions.contains(a));
+        if asked.contains_key("tags") && !allowed {
+            return Err(bad_request("Attribute 'tags' not allowed in POST"));
         }
         Ok(())
     }
