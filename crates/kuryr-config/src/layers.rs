@@ -54,6 +54,12 @@ impl Layers {
         (layers, problems)
     }
 
+    /// The layers of a single file, whose text is at hand.
+    pub fn from_text(path: PathBuf, text: &str) -> Result<Self, Problem> {
+        let document = parse(&path, text)?;
+        Ok(Self { files: vec![File { path, document }], ..Self::default() })
+    }
+
     /// The files that were read, in reading order.
     pub fn paths_read(&self) -> Vec<PathBuf> {
         self.files.iter().map(|file| file.path.clone()).collect()
@@ -135,5 +141,9 @@ fn within(dir: &Path, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
 
 fn read(path: &Path) -> Result<Document, Problem> {
     let text = fs::read_to_string(path).map_err(|why| Problem::ReadFile { path: path.to_owned(), why })?;
-    Document::parse(&text).map_err(|why| Problem::ParseFile { path: path.to_owned(), why })
+    parse(path, &text)
+}
+
+fn parse(path: &Path, text: &str) -> Result<Document, Problem> {
+    Document::parse(text).map_err(|why| Problem::ParseFile { path: path.to_owned(), why })
 }

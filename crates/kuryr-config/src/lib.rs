@@ -63,14 +63,26 @@ pub struct Loaded {
 /// Reads the configuration.
 pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
     let (layers, mut problems) = Layers::read(sources);
-    let schema = options::schema();
-    let mut reader = Reader::new(&schema, &layers);
-    reader.check();
-    let config = Config::read(&mut reader);
-    problems.append(&mut reader.problems);
-    if problems.is_empty() {
-        Ok(Loaded { config, warnings: reader.warnings, files_read: layers.paths_read() })
-    } else {
-        Err(ConfigError { problems })
+    match Loaded::from_layers(&layers) {
+        Ok(loaded) if problems.is_empty() => Ok(loaded),
+        Ok(_) => Err(ConfigError { problems }),
+        Err(mut error) => {
+            problems.append(&mut error.problems);
+            Err(ConfigError { problems })
+        }
+    }
+}
+
+impl Loaded {
+    /// The configuration that these layers give.
+    pub fn from_layers(layers: &Layers) -> Result<Self, ConfigError> {
+        let schema = options::schema();
+        let mut reader = Reader::new(&schema, layers);
+        reader.check();
+        let config = Config::read(&mut reader);
+        if !reader.problems.is_empty() {
+            return Err(ConfigError { problems: reader.problems });
+        }
+        Ok(Self { config, warnings: reader.warnings, files_read: layers.paths_read() })
     }
 }

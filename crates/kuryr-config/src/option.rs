@@ -19,7 +19,7 @@ pub struct Opt {
     pub privacy: Privacy,
     /// Where the option came from.
     pub origin: Origin,
-    /// Older places of the option, `(group, name)`; an empty one means the option's own.
+    /// Older places of the option, `(group, name)`; an empty group means the option's own.
     pub deprecated: &'static [(&'static str, &'static str)],
     /// The only texts allowed, when there are such.
     pub choices: &'static [Choice],

@@ -103,7 +103,7 @@ impl<'a> Resolver<'a> {
         }
         let own = self.schema.option(from, name).map(|opt| (from, opt));
         let found = own.or_else(|| self.schema.option(DEFAULT, name).map(|opt| (DEFAULT, opt)));
-        found.ok_or_else(|| match self.schema.group(name) {
+        found.ok_or_else(|| match self.schema.group(name).filter(|_| name != DEFAULT) {
             Some(_) => ReferenceError::UnknownGroup(name.to_owned()),
             None => ReferenceError::Unknown(name.to_owned()),
         })

@@ -51,8 +51,8 @@ impl Schema {
 
 /// Where an option is looked for: its own place, then its older ones.
 pub(crate) fn places<'a>(group: &'a str, opt: &'a Opt) -> impl Iterator<Item = (&'a str, &'a str)> {
-    let or = |text: &'a str, own| if text.is_empty() { own } else { text };
-    let older = opt.deprecated.iter().map(move |&(older, name)| (or(older, group), or(name, opt.name)));
+    let or_own = move |older: &'a str| if older.is_empty() { group } else { older };
+    let older = opt.deprecated.iter().map(move |&(older, name)| (or_own(older), name));
     std::iter::once((group, opt.name)).chain(older)
 }
 

@@ -180,8 +180,8 @@ impl<'a> Writer<'a> {
         let own: Vec<_> =
             schema.options().map(|(group, opt)| (group.to_owned(), opt.name.to_owned())).collect();
         let older = schema.options().flat_map(|(group, opt)| {
-            let or = |text: &str, otherwise: &str| if text.is_empty() { otherwise } else { text }.to_owned();
-            opt.deprecated.iter().map(move |(older, name)| (or(older, group), or(name, opt.name)))
+            let or_own = move |older: &str| if older.is_empty() { group } else { older }.to_owned();
+            opt.deprecated.iter().map(move |(older, name)| (or_own(older), (*name).to_owned()))
         });
         let places = own.iter().cloned().chain(older).collect();
         Self { name, dice, own, places }

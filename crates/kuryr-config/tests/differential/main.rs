@@ -6,9 +6,7 @@ mod generate;
 
 use std::{
     collections::BTreeMap,
-    env,
-    ffi::OsString,
-    fs,
+    env, fs,
     io::Write,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -59,7 +57,7 @@ const EVERYTHING: &[Group] = &[
             Opt::new("truths", TRUTHS, &[]).preset("yes,no"),
             Opt::new("renamed", Kind::Text, &[]).deprecated(&[
                 ("", "old-name"),
-                ("beta", ""),
+                ("beta", "once"),
                 ("DEFAULT", "older"),
             ]),
         ],
@@ -170,10 +168,11 @@ fn ask_oslo(asked: &Json) -> Vec<Json> {
 }
 
 fn interpreter() -> PathBuf {
-    let home = env::var_os("HOME").unwrap_or_else(|| OsString::from("/"));
-    let labs = || Path::new(&home).join(".cache/kuryr-lab/venv/bin/python");
-    let python = env::var_os("KURYR_LAB_PYTHON").map_or_else(labs, PathBuf::from);
-    let hint = "make lab-up installs one; KURYR_LAB_PYTHON names another";
+    let home = || Path::new(&env::var_os("HOME").unwrap_or_else(|| "/".into())).join(".cache/kuryr-lab");
+    let lab = env::var_os("KURYR_LAB").map_or_else(home, PathBuf::from);
+    let python =
+        env::var_os("KURYR_LAB_PYTHON").map_or_else(|| lab.join("opt/venv/bin/python"), PathBuf::from);
+    let hint = "`make lab-up` installs one; KURYR_LAB_PYTHON names another";
     assert!(python.exists(), "no Python with oslo.config at {}: {hint}", python.display());
     python
 }

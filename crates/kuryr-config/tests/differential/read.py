@@ -36,7 +36,7 @@ def kind(spec):
 
 def option(spec):
     """The oslo.config option of an entry of the table."""
-    deprecated = [cfg.DeprecatedOpt(name or None, group=group or None) for group, name in spec["deprecated"]]
+    deprecated = [cfg.DeprecatedOpt(name, group=group or None) for group, name in spec["deprecated"]]
     return cfg.Opt(spec["name"], type=kind(spec["type"]), default=spec["default"], deprecated_opts=deprecated)
 
 
