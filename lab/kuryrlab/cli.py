@@ -12,7 +12,7 @@ from kuryrlab import components, facts, kuryr, paths, shell, status, sweep, up
 from kuryrlab.node import Node, nodes
 from kuryrlab.places import node as place_of
 
-_CHANGING = {"up", "down", "kill", "start", "stop", "floor", "kuryr up", "kuryr down", "kuryr restart"}
+_CHANGING = {"up", "install", "down", "kill", "start", "stop", "floor", "kuryr up", "kuryr down", "kuryr restart"}
 
 
 def main(argv: list[str]) -> int:
@@ -46,6 +46,10 @@ def _locked() -> Iterator[None]:
 
 def _up(_: argparse.Namespace) -> None:
     up.up()
+
+
+def _install(_: argparse.Namespace) -> None:
+    up.install()
 
 
 def _down(_: argparse.Namespace) -> None:
@@ -95,6 +99,8 @@ def _start(arguments: argparse.Namespace) -> None:
         return
     daemon = components.find(arguments.component, arguments.node)
     sys.stdout.write(f"{daemon.title}: {daemon.start() or 'started'}\n")
+    if daemon.name == "vswitchd":
+        up.teach_neighbours()
 
 
 def _kuryr_up(arguments: argparse.Namespace) -> None:
@@ -130,6 +136,7 @@ def _parser() -> argparse.ArgumentParser:
         return sub
 
     command("up", _up, "start what does not run, from nothing if need be")
+    command("install", _install, "install and build what the lab is made of, and start nothing")
     command("down", _down, "stop everything and leave nothing behind")
     command("status", _status, "what runs, and how to reach it")
     command("env", _env, 'the exports for a shell: eval "$(lab env)"')
@@ -164,7 +171,13 @@ def _add_kuryr(commands) -> None:
         return sub
 
     starting = command("up", _kuryr_up, "start what does not run, with the programs that cargo built last")
-    starting.add_argument("--bin", type=Path, action="append", metavar="DIR", help="where the programs are; may be repeated, the first that has one wins")
+    starting.add_argument(
+        "--bin",
+        type=Path,
+        action="append",
+        metavar="DIR",
+        help="where the programs are; may be repeated, the first that has one wins",
+    )
     starting.add_argument("--conf", type=Path, metavar="FILE", help="read by all of them after the lab's own kuryr.conf")
     command("down", _kuryr_down, "stop them, in an orderly way if they can")
     which = ("controller", *paths.NODE_NAMES)

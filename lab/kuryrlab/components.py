@@ -4,7 +4,13 @@ from kuryrlab import kubernetes, kuryr, openstack, ovs, shell
 from kuryrlab.daemons import Daemon
 from kuryrlab.node import Node
 
-ALIASES = {"apiserver": "kube-apiserver", "scheduler": "kube-scheduler", "mysql": "mariadb", "controller": kuryr.CONTROLLER, "daemon": kuryr.DAEMON}
+ALIASES = {
+    "apiserver": "kube-apiserver",
+    "scheduler": "kube-scheduler",
+    "mysql": "mariadb",
+    "controller": kuryr.CONTROLLER,
+    "daemon": kuryr.DAEMON,
+}
 
 
 def control_plane() -> list[Daemon]:

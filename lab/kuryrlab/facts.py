@@ -130,5 +130,11 @@ def _node(node, layout: dict) -> dict:
 
 
 def _cloud(user: str, project: str) -> dict:
-    names = {"username": user, "password": "secret", "project_name": project, "user_domain_name": "Default", "project_domain_name": "Default"}
+    names = {
+        "username": user,
+        "password": "secret",
+        "project_name": project,
+        "user_domain_name": "Default",
+        "project_domain_name": "Default",
+    }
     return {"region_name": "RegionOne", "auth": {"auth_url": paths.KEYSTONE_URL, **names}}

@@ -45,7 +45,9 @@ def changed() -> list[str]:
     state = _read()
     found = [f"folder {folder}" for folder in state.get("folders", []) if Path(folder).exists()]
     if state.get("boot") == _boot():
-        found += [f"sysctl {name}" for name, value in state.get("sysctls", {}).items() if shell.run(["sysctl", "-n", name]).strip() != value]
+        found += [
+            f"sysctl {name}" for name, value in state.get("sysctls", {}).items() if shell.run(["sysctl", "-n", name]).strip() != value
+        ]
     return found
 
 

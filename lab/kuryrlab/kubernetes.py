@@ -2,6 +2,7 @@
 
 import urllib.error
 import urllib.request
+from http import HTTPStatus
 
 from kuryrlab import paths, shell
 from kuryrlab.daemons import Daemon
@@ -30,11 +31,12 @@ def apply_permissions() -> str:
 
 def answers(url: str, timeout: float = 2) -> bool:
     """Whether a plain HTTP server gives an answer at all that is not a failure of its own."""
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=timeout) as reply:
-            return reply.status < 500
+        with direct.open(url, timeout=timeout):
+            return True
     except urllib.error.HTTPError as refused:
-        return refused.code < 500
+        return refused.code < HTTPStatus.INTERNAL_SERVER_ERROR
     except OSError:
         return False
 
@@ -47,7 +49,17 @@ def _etcd() -> Daemon:
         data.chmod(0o700)
 
     urls = ["--listen-client-urls", ETCD_URL, "--advertise-client-urls", ETCD_URL, "--listen-peer-urls", "http://127.0.0.1:2380"]
-    words = [str(paths.ETCD_BIN / "etcd"), "--name", "lab", "--data-dir", str(data), *urls, "--unsafe-no-fsync", "--log-level", "warn"]
+    words = [
+        str(paths.ETCD_BIN / "etcd"),
+        "--name",
+        "lab",
+        "--data-dir",
+        str(data),
+        *urls,
+        "--unsafe-no-fsync",
+        "--log-level",
+        "warn",
+    ]
     return Daemon("etcd", tuple(words), ready=lambda: answers(f"{ETCD_URL}/health"), prepare=prepare)
 
 
@@ -74,7 +86,11 @@ def _apiserver() -> Daemon:
         "kubelet-certificate-authority": f"{pki}/ca.crt",
         "kubelet-preferred-address-types": "InternalIP",
     }
-    return _component("kube-apiserver", flags, lambda: shell.succeeds([KUBECTL, "--kubeconfig", pki / "admin.conf", "get", "--raw", "/readyz"], 5))
+    return _component(
+        "kube-apiserver",
+        flags,
+        lambda: shell.succeeds([KUBECTL, "--kubeconfig", pki / "admin.conf", "get", "--raw", "/readyz"], 5),
+    )
 
 
 def _controller_manager() -> Daemon:

@@ -4,6 +4,7 @@ The programs are copied before they start, so that a build does not pull them fr
 """
 
 import configparser
+import hashlib
 import os
 import shutil
 from collections.abc import Sequence
@@ -26,15 +27,17 @@ _PASSED_ON = ("RUST_LOG", "RUST_BACKTRACE", "LLVM_PROFILE_FILE")
 
 
 def up(folders: Sequence[Path], extra: Path | None) -> None:
-    """Write the configuration, copy the programs, start all that does not run and wait until it is ready."""
+    """Start all three and wait until they are ready; one that runs is restarted if its program or configuration changed."""
+    before = _fingerprints()
     perform(
         [
             Step("programs", lambda: _copy_programs(folders)),
             Step("configuration", lambda: _write_configuration(extra)),
             Step("custom resources", _apply_definitions),
-            *(Step(daemon.title, daemon.start, ("programs", "configuration", "custom resources")) for daemon in daemons()),
         ]
     )
+    changed = _fingerprints() != before
+    perform([Step(daemon.title, lambda daemon=daemon: _start(daemon, changed)) for daemon in daemons()])
 
 
 def down() -> None:
@@ -87,6 +90,18 @@ def default_folders() -> list[Path]:
     """Where cargo puts programs, the optimised ones first."""
     target = Path(os.environ.get("CARGO_TARGET_DIR") or paths.REPOSITORY / "target")
     return [target / "x86_64-unknown-linux-musl" / "release", target / "release", target / "debug"]
+
+
+def _start(daemon: Daemon, changed: bool) -> str:
+    if changed and daemon.running():
+        restart(daemon)
+        return "restarted"
+    return daemon.start()
+
+
+def _fingerprints() -> dict[Path, str]:
+    files = [*_BIN.glob("kuryr-*"), *paths.KURYR.glob("*.conf"), *(node.root / "etc/kuryr/kuryr.conf" for node in nodes())]
+    return {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in files if path.exists()}
 
 
 def _copy_programs(folders: Sequence[Path]) -> str:

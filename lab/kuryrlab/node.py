@@ -15,7 +15,8 @@ from pathlib import Path
 
 from kuryrlab import cgroups, host, kubernetes, ovs, paths, shell, underlay
 from kuryrlab.daemons import Daemon
-from kuryrlab.places import NodePlace, node as place_of, start_time, write_pid
+from kuryrlab.places import NodePlace, start_time, write_pid
+from kuryrlab.places import node as place_of
 
 # What a node must not share with the machine or another node. /run is a file system of its own.
 OWN_FOLDERS = (
@@ -199,12 +200,18 @@ class Node:
         return self._ovs("ovn-controller", ["ovn-controller", "unix:/run/openvswitch/db.sock"], "/run/ovn/ovn-controller.ctl")
 
     def _ovs(self, name: str, words: list[str], control: str, prepare=lambda: None, then=lambda: True) -> Daemon:
-        argv = [str(paths.OVN_BIN / words[0]), *words[1:], f"--unixctl={control}", f"--log-file={self.place.log_dir}/{name}.log", *ovs.LOG_FLAGS]
+        argv = [
+            str(paths.OVN_BIN / words[0]),
+            *words[1:],
+            f"--unixctl={control}",
+            f"--log-file={self.place.log_dir}/{name}.log",
+            *ovs.LOG_FLAGS,
+        ]
 
         def ready() -> bool:
             try:
                 self.place.run(["ovs-appctl", "--timeout=2", "-t", control, "version"])
-            except shell.CommandFailed:
+            except shell.CommandError:
                 return False
             return then()
 
@@ -231,7 +238,7 @@ class Node:
             self._ip("addr", "replace", f"{self.tunnel}/24", "dev", "br-phys")
             self._ip("link", "set", "br-phys", "mtu", "1500", "up")
             self._ip("link", "set", "br-int", "up")
-        except shell.CommandFailed:
+        except shell.CommandError:
             return False
         return True
 
@@ -239,7 +246,7 @@ class Node:
         def ready() -> bool:
             try:
                 self.place.run(["ctr", "version"])
-            except shell.CommandFailed:
+            except shell.CommandError:
                 return False
             return True
 
@@ -258,7 +265,7 @@ class Node:
         def ready() -> bool:
             try:
                 self.place.run(["curl", "-sf", "-o", "/dev/null", "http://127.0.0.1:10248/healthz"])
-            except shell.CommandFailed:
+            except shell.CommandError:
                 return False
             return True
 

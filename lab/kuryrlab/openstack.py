@@ -41,7 +41,8 @@ def octavia() -> Daemon:
 
 def octavia_agent() -> Daemon:
     """The process in which Octavia's OVN driver keeps its databases; the API hangs without it."""
-    words = (str(paths.VENV / "bin" / "octavia-driver-agent"), "--config-file", f"{paths.ETC}/octavia.conf", "--log-file", f"{paths.LOG}/octavia-driver-agent.log")
+    program, log = str(paths.VENV / "bin" / "octavia-driver-agent"), f"{paths.LOG}/octavia-driver-agent.log"
+    words = (program, "--config-file", f"{paths.ETC}/octavia.conf", "--log-file", log)
     return Daemon("octavia-agent", words, prepare=_renew_sockets, log_name="octavia-driver-agent.log")
 
 
@@ -85,7 +86,14 @@ def _gunicorn(name: str, port: int, path: str, log: str, env: dict[str, str], pr
 def _make_database_folder() -> None:
     folder = paths.DATA / "mysql"
     if not (folder / "mysql").exists():
-        words = ["mariadb-install-db", "--no-defaults", f"--datadir={folder}", "--user=root", "--auth-root-authentication-method=normal", "--skip-test-db"]
+        words = [
+            "mariadb-install-db",
+            "--no-defaults",
+            f"--datadir={folder}",
+            "--user=root",
+            "--auth-root-authentication-method=normal",
+            "--skip-test-db",
+        ]
         shell.run(words, log=paths.LOG / "mysql-install.log")
 
 

@@ -55,7 +55,21 @@ def configure_chassis() -> str:
     }
     pairs = [f"{key}={value}" for key, value in settings.items()]
     bridges = [*add_bridge("br-int", "fail_mode=secure"), *add_bridge("br-ex"), *add_bridge("br-phys")]
-    vsctl("--no-wait", "init", "--", "set", "Open_vSwitch", ".", *pairs, *bridges, "--", "--may-exist", "add-port", "br-phys", "lab-tun")
+    vsctl(
+        "--no-wait",
+        "init",
+        "--",
+        "set",
+        "Open_vSwitch",
+        ".",
+        *pairs,
+        *bridges,
+        "--",
+        "--may-exist",
+        "add-port",
+        "br-phys",
+        "lab-tun",
+    )
     return ""
 
 
@@ -84,15 +98,32 @@ def _database(name: str, kind: str, file: str, schema: str, socket: str, remotes
             shell.run(["ovsdb-tool", "create", database, SCHEMAS / schema])
 
     listen = [f"--remote=punix:{run / socket}", *(f"--remote={remote}" for remote in remotes)]
-    words = ["ovsdb-server", str(database), *listen, f"--unixctl={run}/{name}.ctl", f"--log-file={paths.LOG}/{kind}/{name}.log", *LOG_FLAGS]
+    words = [
+        "ovsdb-server",
+        str(database),
+        *listen,
+        f"--unixctl={run}/{name}.ctl",
+        f"--log-file={paths.LOG}/{kind}/{name}.log",
+        *LOG_FLAGS,
+    ]
     ready = _answers(run / f"{name}.ctl")
     return Daemon(name, _absolute(words), ready=ready, prepare=prepare, log_name=f"{kind}/{name}.log")
 
 
 def _vswitchd() -> Daemon:
     control = OVS_RUN / "vswitchd.ctl"
-    words = ["ovs-vswitchd", f"unix:{OVS_RUN}/db.sock", "--disable-system", f"--unixctl={control}", f"--log-file={paths.LOG}/ovs/vswitchd.log", *LOG_FLAGS]
-    return Daemon("vswitchd", _absolute(words), ready=lambda: _answers(control)() and Path("/sys/class/net/br-ex").exists(), prepare=configure_chassis, log_name="ovs/vswitchd.log")
+    words = [
+        "ovs-vswitchd",
+        f"unix:{OVS_RUN}/db.sock",
+        "--disable-system",
+        f"--unixctl={control}",
+        f"--log-file={paths.LOG}/ovs/vswitchd.log",
+    ]
+
+    def ready() -> bool:
+        return Path("/sys/class/net/br-ex").exists() and _answers(control)()
+
+    return Daemon("vswitchd", _absolute([*words, *LOG_FLAGS]), ready=ready, prepare=configure_chassis, log_name="ovs/vswitchd.log")
 
 
 def _northd() -> Daemon:
@@ -104,7 +135,13 @@ def _northd() -> Daemon:
 
 def _controller() -> Daemon:
     control = OVN_RUN / "ovn-controller.ctl"
-    words = ["ovn-controller", f"unix:{OVS_RUN}/db.sock", f"--unixctl={control}", f"--log-file={paths.LOG}/ovn/ovn-controller.log", *LOG_FLAGS]
+    words = [
+        "ovn-controller",
+        f"unix:{OVS_RUN}/db.sock",
+        f"--unixctl={control}",
+        f"--log-file={paths.LOG}/ovn/ovn-controller.log",
+        *LOG_FLAGS,
+    ]
     return Daemon("ovn-controller", _absolute(words), ready=_answers(control), log_name="ovn/ovn-controller.log")
 
 

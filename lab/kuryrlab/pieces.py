@@ -61,7 +61,11 @@ def debian() -> str:
     log = paths.LOG / "apt.log"
     with _no_autostart():
         shell.run(["apt-get", "-q", "update"], log=log)
-        shell.run(["apt-get", "-q", "install", "-y", "--no-install-recommends", *missing], log=log, env={"DEBIAN_FRONTEND": "noninteractive"})
+        shell.run(
+            ["apt-get", "-q", "install", "-y", "--no-install-recommends", *missing],
+            log=log,
+            env={"DEBIAN_FRONTEND": "noninteractive"},
+        )
     return f"installed {', '.join(missing)}"
 
 
@@ -117,7 +121,9 @@ def _make_ovn(folder: Path) -> None:
 
 def _wrap_programs(folder: Path) -> None:
     """Run each program with the C library that it was built for, by that library's own loader."""
-    loader = next(path for path in (folder / sub / "ld-linux-x86-64.so.2" for sub in ("usr/lib64", "lib64", *_LIBRARY_FOLDERS)) if path.exists())
+    loader = next(
+        path for path in (folder / sub / "ld-linux-x86-64.so.2" for sub in ("usr/lib64", "lib64", *_LIBRARY_FOLDERS)) if path.exists()
+    )
     libraries = ":".join(str(folder / sub) for sub in _LIBRARY_FOLDERS)
     (folder / "bin").mkdir(exist_ok=True)
     for program in (folder / name for name in _OVN_PROGRAMS):
@@ -135,12 +141,20 @@ def _make_venv(folder: Path) -> None:
     pip = _pip_environment()
     shell.run([folder / "bin/pip", "install", "-q", f"uv=={VERSIONS['venv']['uv']}"], log=log, env=pip)
     wanted = ["-r", paths.PINS / "requirements.txt", "-c", paths.PINS / "constraints.txt"]
-    shell.run([folder / "bin/uv", "pip", "install", "-q", "--compile-bytecode", "--python", folder / "bin/python", *wanted], log=log, env=pip)
+    shell.run(
+        [folder / "bin/uv", "pip", "install", "-q", "--compile-bytecode", "--python", folder / "bin/python", *wanted],
+        log=log,
+        env=pip,
+    )
 
 
 def _pip_environment() -> dict[str, str]:
     # Bytecode is wanted here: without it every start of a service would compile all it imports.
-    mine = {name: value for name, value in os.environ.items() if name.startswith(("PIP_", "UV_", "SSL_CERT", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"))}
+    mine = {
+        name: value
+        for name, value in os.environ.items()
+        if name.startswith(("PIP_", "UV_", "SSL_CERT", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"))
+    }
     return {**mine, "PYTHONDONTWRITEBYTECODE": ""}
 
 

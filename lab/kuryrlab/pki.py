@@ -9,13 +9,16 @@ from kuryrlab import paths, shell
 AUTHORITY = paths.PKI / "ca.crt"
 API_NAMES = ("kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local", "localhost")
 API_ADDRESSES = ("127.0.0.1", paths.MANAGEMENT_ROOT, paths.EXTERNAL_ROOT, paths.KUBERNETES_SERVICE_IP)
+# To be raised when certificates are made in another way.
+_FORMAT = 1
+_NEW_KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
 
 
-def ensure() -> str:
-    """Make whatever is missing."""
-    key = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+def ensure(running: bool) -> str:
+    """Make them unless they are what they should be; never under a lab that runs, whose parts trust the old ones."""
     mark = paths.PKI / "key"
-    if mark.exists() and mark.read_text() == key:
+    key = _key()
+    if mark.exists() and (running or mark.read_text() == key):
         return "kept"
     paths.PKI.mkdir(parents=True, exist_ok=True)
     _authority()
@@ -27,7 +30,11 @@ def ensure() -> str:
     for user in ("admin", "kube-controller-manager", "kube-scheduler", "kuryr-controller"):
         kubeconfig(paths.PKI / f"{user}.conf", paths.API_LOCAL, user)
     for number, name in enumerate(paths.NODE_NAMES, start=1):
-        issue(f"kubelet-{name}", f"/O=system:nodes/CN=system:node:{name}", f"DNS:{name},IP:{paths.MANAGEMENT}.{10 + number},IP:127.0.0.1")
+        issue(
+            f"kubelet-{name}",
+            f"/O=system:nodes/CN=system:node:{name}",
+            f"DNS:{name},IP:{paths.MANAGEMENT}.{10 + number},IP:127.0.0.1",
+        )
         kubeconfig(paths.PKI / f"kubelet-{name}.conf", paths.API_FROM_NODES, f"kubelet-{name}")
         kubeconfig(paths.PKI / f"kuryr-daemon-{name}.conf", paths.API_FROM_NODES, f"kuryr-daemon-{name}")
     mark.write_text(key)
@@ -56,13 +63,15 @@ def kubeconfig(path: Path, server: str, user: str) -> None:
         "current-context": "lab",
         "contexts": [{"name": "lab", "context": {"cluster": "lab", "user": user}}],
         "clusters": [{"name": "lab", "cluster": {"server": server, "certificate-authority": str(AUTHORITY)}}],
-        "users": [{"name": user, "user": {"client-certificate": str(paths.PKI / f"{user}.crt"), "client-key": str(paths.PKI / f"{user}.key")}}],
+        "users": [
+            {
+                "name": user,
+                "user": {"client-certificate": str(paths.PKI / f"{user}.crt"), "client-key": str(paths.PKI / f"{user}.key")},
+            }
+        ],
     }
     path.write_text(json.dumps(config, indent=1))
     path.chmod(0o600)
-
-
-_NEW_KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
 
 
 def _authority() -> None:
@@ -73,6 +82,11 @@ def _authority() -> None:
 def _service_account_keys() -> None:
     shell.run(["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", paths.PKI / "sa.key"])
     shell.run(["openssl", "ec", "-in", paths.PKI / "sa.key", "-pubout", "-out", paths.PKI / "sa.pub"])
+
+
+def _key() -> str:
+    wanted = [_FORMAT, str(paths.PKI), API_NAMES, API_ADDRESSES, paths.NODE_NAMES, paths.MANAGEMENT, _users()]
+    return hashlib.sha256(json.dumps(wanted).encode()).hexdigest()
 
 
 def _users() -> dict[str, str]:

@@ -54,6 +54,7 @@ class RootPlace:
     log_dir = paths.LOG
 
     def pid_file(self, daemon: str) -> Path:
+        """Where a daemon's process is noted."""
         return paths.RUN / "pids" / f"{daemon}.pid"
 
     def find(self, daemon: str) -> Noted | None:
@@ -102,6 +103,7 @@ class NodePlace:
         return read_pid(self.init_file)
 
     def pid_file(self, daemon: str) -> Path:
+        """Where a daemon's process is noted."""
         return paths.RUN / "pids" / self.name / f"{daemon}.pid"
 
     def find(self, daemon: str) -> Noted | None:

@@ -8,7 +8,6 @@ import hashlib
 import json
 import shutil
 import tarfile
-from pathlib import Path
 
 from kuryrlab import openstack, ovs, paths, pieces, shell
 
@@ -117,14 +116,22 @@ def _load_sql(name: str) -> None:
 def _migrate(name: str) -> None:
     etc, tools = paths.ETC, paths.VENV / "bin"
     commands = {
-        "neutron": [tools / "neutron-db-manage", "--config-file", etc / "neutron.conf", "--config-file", etc / "ml2_conf.ini", "upgrade", "heads"],
+        "neutron": [
+            tools / "neutron-db-manage",
+            "--config-file",
+            etc / "neutron.conf",
+            "--config-file",
+            etc / "ml2_conf.ini",
+            "upgrade",
+            "heads",
+        ],
         "octavia": [tools / "octavia-db-manage", "--config-file", etc / "octavia.conf", "upgrade", "head"],
     }
     shell.run(commands[name], log=paths.LOG / f"{name}-migrations.log")
 
 
 def _key() -> str:
-    inputs: list[Path] = [*sorted((paths.SOURCE / "conf").iterdir()), *sorted((paths.SOURCE / "content").glob("*.py")), Path(__file__)]
+    inputs = [*sorted((paths.SOURCE / "conf").iterdir()), *sorted((paths.SOURCE / "content").glob("*.py"))]
     digest = hashlib.sha256(pieces.key_of("venv").encode() + pieces.key_of("ovn").encode())
     for path in inputs:
         digest.update(path.read_bytes())

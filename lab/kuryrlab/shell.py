@@ -12,7 +12,7 @@ class LabError(Exception):
     """Something that stops the lab's command; the message is all that the user is shown."""
 
 
-class CommandFailed(LabError):
+class CommandError(LabError):
     """A program ended with an error; carries what it wrote."""
 
     def __init__(self, argv: Sequence[str], code: int, output: str):
@@ -37,13 +37,22 @@ def run(
     if log is not None:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as sink:
-            done = subprocess.run(words, env=environment, cwd=cwd, input=(stdin or "").encode(), stdout=sink, stderr=sink, timeout=timeout)
+            done = subprocess.run(
+                words,
+                check=False,
+                env=environment,
+                cwd=cwd,
+                input=(stdin or "").encode(),
+                stdout=sink,
+                stderr=sink,
+                timeout=timeout,
+            )
         if check and done.returncode != 0:
-            raise CommandFailed(words, done.returncode, tail(log))
+            raise CommandError(words, done.returncode, tail(log))
         return ""
-    done = subprocess.run(words, env=environment, cwd=cwd, input=stdin or "", capture_output=True, text=True, timeout=timeout)
+    done = subprocess.run(words, check=False, env=environment, cwd=cwd, input=stdin or "", capture_output=True, text=True, timeout=timeout)
     if check and done.returncode != 0:
-        raise CommandFailed(words, done.returncode, done.stdout + done.stderr)
+        raise CommandError(words, done.returncode, done.stdout + done.stderr)
     return done.stdout
 
 
@@ -51,7 +60,7 @@ def succeeds(argv: Sequence[str | Path], timeout: float = 30) -> bool:
     """Whether a program ends well."""
     try:
         run(argv, timeout=timeout)
-    except (CommandFailed, subprocess.TimeoutExpired):
+    except (CommandError, subprocess.TimeoutExpired):
         return False
     return True
 

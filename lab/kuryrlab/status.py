@@ -15,7 +15,10 @@ def _line(daemon: Daemon, absent: str) -> str:
 def show() -> int:
     """Print it; 0 when everything runs."""
     lines, complete = [], True
-    for title, daemons in [("root namespace", components.control_plane()), *((node.name, components.node_daemons(node)) for node in nodes())]:
+    for title, daemons in [
+        ("root namespace", components.control_plane()),
+        *((node.name, components.node_daemons(node)) for node in nodes()),
+    ]:
         lines.append(title)
         for daemon in daemons:
             noted = daemon.place.find(daemon.name)

@@ -3,7 +3,7 @@
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
@@ -30,10 +30,13 @@ def say(text: str) -> None:
         sys.stdout.flush()
 
 
-def perform(steps: Sequence[Step]) -> None:
-    """Do all steps. The first failure ends the rest, once what is under way has come to its end."""
+def perform(steps: Sequence[Step], given: Iterable[str] = ()) -> None:
+    """Do all steps, taking those named in `given` for done.
+
+    The first failure ends the rest, once what is under way has come to its end.
+    """
     waiting = list(steps)
-    done: set[str] = set()
+    done = set(given)
     running: dict[Future, Step] = {}
     failure: Exception | None = None
     with ThreadPoolExecutor(max_workers=8) as pool:

@@ -81,7 +81,7 @@ def _mounts() -> list[str]:
 
 
 def _own_line() -> set[int]:
-    """This process and those that called it: a command run by a lab's process must not end itself."""
+    """The ids of this process and those that called it: a command run by a lab's process must not end itself."""
     line, pid = set(), os.getpid()
     while pid > 1:
         line.add(pid)

@@ -3,6 +3,7 @@
 They are not in the root namespace, where a container engine's packet filter would see, and drop, what they forward.
 """
 
+import contextlib
 from pathlib import Path
 
 from kuryrlab import mounts, paths, shell
@@ -54,7 +55,11 @@ def connect(node: str, address: str) -> None:
     shell.run(["ip", "netns", "add", namespace])
     for device, switch in NODE_PORTS.items():
         _cable(device, namespace, switch, f"{node}-{switch[:4]}")
-    for words in (["addr", "add", f"{address}/24", "dev", "eth0"], ["link", "set", "lo", "up"], ["route", "add", "default", "via", paths.MANAGEMENT_ROOT]):
+    for words in (
+        ["addr", "add", f"{address}/24", "dev", "eth0"],
+        ["link", "set", "lo", "up"],
+        ["route", "add", "default", "via", paths.MANAGEMENT_ROOT],
+    ):
         shell.run(["ip", "-n", namespace, *words])
 
 
@@ -74,9 +79,11 @@ def remove() -> None:
         if Path(f"/sys/class/net/{device}").exists():
             shell.run(["ip", "link", "del", device], check=False)
     if _NETNS.is_dir() and not any(_NETNS.iterdir()):
-        for _ in range(mounts.points().count(str(_NETNS))):
-            shell.run(["umount", _NETNS])
-        _NETNS.rmdir()
+        # One call may take several of them away, since they are shared with each other.
+        while str(_NETNS) in mounts.points() and shell.succeeds(["umount", _NETNS]):
+            pass
+        with contextlib.suppress(OSError):
+            _NETNS.rmdir()
 
 
 def _cable(device: str, namespace: str | None, switch: str, port: str) -> None:

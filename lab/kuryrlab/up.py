@@ -4,13 +4,30 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from kuryrlab import components, facts, host, kubernetes, kuryr, openstack, ovs, paths, pieces, pki, prerequisites, seed, sweep, underlay
+from kuryrlab import (
+    components,
+    facts,
+    host,
+    kubernetes,
+    kuryr,
+    openstack,
+    ovs,
+    paths,
+    pieces,
+    pki,
+    prerequisites,
+    seed,
+    sweep,
+    underlay,
+)
 from kuryrlab.daemons import Daemon
 from kuryrlab.node import Node, nodes
 from kuryrlab.steps import Step, perform, say
 
 # What holds the lab's state: while one of these runs, the lab is repaired; when none does, a new life begins.
 STATE_HOLDERS = ("etcd", "mariadb", "ovsdb", "ovn-nb", "kube-apiserver")
+# What a node finds running when it is turned on alone.
+_NODE_NEEDS = ("underlay", "certificates", "northd", "images", "kube-apiserver", "layout")
 
 
 def up() -> None:
@@ -19,7 +36,19 @@ def up() -> None:
     fresh = not alive()
     steps = [] if not fresh else [Step("sweep", sweep.clear), Step("empty the state folders", sweep.forget_state, ("sweep",))]
     begin = ("empty the state folders",) if fresh else ()
-    perform([*steps, *_install(begin), *_openstack(), *_ovn(), *_kubernetes(), *_all_nodes(), _facts_step()])
+    perform(
+        [
+            *steps,
+            *_install(begin),
+            _certificates(fresh),
+            Step("kernel settings", host.set_sysctls, begin),
+            *_openstack(),
+            *_ovn(),
+            *_kubernetes(),
+            *_all_nodes(),
+            _facts_step(),
+        ]
+    )
     say("the lab is up: `lab status` shows it")
 
 
@@ -40,26 +69,47 @@ def alive() -> bool:
     return any(daemon.running() for daemon in components.control_plane() if daemon.name in STATE_HOLDERS)
 
 
+def install() -> None:
+    """Install and build all pieces, and start nothing."""
+    prerequisites.check()
+    perform(_install(()))
+
+
 def power_node_on(node: Node) -> None:
     """Turn a node on and bring it back into the pod network, as its boot would."""
-    perform([Step("layout", lambda: ""), Step("underlay", underlay.build), Step("certificates", pki.ensure), Step("kube-apiserver", lambda: ""), Step("northd", lambda: ""), Step("images", lambda: ""), *_node(node)])
-    _teach_neighbours()
+    perform([*_node(node), Step("tunnel neighbours", teach_neighbours, (f"{node.name} switch",))], given=_NODE_NEEDS)
+
+
+def teach_neighbours() -> str:
+    """Tell every switch the others' tunnel ends, which a switch forgets when it restarts."""
+    on = [node for node in nodes() if node.place.init()]
+    root_mac = Path("/sys/class/net/br-phys/address").read_text().strip()
+    ends = [(paths.TUNNEL_ROOT, root_mac), *(node.tunnel_address() for node in on)]
+    for node in on:
+        node.learn_neighbours(ends)
+    control = ovs.OVS_RUN / "vswitchd.ctl"
+    for address, mac in ends[1:]:
+        ovs.appctl(control, "tnl/neigh/set", "br-phys", address, mac)
+    ovs.appctl(control, "tnl/neigh/aging", "3600")
+    return ""
 
 
 def _install(begin: tuple[str, ...]) -> list[Step]:
     ensure = {name: (lambda name=name: pieces.ensure(name)) for name in ("ovn", "venv", "kubernetes", "etcd", "images")}
     return [
         Step("Debian packages", pieces.debian, begin),
-        Step("kernel settings", host.set_sysctls, begin),
         Step("ovn program", ensure["ovn"], ("Debian packages",)),
         Step("venv", ensure["venv"], ("Debian packages",)),
         # The big build begins at once, the small ones of the same compiler after it.
         Step("kubernetes programs", ensure["kubernetes"], begin),
         Step("etcd program", ensure["etcd"], ("kubernetes programs",)),
         Step("images", ensure["images"], ("kubernetes programs",)),
-        Step("certificates", pki.ensure, ("Debian packages",)),
         Step("tools", facts.link_tools, ("ovn program", "venv", "kubernetes programs")),
     ]
+
+
+def _certificates(fresh: bool) -> Step:
+    return Step("certificates", lambda: pki.ensure(running=not fresh), ("Debian packages",))
 
 
 def _openstack() -> list[Step]:
@@ -106,7 +156,7 @@ def _kubernetes() -> list[Step]:
 def _all_nodes() -> list[Step]:
     ends = tuple(f"{node.name} switch" for node in nodes())
     steps = [step for node in nodes() for step in _node(node)]
-    return [*steps, Step("tunnel neighbours", _teach_neighbours, (*ends, "bridges"))]
+    return [*steps, Step("tunnel neighbours", teach_neighbours, (*ends, "bridges"))]
 
 
 def _node(node: Node) -> list[Step]:
@@ -136,23 +186,10 @@ def _configure_openstack() -> str:
     return openstack.write_configuration()
 
 
-def _teach_neighbours() -> str:
-    on = [node for node in nodes() if node.place.init()]
-    root_mac = Path("/sys/class/net/br-phys/address").read_text().strip()
-    ends = [(paths.TUNNEL_ROOT, root_mac), *(node.tunnel_address() for node in on)]
-    for node in on:
-        node.learn_neighbours(ends)
-    control = ovs.OVS_RUN / "vswitchd.ctl"
-    for address, mac in ends[1:]:
-        ovs.appctl(control, "tnl/neigh/set", "br-phys", address, mac)
-    ovs.appctl(control, "tnl/neigh/aging", "3600")
-    return ""
-
-
 def _stop_control_plane() -> str:
     # All at once: nothing of what they would write to each other at their end is kept.
     with ThreadPoolExecutor(max_workers=16) as pool:
-        stopped = list(pool.map(lambda daemon: daemon.stop(grace=5), [*components.control_plane(), kuryr.controller()]))
+        stopped = list(pool.map(lambda daemon: daemon.stop(grace=2), [*components.control_plane(), kuryr.controller()]))
     return f"{sum(stopped)} daemons"
 
 
