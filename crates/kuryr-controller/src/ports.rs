@@ -82,7 +82,9 @@ impl Ports {
 
     /// A port that is gone.
     pub fn remove(&self, id: &PortId) {
-        self.known.write().remove(id);
+        let mut known = self.known.write();
+        known.remove(id);
+        known.missing.insert(id.clone());
     }
 
     /// A port that Neutron calls ACTIVE.

@@ -8,7 +8,7 @@ use crate::slim::Slim;
 use futures::StreamExt;
 use kube::Api;
 use kube::runtime::{WatchStreamExt, watcher};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -42,9 +42,14 @@ pub struct Cache<T> {
 
 struct Shared<T> {
     objects: RwLock<HashMap<Key, Arc<T>>>,
+    /// Uids of objects that our own writes made go, until the watch says so too.
+    buried: Mutex<HashSet<Box<str>>>,
     generation: watch::Sender<u64>,
     sync: watch::Sender<Sync>,
 }
+
+/// The cache knows a newer copy already: the watch is behind our own writes.
+struct Behind;
 
 /// Told of each key that changed or went. Called from the watch's task: must not block.
 pub type OnChange<T> = Box<dyn Fn(&Change<T>) + Send + std::marker::Sync>;
@@ -84,6 +89,7 @@ impl<T: Slim> Cache<T> {
     pub fn start(api: Api<T::Wire>, selectors: watcher::Config, on_change: OnChange<T>) -> Self {
         let shared = Arc::new(Shared {
             objects: RwLock::default(),
+            buried: Mutex::default(),
             generation: watch::Sender::new(0),
             sync: watch::Sender::new(Sync::Starting),
         });
@@ -114,6 +120,22 @@ impl<T: Slim> Cache<T> {
     /// Whether the cache is current, and news of it.
     pub fn sync(&self) -> watch::Receiver<Sync> {
         self.shared.sync.subscribe()
+    }
+
+    /// Shows an object as one of our own writes left it, before the watch does, so that nobody decides from what we
+    /// know to be outdated. Tells nobody.
+    pub fn note(&self, object: T) {
+        // Where the watch was faster, there is nothing to add.
+        let _ = self.shared.replace(Arc::new(object));
+    }
+
+    /// Shows that one of our own writes made an object go, before the watch does. Tells nobody.
+    pub fn note_gone(&self, object: &T) {
+        let mut objects = self.shared.objects.write();
+        self.shared.buried.lock().insert(object.uid().into());
+        if objects.get(object.key()).is_some_and(|current| current.uid() == object.uid()) {
+            objects.remove(object.key());
+        }
     }
 
     /// Waits until the first LIST is complete.
@@ -177,7 +199,7 @@ impl<T: Slim> Shared<T> {
                 self.following();
             }
             watcher::Event::Delete(wire) => {
-                self.remove(T::trim(wire).key(), on_change);
+                self.remove(&T::trim(wire), on_change);
                 self.following();
             }
         }
@@ -185,26 +207,50 @@ impl<T: Slim> Shared<T> {
 
     fn set(&self, object: T, on_change: &OnChange<T>) {
         let new = Arc::new(object);
-        let old = self.objects.write().insert(new.key().clone(), new.clone());
-        if old.as_ref().is_some_and(|old| old.resource_version() == new.resource_version()) {
-            return;
-        }
+        let Ok(old) = self.replace(new.clone()) else { return };
         self.generation.send_modify(|generation| *generation += 1);
         on_change(&Change::Set { old, new });
     }
 
-    fn remove(&self, key: &Key, on_change: &OnChange<T>) {
-        let Some(old) = self.objects.write().remove(key) else { return };
+    /// Puts `new` in its place, and returns what was there.
+    fn replace(&self, new: Arc<T>) -> Result<Option<Arc<T>>, Behind> {
+        let mut objects = self.objects.write();
+        let current = objects.get(new.key());
+        if self.buried.lock().contains(new.uid())
+            || current.is_some_and(|current| !is_newer(new.as_ref(), current.as_ref()))
+        {
+            return Err(Behind);
+        }
+        Ok(objects.insert(new.key().clone(), new))
+    }
+
+    /// `object` is as the server saw it last.
+    fn remove(&self, object: &T, on_change: &OnChange<T>) {
+        let gone = {
+            let mut objects = self.objects.write();
+            self.buried.lock().remove(object.uid());
+            let stale = objects.get(object.key()).is_some_and(|current| is_newer(current.as_ref(), object));
+            if stale { None } else { objects.remove(object.key()) }
+        };
         self.generation.send_modify(|generation| *generation += 1);
-        on_change(&Change::Gone(old));
+        if let Some(old) = gone {
+            on_change(&Change::Gone(old));
+        }
     }
 
     fn drop_unlisted(&self, listed: &HashSet<Key>, on_change: &OnChange<T>) {
-        let gone: Vec<Key> =
-            self.objects.read().keys().filter(|key| !listed.contains(*key)).cloned().collect();
-        for key in gone {
-            self.remove(&key, on_change);
+        let objects = self.objects.read();
+        let gone: Vec<Arc<T>> = objects
+            .iter()
+            .filter(|(key, _)| !listed.contains(*key))
+            .map(|(_, object)| object.clone())
+            .collect();
+        drop(objects);
+        for object in gone {
+            self.remove(&object, on_change);
         }
+        // Whatever went before this list is not in it, and nobody will tell of it again.
+        self.buried.lock().clear();
     }
 
     fn following(&self) {
@@ -222,6 +268,15 @@ impl<T: Slim> Shared<T> {
         self.sync.send_modify(|sync| {
             *sync = if sync.is_complete() { Sync::Behind(why) } else { Sync::Failing(why) };
         });
+    }
+}
+
+/// Resource versions of one kind can be compared as numbers, which Kubernetes promises since 1.35 and etcd always kept.
+fn is_newer<T: Slim>(one: &T, other: &T) -> bool {
+    let number = |object: &T| object.resource_version().parse::<u64>().ok();
+    match (number(one), number(other)) {
+        (Some(one), Some(other)) => one > other,
+        _ => one.resource_version() != other.resource_version(),
     }
 }
 

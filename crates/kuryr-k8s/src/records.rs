@@ -2,6 +2,8 @@
 
 use crate::client::REQUEST_TIMEOUT;
 use crate::key::Key;
+use crate::slim::PortRecord;
+use futures::TryFutureExt;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kuryr_api::{KuryrPort, names};
@@ -9,10 +11,10 @@ use serde_json::json;
 use thiserror::Error;
 
 /// What became of a write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Written {
-    /// It was done.
-    Done,
+#[derive(Clone, Debug, PartialEq)]
+pub enum Written<T = ()> {
+    /// It was done; the object is so now.
+    Done(T),
     /// The object is not as it was when the write was decided (gone, replaced, there already): look again.
     Outdated,
 }
@@ -65,19 +67,31 @@ pub enum Error {
 }
 
 /// Creates a complete record, in one request.
-pub async fn create(client: &kube::Client, key: &Key, record: &KuryrPort) -> Result<Written, Error> {
+pub async fn create(
+    client: &kube::Client,
+    key: &Key,
+    record: &KuryrPort,
+) -> Result<Written<PortRecord>, Error> {
     let api: Api<KuryrPort> = Api::namespaced(client.clone(), key.namespace());
-    answer("create", "KuryrPort", key, api.create(&PostParams::default(), record)).await
+    let params = PostParams::default();
+    let request = api.create(&params, record).map_ok(PortRecord::from);
+    answer("create", "KuryrPort", key, request).await
 }
 
 /// Deletes a record, if it is still the one with `uid`. Its finalizer holds it until [`release`].
-pub async fn delete(client: &kube::Client, key: &Key, uid: &str) -> Result<Written, Error> {
+/// `None`: it is gone at once, since nothing held it.
+pub async fn delete(
+    client: &kube::Client,
+    key: &Key,
+    uid: &str,
+) -> Result<Written<Option<PortRecord>>, Error> {
     let api: Api<KuryrPort> = Api::namespaced(client.clone(), key.namespace());
     let params = DeleteParams {
         preconditions: Some(Preconditions { uid: Some(uid.to_owned()), resource_version: None }),
         ..DeleteParams::default()
     };
-    answer("delete", "KuryrPort", key, api.delete(key.name(), &params)).await
+    let request = api.delete(key.name(), &params).map_ok(|answer| answer.left().map(PortRecord::from));
+    answer("delete", "KuryrPort", key, request).await
 }
 
 /// Takes our finalizer off a record, if it is still the one with `uid`, and leaves those of others.
@@ -89,8 +103,9 @@ pub async fn release(
 ) -> Result<Written, Error> {
     let api: Api<KuryrPort> = Api::namespaced(client.clone(), key.namespace());
     let patch = json!({ "metadata": { "uid": uid, "finalizers": others } });
-    let params = PatchParams::default();
-    answer("release", "KuryrPort", key, api.patch(key.name(), &params, &Patch::Merge(patch))).await
+    let (params, patch) = (PatchParams::default(), Patch::Merge(patch));
+    let request = api.patch(key.name(), &params, &patch).map_ok(drop);
+    answer("release", "KuryrPort", key, request).await
 }
 
 /// Says in a record that the ports of these interfaces are wired.
@@ -99,13 +114,14 @@ pub async fn activate(
     key: &Key,
     uid: &str,
     interfaces: &[String],
-) -> Result<Written, Error> {
+) -> Result<Written<PortRecord>, Error> {
     let api: Api<KuryrPort> = Api::namespaced(client.clone(), key.namespace());
     let active = json!({ "vif": { "versioned_object.data": { "active": true } } });
     let vifs: serde_json::Map<_, _> = interfaces.iter().map(|name| (name.clone(), active.clone())).collect();
     let patch = json!({ "metadata": { "uid": uid }, "status": { "vifs": vifs } });
-    let params = PatchParams::default();
-    answer("update", "KuryrPort", key, api.patch(key.name(), &params, &Patch::Merge(patch))).await
+    let (params, patch) = (PatchParams::default(), Patch::Merge(patch));
+    let request = api.patch(key.name(), &params, &patch).map_ok(PortRecord::from);
+    answer("update", "KuryrPort", key, request).await
 }
 
 /// Takes the Python Kuryr's finalizer off a pod, and leaves those of others.
@@ -114,8 +130,9 @@ pub async fn take_old_finalizer_off(client: &kube::Client, key: &Key, uid: &str)
     let patch = json!({
         "metadata": { "uid": uid, "$deleteFromPrimitiveList/finalizers": [names::POD_FINALIZER] },
     });
-    let params = PatchParams::default();
-    answer("patch", "Pod", key, api.patch(key.name(), &params, &Patch::Strategic(patch))).await
+    let (params, patch) = (PatchParams::default(), Patch::Strategic(patch));
+    let request = api.patch(key.name(), &params, &patch).map_ok(drop);
+    answer("patch", "Pod", key, request).await
 }
 
 async fn answer<R>(
@@ -123,27 +140,22 @@ async fn answer<R>(
     kind: &'static str,
     key: &Key,
     request: impl Future<Output = Result<R, kube::Error>>,
-) -> Result<Written, Error> {
+) -> Result<Written<R>, Error> {
     let key = key.clone();
     match tokio::time::timeout(REQUEST_TIMEOUT, request).await {
         Err(_) => Err(Error::Timeout { action, kind, key }),
-        Ok(Ok(_)) => Ok(Written::Done),
-        Ok(Err(error)) => classify(action, kind, key, error),
+        Ok(Ok(object)) => Ok(Written::Done(object)),
+        Ok(Err(error)) => classify(action, kind, key, error).map(|()| Written::Outdated),
     }
 }
 
-fn classify(
-    action: &'static str,
-    kind: &'static str,
-    key: Key,
-    error: kube::Error,
-) -> Result<Written, Error> {
+fn classify(action: &'static str, kind: &'static str, key: Key, error: kube::Error) -> Result<(), Error> {
     let source = Box::new(error);
     let kube::Error::Api(status) = source.as_ref() else {
         return Err(Error::Send { action, kind, key, source });
     };
     match status.code {
-        404 | 409 => Ok(Written::Outdated),
+        404 | 409 => Ok(()),
         403 if status.message.contains("because it is being terminated") => {
             Err(Error::NamespaceTerminating { key })
         }

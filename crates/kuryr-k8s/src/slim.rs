@@ -34,6 +34,9 @@ pub trait Slim: Debug + Send + Sync + Sized + 'static {
     /// Namespace and name.
     fn key(&self) -> &Key;
 
+    /// Uid, to tell an object from its successor of the same name.
+    fn uid(&self) -> &str;
+
     /// Version, to tell a newer copy from an older one.
     fn resource_version(&self) -> &str;
 }
@@ -97,6 +100,8 @@ pub enum Network {
 pub struct Node {
     /// Name.
     pub key: Key,
+    /// Uid.
+    pub uid: Box<str>,
     /// Version.
     pub resource_version: Box<str>,
     /// No machine stands behind it (a virtual kubelet), so no daemon of ours can run there.
@@ -242,6 +247,10 @@ impl Slim for Pod {
         &self.key
     }
 
+    fn uid(&self) -> &str {
+        &self.uid
+    }
+
     fn resource_version(&self) -> &str {
         &self.resource_version
     }
@@ -256,6 +265,7 @@ impl Slim for Node {
         let taints = wire.spec.taints.iter().flatten();
         Self {
             key: key_of(&wire.metadata),
+            uid: text(wire.metadata.uid.as_deref()),
             resource_version: text(wire.metadata.resource_version.as_deref()),
             is_virtual: labelled
                 || taints.into_iter().any(|taint| taint.key.starts_with("virtual-kubelet.io/")),
@@ -264,6 +274,10 @@ impl Slim for Node {
 
     fn key(&self) -> &Key {
         &self.key
+    }
+
+    fn uid(&self) -> &str {
+        &self.uid
     }
 
     fn resource_version(&self) -> &str {
@@ -285,6 +299,10 @@ impl Slim for Namespace {
 
     fn key(&self) -> &Key {
         &self.key
+    }
+
+    fn uid(&self) -> &str {
+        &self.uid
     }
 
     fn resource_version(&self) -> &str {

@@ -125,8 +125,8 @@ async fn apply(context: &Context, key: &Key, seen: &Seen, action: Action) -> Res
         Action::Activate(interfaces) => {
             let Some(record) = &seen.record else { return Ok(Outcome::Same) };
             context.metrics.wrote("activate_kuryrport");
-            records::activate(&context.client, key, &record.uid, &interfaces).await?;
-            Ok(Outcome::Unseen)
+            let written = records::activate(&context.client, key, &record.uid, &interfaces).await?;
+            Ok(noted(context, written))
         }
         Action::DeleteRecord => delete_record(context, key, seen).await,
         Action::ReleaseRecord => release_record(context, key, seen).await,
@@ -210,14 +210,14 @@ async fn write(context: &Context, key: &Key, seen: &Seen, new: NewRecord) -> Res
     context.metrics.wrote("create_kuryrport");
     let record = kuryr_port(key, new);
     match records::create(&context.client, key, &record).await {
-        Ok(Written::Done) => {
+        Ok(Written::Done(record)) => {
             let scheduled = seen.pod.as_ref().and_then(|pod| pod.scheduled);
             if let Some(scheduled) = scheduled {
                 let latency = jiff::Timestamp::now().duration_since(scheduled).as_secs_f64();
                 context.metrics.pod_creation.observe(latency.max(0.0));
             }
-            tracing::info!(pod = %key, node = record.spec.pod_node_name, "recorded the pod's port");
-            Ok(Outcome::Unseen)
+            tracing::info!(pod = %key, node = %record.node, "recorded the pod's port");
+            Ok(noted(context, Written::Done(record)))
         }
         Ok(Written::Outdated) => Ok(Outcome::Unseen),
         // The namespace's cache lags behind: its next change brings the pod here again.
@@ -256,17 +256,38 @@ async fn delete_record(context: &Context, key: &Key, seen: &Seen) -> Result<Outc
     let Some(record) = &seen.record else { return Ok(Outcome::Same) };
     context.metrics.wrote("delete_kuryrport");
     match records::delete(&context.client, key, &record.uid).await? {
-        Written::Done => Ok(Outcome::Same),
+        Written::Done(Some(deleting)) => Ok(noted(context, Written::Done(deleting))),
+        Written::Done(None) => {
+            context.caches.records.note_gone(record);
+            Ok(Outcome::Visible)
+        }
         Written::Outdated => Ok(Outcome::Unseen),
+    }
+}
+
+/// What we wrote is in the cache before the watch brings it: the next look must not decide from what was before.
+fn noted(context: &Context, written: Written<PortRecord>) -> Outcome {
+    match written {
+        Written::Done(record) => {
+            context.caches.records.note(record);
+            Outcome::Visible
+        }
+        Written::Outdated => Outcome::Unseen,
     }
 }
 
 async fn release_record(context: &Context, key: &Key, seen: &Seen) -> Result<Outcome, Error> {
     let Some(record) = &seen.record else { return Ok(Outcome::Same) };
     context.metrics.wrote("release_kuryrport");
-    records::release(&context.client, key, &record.uid, &record.other_finalizers).await?;
-    tracing::info!(pod = %key, "released the pod's record");
-    Ok(Outcome::Unseen)
+    let others = &record.other_finalizers;
+    if let Written::Done(()) = records::release(&context.client, key, &record.uid, others).await? {
+        tracing::info!(pod = %key, "released the pod's record");
+    }
+    if !others.is_empty() {
+        return Ok(Outcome::Unseen);
+    }
+    context.caches.records.note_gone(record);
+    Ok(Outcome::Visible)
 }
 
 /// Tells the owner of a pod that still exists.

@@ -2,6 +2,7 @@
 
 use super::{Slim, Typed, key_of, text};
 use crate::key::Key;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kuryr_api::KuryrPort;
 use kuryr_api::names;
 use kuryr_api::port::{VifEntry, Vifs};
@@ -77,7 +78,46 @@ impl Slim for PortRecord {
     type Wire = PortWire;
 
     fn trim(wire: PortWire) -> Self {
-        let meta = &wire.metadata;
+        let status = wire.status.unwrap_or_default();
+        let spec = wire.spec;
+        Self::new(
+            &wire.metadata,
+            spec.uid.unwrap_or_default(),
+            spec.node.unwrap_or_default(),
+            spec.is_static,
+            status.vifs,
+        )
+    }
+
+    fn key(&self) -> &Key {
+        &self.key
+    }
+
+    fn uid(&self) -> &str {
+        &self.uid
+    }
+
+    fn resource_version(&self) -> &str {
+        &self.resource_version
+    }
+}
+
+impl From<KuryrPort> for PortRecord {
+    fn from(port: KuryrPort) -> Self {
+        let vifs = port.status.unwrap_or_default().vifs;
+        let spec = port.spec;
+        Self::new(&port.metadata, spec.pod_uid.into(), spec.pod_node_name.into(), spec.pod_static, vifs)
+    }
+}
+
+impl PortRecord {
+    fn new(
+        meta: &ObjectMeta,
+        pod_uid: Box<str>,
+        node: Box<str>,
+        pod_static: Option<bool>,
+        vifs: Vifs,
+    ) -> Self {
         let finalizers = meta.finalizers.iter().flatten();
         let others = finalizers.filter(|name| *name != names::KURYRPORT_FINALIZER);
         Self {
@@ -86,22 +126,14 @@ impl Slim for PortRecord {
             resource_version: text(meta.resource_version.as_deref()),
             deleting: meta.deletion_timestamp.is_some(),
             other_finalizers: others.map(|name| name.as_str().into()).collect(),
-            pod_uid: wire.spec.uid.unwrap_or_default(),
-            node: wire.spec.node.unwrap_or_default(),
-            pod_static: wire.spec.is_static.unwrap_or(false),
-            content: match wire.status.unwrap_or_default().vifs {
+            pod_uid,
+            node,
+            pod_static: pod_static.unwrap_or(false),
+            content: match vifs {
                 Vifs::Read(vifs) => Content::Vifs(vifs),
                 Vifs::Unreadable { error, .. } => Content::Nonsense(error),
             },
         }
-    }
-
-    fn key(&self) -> &Key {
-        &self.key
-    }
-
-    fn resource_version(&self) -> &str {
-        &self.resource_version
     }
 }
 
