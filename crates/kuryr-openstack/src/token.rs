@@ -82,14 +82,15 @@ impl Tokens {
 
     /// The sign-in that is under way, or a new one. It runs by itself, so that a caller who gives up harms no other.
     fn renewal(self: &Arc<Self>, state: &mut State) -> Renewal {
-        let renew = || {
-            let tokens = Arc::clone(self);
-            let task = tokio::spawn(async move { tokens.renew().await });
-            task.map(|done| done.unwrap_or(Err(Error::ReadToken { missing: "complete answer" })))
-                .boxed()
-                .shared()
-        };
-        state.renewal.get_or_insert_with(renew).clone()
+        match &state.renewal {
+            Some(renewal) if renewal.peek().is_none() => renewal.clone(),
+            _ => {
+                let tokens = Arc::clone(self);
+                let task = tokio::spawn(async move { tokens.renew().await });
+                let renewal = task.map(|done| done.unwrap_or(Err(Error::Stopped))).boxed().shared();
+                state.renewal.insert(renewal).clone()
+            }
+        }
     }
 
     async fn renew(&self) -> Result<Arc<Token>> {
