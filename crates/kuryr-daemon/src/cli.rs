@@ -49,7 +49,10 @@ pub struct Cli {
 impl Cli {
     /// Reads the configuration and starts the log. An exit code means that the configuration is wrong, which was said.
     pub fn settings(&self) -> anyhow::Result<Result<Settings, ExitCode>> {
-        let sources = Sources::from_cli(self.config_files.clone(), self.config_dirs.clone());
+        let mut sources = Sources::from_cli(self.config_files.clone(), self.config_dirs.clone());
+        if let Some(file) = &self.log_file {
+            sources = sources.with_override("DEFAULT", "log_file", &file.display().to_string());
+        }
         let loaded = match kuryr_config::load(&sources) {
             Ok(loaded) => loaded,
             Err(error) => return Ok(Err(refuse(&error.to_string()))),
@@ -64,13 +67,11 @@ impl Cli {
         let options = &config.default;
         let format = if options.use_json { Format::Json } else { Format::Text };
         let level = if self.debug || options.debug { Level::Debug } else { Level::Info };
-        let file = self.log_file.as_ref().or(options.log_file.as_ref());
-        let file = file.map(|file| options.log_dir.as_deref().unwrap_or_else(|| Path::new("")).join(file));
-        let output = match file {
+        let open = |path: PathBuf| append(&path).with_context(|| format!("open the log {}", path.display()));
+        let output = match options.log_path("kuryr-daemon").map(open).transpose()? {
             None => Output::Stderr,
-            Some(path) => {
-                Output::File(append(&path).with_context(|| format!("open the log {}", path.display()))?)
-            }
+            Some(file) if options.use_stderr => Output::Both(file),
+            Some(file) => Output::File(file),
         };
         logs::init(format, level, output);
         Ok(())

@@ -13,7 +13,7 @@ use kuryr_api::vif::Vif;
 use kuryr_cni::{CniError, Code, Command, Request};
 use kuryr_k8s::slim::PortRecord;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::{
     failure::Failure,
@@ -33,6 +33,14 @@ struct Parameters {
     args: String,
     #[serde(default)]
     config_kuryr: Value,
+}
+
+/// The body of an answer that is an error.
+#[derive(Debug, Serialize)]
+struct Refusal<'a> {
+    code: u32,
+    msg: &'a str,
+    details: &'a str,
 }
 
 /// The two paths of the API.
@@ -98,7 +106,7 @@ fn fail(failure: &Failure) -> Response {
 }
 
 fn refuse(status: StatusCode, code: u32, message: &str, details: &str) -> Response {
-    respond(status, python_json(&json!({"code": code, "msg": message, "details": details})))
+    respond(status, python_json(&Refusal { code, msg: message, details }))
 }
 
 fn respond(status: StatusCode, body: String) -> Response {

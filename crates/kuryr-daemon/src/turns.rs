@@ -139,7 +139,8 @@ mod tests {
         let turns = Turns::default();
         for (newer, id) in [(Command::Del, "a"), (Command::Add, "b")] {
             let add = turns.take(&key(), Command::Add, &sandbox("a")).await;
-            let waiting = turns.take(&key(), newer, &sandbox(id));
+            let (key, sandbox) = (key(), sandbox(id));
+            let waiting = turns.take(&key, newer, &sandbox);
             let giving_way = async move {
                 add.superseded.cancelled().await;
                 drop(add);

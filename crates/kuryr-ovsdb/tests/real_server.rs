@@ -23,15 +23,10 @@ struct Server {
 
 fn lab() -> PathBuf {
     let lab = std::env::var_os("KURYR_LAB").map(PathBuf::from);
-    let ovn = lab
-        .unwrap_or_else(|| Path::new(&std::env::var_os("HOME").unwrap()).join(".cache/kuryr-lab"))
-        .join("ovn");
-    assert!(
-        ovn.join("bin/ovsdb-server").exists(),
-        "no {}/bin/ovsdb-server: bring the lab up first",
-        ovn.display()
-    );
-    ovn
+    let lab = lab.unwrap_or_else(|| Path::new(&std::env::var_os("HOME").unwrap()).join(".cache/kuryr-lab"));
+    let places = [lab.join("ovn"), lab.join("opt/ovn")];
+    let found = places.into_iter().find(|place| place.join("bin/ovsdb-server").exists());
+    found.unwrap_or_else(|| panic!("no ovsdb-server in {}: bring the lab up first", lab.display()))
 }
 
 fn run(program: &str, arguments: &[&str]) {

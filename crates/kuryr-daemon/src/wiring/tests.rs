@@ -1,1 +1,189 @@
+//! Against what the Python Kuryr wrote, and what somebody else might write.
 
+use kuryr_api::port::VifEntry;
+use serde_json::{Value, json};
+
+use super::*;
+
+const GOLDEN: &str = include_str!("../../../kuryr-api/testdata/vif_ovo_and_cni_results.json");
+
+fn golden(name: &str) -> Value {
+    let cases: Vec<Value> = serde_json::from_str(GOLDEN).unwrap();
+    cases.into_iter().find(|case| case["name"] == name).unwrap()
+}
+
+fn entry(vif: Value, default: bool) -> VifEntry {
+    VifEntry { default, vif: serde_json::from_value(vif).unwrap() }
+}
+
+fn settings() -> PlugSettings {
+    PlugSettings { bridge: "br-int".into(), mtu_limit: None }
+}
+
+fn eth0() -> IfName {
+    "eth0".parse().unwrap()
+}
+
+fn read(vif: Value) -> Result<Wiring, String> {
+    read_with(vif, &settings())
+}
+
+fn read_with(vif: Value, settings: &PlugSettings) -> Result<Wiring, String> {
+    let entry = entry(vif, true);
+    Wiring::read_all([("eth0", &entry)].into_iter(), &eth0(), settings).map(|mut wirings| wirings.remove(0))
+}
+
+/// A golden VIF with a member of its data, or of its first subnet's, changed.
+fn changed(name: &str, path: &str, value: Value) -> Value {
+    let mut vif = golden(name)["vif"].take();
+    *vif.pointer_mut(path).unwrap_or_else(|| panic!("no {path}")) = value;
+    vif
+}
+
+const DATA: &str = "/versioned_object.data";
+const SUBNET: &str = "/versioned_object.data/network/versioned_object.data/subnets/versioned_object.data/objects/0/versioned_object.data";
+
+#[test]
+fn every_vif_of_the_python_kuryr_that_has_a_veth_pair_gives_its_result() {
+    for name in [
+        "VIFOpenVSwitch",
+        "VIFOpenVSwitch-active",
+        "VIFOpenVSwitch-ipv6",
+        "VIFOpenVSwitch-vlan-network",
+        "VIFBridge-hybrid",
+    ] {
+        let case = golden(name);
+        let expected = &case["python_cni_result"];
+        let wiring = read(case["vif"].clone()).unwrap();
+        assert_eq!(json!(wiring.mac.to_string()), expected["interfaces"][0]["mac"], "{name}");
+        assert_eq!(
+            json!(wiring.addresses().next().unwrap().to_string()),
+            expected["ips"][0]["address"],
+            "{name}"
+        );
+        assert_eq!(json!(wiring.subnets[0].gateway.unwrap()), expected["ips"][0]["gateway"], "{name}");
+        assert_eq!(
+            json!(name_servers(std::slice::from_ref(&wiring))),
+            expected["dns"]["nameservers"],
+            "{name}"
+        );
+        let host_routes = wiring.subnets[0].routes.iter();
+        let host_routes: Vec<_> =
+            host_routes.map(|route| json!({"dst": route.destination, "gw": route.gateway})).collect();
+        assert_eq!(json!(host_routes), expected["routes"], "{name}");
+    }
+}
+
+#[test]
+fn a_port_of_open_vswitch_is_plugged_into_its_bridge() {
+    let wiring = read(golden("VIFOpenVSwitch")["vif"].take()).unwrap();
+    assert_eq!(wiring.plug, Plug::Ovs { bridge: "br-int".into(), tap: "tap07cfe856-11".into() });
+    assert_eq!(wiring.iface_id, "07cfe856-11cc-43d9-9200-ff4dc02d3620");
+    assert_eq!((wiring.mtu, wiring.active), (1442, false));
+    assert!(read(golden("VIFOpenVSwitch-active")["vif"].take()).unwrap().active);
+}
+
+#[test]
+fn a_hybrid_plug_has_links_in_between() {
+    let wiring = read(golden("VIFBridge-hybrid")["vif"].take()).unwrap();
+    let Plug::Hybrid { between, .. } = &wiring.plug else { panic!("{wiring:?}") };
+    assert_eq!((between.qbr.as_str(), between.qvb.as_str()), ("qbr07cfe856-11", "qvb07cfe856-11"));
+    assert_eq!(wiring.plug.ovs_port(), "qvo07cfe856-11");
+    assert_eq!(wiring.plug.tap(), "tap07cfe856-11");
+}
+
+#[test]
+fn a_subnet_without_a_gateway_has_no_default_route() {
+    let wiring = read(golden("VIFOpenVSwitch-no-gateway")["vif"].take()).unwrap();
+    assert_eq!(wiring.addresses().count(), 1);
+    assert_eq!(wiring.routes(), []);
+    let empty = changed("VIFOpenVSwitch", &format!("{SUBNET}/gateway"), json!(""));
+    assert_eq!(read(empty).unwrap().subnets[0].gateway, None);
+}
+
+#[test]
+fn every_address_of_a_port_is_given() {
+    let wiring = read(golden("VIFOpenVSwitch-two-ips-one-subnet")["vif"].take()).unwrap();
+    let addresses: Vec<String> = wiring.addresses().map(|address| address.to_string()).collect();
+    assert_eq!(addresses, ["10.10.0.5/24", "10.10.0.6/24"]);
+}
+
+#[test]
+fn the_mtu_is_the_smaller_one() {
+    let vif = || golden("VIFOpenVSwitch")["vif"].take();
+    for (limit, expected) in [(None, 1442), (Some(1400), 1400), (Some(9000), 1442)] {
+        let settings = PlugSettings { mtu_limit: limit, ..settings() };
+        assert_eq!(read_with(vif(), &settings).unwrap().mtu, expected);
+    }
+}
+
+#[test]
+fn only_the_default_interface_has_the_default_route() {
+    let (first, second) = (
+        entry(golden("VIFOpenVSwitch")["vif"].take(), true),
+        entry(golden("VIFOpenVSwitch")["vif"].take(), false),
+    );
+    let wirings = Wiring::read_all(
+        [("a1", &second), ("eth0", &first)].into_iter(),
+        &"net0".parse().unwrap(),
+        &settings(),
+    );
+    let wirings = wirings.unwrap();
+    assert_eq!(wirings.iter().map(|wiring| wiring.ifname.as_str()).collect::<Vec<_>>(), ["net0", "a1"]);
+    let everywhere: IpNet = "0.0.0.0/0".parse().unwrap();
+    let has_default = |wiring: &Wiring| wiring.routes().iter().any(|route| route.destination == everywhere);
+    assert_eq!(wirings.iter().map(has_default).collect::<Vec<_>>(), [true, false]);
+    assert_eq!(wirings[1].routes().len(), 1, "host routes are of every interface");
+}
+
+#[test]
+fn one_interface_must_be_the_default_one() {
+    let vif = || golden("VIFOpenVSwitch")["vif"].take();
+    for defaults in [false, true] {
+        let (first, second) = (entry(vif(), defaults), entry(vif(), defaults));
+        let read = Wiring::read_all([("eth0", &first), ("eth1", &second)].into_iter(), &eth0(), &settings());
+        assert!(read.unwrap_err().contains("default"));
+    }
+}
+
+#[test]
+fn what_cannot_be_plugged_is_named() {
+    for name in ["VIFVHostUser-server", "VIFVlanNested"] {
+        let class = name.split('-').next().unwrap();
+        let error = read(golden(name)["vif"].take()).unwrap_err();
+        assert!(error.contains(class) && error.contains("eth0"), "{error}");
+    }
+}
+
+#[test]
+fn nonsense_is_refused_naming_it() {
+    let cases = [
+        (format!("{DATA}/address"), json!("fa:16"), "MAC"),
+        (format!("{DATA}/vif_name"), json!("../../etc"), "'/'"),
+        (format!("{DATA}/vif_name"), json!("a-name-that-is-too-long"), "15"),
+        (format!("{SUBNET}/cidr"), json!("10.0.0.0/33"), "10.0.0.0/33"),
+        (format!("{SUBNET}/gateway"), json!("gateway"), "gateway"),
+        (
+            format!("{SUBNET}/ips/versioned_object.data/objects/0/versioned_object.data/address"),
+            json!("10.0.0"),
+            "10.0.0",
+        ),
+        (
+            format!("{SUBNET}/ips/versioned_object.data/objects/0/versioned_object.data/address"),
+            json!("fd00::1"),
+            "",
+        ),
+        (
+            format!("{SUBNET}/routes/versioned_object.data/objects/0/versioned_object.data/cidr"),
+            json!("x"),
+            "\"x\"",
+        ),
+    ];
+    for (path, value, named) in cases {
+        match read(changed("VIFOpenVSwitch", &path, value.clone())) {
+            Err(error) => assert!(error.contains(named), "{path}: {error}"),
+            // An address of the other family fits into a prefix length by chance; the kernel then says what it thinks of it.
+            Ok(_) => assert_eq!(value, json!("fd00::1")),
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! As much of a Kubernetes API server as the daemon's two watches need.
+
+use std::{collections::BTreeMap, convert::Infallible, sync::Arc};
+
+use axum::{
+    Json, Router,
+    body::Body,
+    extract::{Path, Query, State},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use futures::StreamExt;
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+pub const PORTS: &str = "kuryrports";
+pub const PODS: &str = "pods";
+
+#[derive(Clone, Default)]
+pub struct Api {
+    state: Arc<Mutex<Content>>,
+}
+
+#[derive(Default)]
+struct Content {
+    version: u64,
+    objects: BTreeMap<(String, String), Value>,
+    watchers: Vec<(String, mpsc::UnboundedSender<Value>)>,
+}
+
+impl Api {
+    pub fn client(&self) -> kube::Client {
+        let router = Router::new()
+            .route("/apis/openstack.org/v1/{plural}", get(answer))
+            .route("/api/v1/{plural}", get(answer))
+            .with_state(self.clone());
+        kube::Client::new(router, "default")
+    }
+
+    /// Creates or replaces an object.
+    pub fn put(&self, plural: &str, mut object: Value) {
+        let mut content = self.state.lock();
+        content.version += 1;
+        object["metadata"]["resourceVersion"] = json!(content.version.to_string());
+        let name = object["metadata"]["name"].as_str().unwrap().to_owned();
+        let old = content.objects.insert((plural.to_owned(), name), object.clone());
+        content.tell(plural, if old.is_some() { "MODIFIED" } else { "ADDED" }, &object);
+    }
+
+    pub fn delete(&self, plural: &str, name: &str) {
+        let mut content = self.state.lock();
+        content.version += 1;
+        let mut object = content.objects.remove(&(plural.to_owned(), name.to_owned())).unwrap();
+        object["metadata"]["resourceVersion"] = json!(content.version.to_string());
+        content.tell(plural, "DELETED", &object);
+    }
+}
+
+impl Content {
+    fn tell(&mut self, plural: &str, kind: &str, object: &Value) {
+        let event = json!({"type": kind, "object": object});
+        self.watchers.retain(|(watched, watcher)| watched != plural || watcher.send(event.clone()).is_ok());
+    }
+}
+
+async fn answer(
+    State(api): State<Api>,
+    Path(plural): Path<String>,
+    Query(query): Query<BTreeMap<String, String>>,
+) -> Response {
+    let mut content = api.state.lock();
+    if query.get("watch").is_some_and(|watch| watch == "true") {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        content.watchers.push((plural, sender));
+        let events =
+            futures::stream::unfold(receiver, async |mut receiver| Some((receiver.recv().await?, receiver)));
+        return Body::from_stream(events.map(|event| Ok::<_, Infallible>(format!("{event}\n"))))
+            .into_response();
+    }
+    let items: Vec<_> =
+        content.objects.iter().filter(|((kind, _), _)| *kind == plural).map(|(_, object)| object).collect();
+    let version = content.version.to_string();
+    Json(
+        json!({"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": version}, "items": items}),
+    )
+    .into_response()
+}
