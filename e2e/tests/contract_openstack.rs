@@ -36,6 +36,7 @@ async fn lab() -> (Cloud, ()) {
         subnet_v6: subnet(':').into(),
         group: text(&cloud["security_group"]["id"]).into(),
         group_name: text(&cloud["security_group"]["name"]),
+        neutron_url: text(&cloud["neutron"]),
         host: text(&facts["nodes"][0]["name"]),
     };
     (cloud, ())

@@ -12,6 +12,7 @@ use kuryr_openstack::{
         PortUpdate, SecurityGroupFilter, SubnetFilter,
     },
 };
+use kuryr_testkit::proxy::{Faulty, Plan};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::{
@@ -33,6 +34,8 @@ pub struct Cloud {
     pub subnet_v6: SubnetId,
     pub group: SecurityGroupId,
     pub group_name: String,
+    /// Neutron's address, for a proxy to stand before.
+    pub neutron_url: String,
     /// A host that ports can be bound to.
     pub host: String,
 }
@@ -445,6 +448,46 @@ pub async fn creates_of_one_moment_are_joined(cloud: &Cloud) {
     mine.remove().await;
 }
 
+/// What a controller does with a create that fails: it looks, and asks again.
+async fn until_made(neutron: &Neutron, bulk: &Bulk, wanted: NewPort) -> Port {
+    let filter = PortFilter { device_ids: Some(vec![wanted.device_id.clone()]), ..PortFilter::default() };
+    loop {
+        match bulk.create(wanted.clone()).await {
+            Ok(port) => return port,
+            Err(error) => assert_eq!(error.class(), Class::Retry, "{}", error.chain()),
+        }
+        if let Some(port) = neutron.ports(&filter).await.ok().and_then(|mut found| found.pop()) {
+            return port;
+        }
+    }
+}
+
+pub async fn through_faults_everyone_gets_one_port(cloud: &Cloud) {
+    let mine = Mine::new(cloud, 12);
+    let plan = Plan { delay: Duration::from_millis(50), ..Plan::evenly(30, 11) };
+    let proxy = Faulty::start(&cloud.neutron_url, plan).await.unwrap();
+    let mut settings = Settings::new(&cloud.auth_url, cloud.auth());
+    settings.endpoints.overrides.insert(Service::Network, proxy.url());
+    let neutron = Neutron::new(Session::open(settings).unwrap());
+    let bulk = Bulk::start(neutron.clone(), Joining { most: 3, in_flight: 2, ..Joining::default() });
+
+    let made = mine.devices.iter().map(|device| until_made(&neutron, &bulk, cloud.new_port(device)));
+    let mut made: Vec<_> = futures::future::join_all(made).await.into_iter().map(|port| port.id).collect();
+    let mut there: Vec<_> = mine.list().await.into_iter().map(|port| port.id).collect();
+    made.sort_unstable();
+    there.sort_unstable();
+    assert_eq!(made, there);
+    assert_eq!(made.len(), 12);
+
+    for port in &made {
+        while let Err(error) = neutron.delete_port(port).await {
+            assert_eq!(error.class(), Class::Retry, "{}", error.chain());
+        }
+    }
+    assert!(proxy.done().values().sum::<u64>() > 3, "{:?}", proxy.done());
+    mine.remove().await;
+}
+
 /// One test for each part of the contract, on the cloud that `$cloud` gives.
 #[macro_export]
 macro_rules! contract {
@@ -465,6 +508,7 @@ macro_rules! contract {
             each_request_of_a_bulk_has_its_own_result,
             of_many_as_many_as_the_quota_allows_are_made,
             creates_of_one_moment_are_joined,
+            through_faults_everyone_gets_one_port,
         );
     };
     ($cloud:expr; $($name:ident),+ $(,)?) => {$(
