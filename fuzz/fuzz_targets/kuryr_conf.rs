@@ -1,4 +1,4 @@
-//! Any file may be offered as a `kuryr.conf`: it is read or refused, and what is read reads the same again.
+//! Any file may be offered as a `kuryr.conf`: it is read or refused, however its lines end.
 
 #![no_main]
 
@@ -11,16 +11,8 @@ fuzz_target!(|text: &str| {
         Ok(loaded) => loaded.warnings.iter().map(ToString::to_string).collect(),
         Err(error) => vec![error.to_string()],
     };
-    let again = Document::parse(&rewritten(text)).expect("what was read can be written");
-    assert_eq!(again, rewritten_document(text), "a file and its plain form read alike");
+    let document = Document::parse(text);
+    let with_newlines = Document::parse(&(text.replace("\r\n", "\n").replace('\r', "\n") + "\n"));
+    assert_eq!(with_newlines, document, "how lines end makes no difference");
     assert!(shown.iter().all(|line| !line.is_empty()));
 });
-
-/// The text with every line ended by one newline, and one more at the end.
-fn rewritten(text: &str) -> String {
-    text.replace("\r\n", "\n").replace('\r', "\n") + "\n"
-}
-
-fn rewritten_document(text: &str) -> Document {
-    Document::parse(text).expect("it was read before")
-}

@@ -76,6 +76,16 @@ fn an_empty_value_is_none_for_text_and_the_default_for_a_number() {
 }
 
 #[test]
+fn the_log_is_where_oslo_log_would_put_it() {
+    let paths = [("", None), ("log_file = f", Some("f")), ("log_dir = /d", Some("/d/kuryr.log"))];
+    let both = [("log_file = f\nlog_dir = /d", Some("/d/f")), ("log_file = /f\nlog_dir = /d", Some("/f"))];
+    for (text, path) in paths.into_iter().chain(both) {
+        let config = config(&format!("[DEFAULT]\n{text}\n"));
+        assert_eq!(config.default.log_path("kuryr").as_deref(), path.map(Path::new), "{text}");
+    }
+}
+
+#[test]
 fn later_files_and_the_environment_win() {
     let texts = [
         "[neutron]\npassword = a\nusername = u\n",

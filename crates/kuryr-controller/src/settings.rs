@@ -85,9 +85,11 @@ pub fn logs(config: &Config, debug: bool) -> anyhow::Result<(Format, Level, Outp
     let options = &config.default;
     let format = if options.use_json { Format::Json } else { Format::Text };
     let level = if debug || options.debug { Level::Debug } else { Level::Info };
-    let Some(path) = &options.log_file else { return Ok((format, level, Output::Stderr)) };
-    let path = options.log_dir.as_ref().map_or_else(|| path.clone(), |dir| dir.join(path));
+    let Some(path) = options.log_path("kuryr-k8s-controller") else {
+        return Ok((format, level, Output::Stderr));
+    };
     let file = std::fs::OpenOptions::new().create(true).append(true).open(&path);
     let file = file.map_err(|error| anyhow::anyhow!("[DEFAULT] log_file {}: {error}", path.display()))?;
-    Ok((format, level, Output::File(file)))
+    let output = if options.use_stderr { Output::Both(file) } else { Output::File(file) };
+    Ok((format, level, output))
 }

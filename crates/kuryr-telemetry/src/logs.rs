@@ -4,7 +4,7 @@
 
 use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::{MakeWriter, writer::MakeWriterExt as _};
 
 /// How a log line looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub enum Output {
     Stderr,
     /// A file, opened for appending by the caller.
     File(std::fs::File),
+    /// Such a file, and standard error.
+    Both(std::fs::File),
 }
 
 /// Starts logging. Call once, first thing in `main`; a second call is ignored.
@@ -40,6 +42,7 @@ pub fn init(format: Format, level: Level, output: Output) {
     match output {
         Output::Stderr => start(format, level, std::io::stderr, std::io::stderr().is_terminal()),
         Output::File(file) => start(format, level, std::sync::Mutex::new(file), false),
+        Output::Both(file) => start(format, level, std::sync::Mutex::new(file).and(std::io::stderr), false),
     }
 }
 

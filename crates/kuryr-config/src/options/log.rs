@@ -1,6 +1,6 @@
 //! `[DEFAULT]`: the log, and what the original's libraries left there.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::group;
 
@@ -15,7 +15,7 @@ group! {
     "DEFAULT" Default {
         /// Whether the log tells details.
         debug: bool = preset("false");
-        /// File to log to. Without it, standard error.
+        /// File to log to. Without it and `log_dir`, standard error.
         log_file: Option<PathBuf> = deprecated(&[("", "logfile")]);
         /// Directory of `log_file`. Alone, the file in it is called after the program.
         log_dir: Option<PathBuf> = deprecated(&[("", "logdir")]);
@@ -83,5 +83,14 @@ group! {
         subnetpool_name_prefix: String = preset("kuryrPool") obsolete(DOCKER);
         /// Whether kuryr-lib runs on VMs.
         deployment_type: String = preset("baremetal") obsolete(DOCKER);
+    }
+}
+
+impl Default {
+    /// The file that a program of that name logs to, if to any.
+    pub fn log_path(&self, program: &str) -> Option<PathBuf> {
+        let dir = self.log_dir.as_deref().unwrap_or_else(|| Path::new(""));
+        let named = self.log_file.as_ref().map(|file| dir.join(file));
+        named.or_else(|| self.log_dir.as_ref().map(|dir| dir.join(format!("{program}.log"))))
     }
 }
