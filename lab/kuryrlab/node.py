@@ -117,6 +117,8 @@ class Node:
 
     def set_floor(self, on: bool) -> None:
         """Give the node the `ptp` network, which does nothing but connect a pod to its node; or take it away."""
+        if not self.place.init():
+            raise shell.LabError(f"{self.name} is off")
         target = self.root / FLOOR.lstrip("/")
         if not on:
             target.unlink(missing_ok=True)

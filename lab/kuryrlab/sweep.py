@@ -64,8 +64,12 @@ def clear() -> str:
 def forget_state() -> str:
     """Empty the folders that hold one life of the lab; what is built or cached stays."""
     for folder in _STATE_FOLDERS:
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        for entry in folder.iterdir():
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
     paths.FACTS.unlink(missing_ok=True)
     (paths.RUN / "tmp").mkdir()
     return ""
@@ -77,7 +81,7 @@ def _interfaces() -> list[str]:
 
 
 def _mounts() -> list[str]:
-    return sorted((point for point in mounts.points() if point.startswith(f"{paths.LAB}/")), reverse=True)
+    return sorted((point for point in mounts.points() if point.startswith(f"{paths.LAB}/") and point != str(paths.NODES)), reverse=True)
 
 
 def _own_line() -> set[int]:
