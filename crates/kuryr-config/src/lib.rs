@@ -17,7 +17,6 @@
 //! ```
 
 pub mod cloud;
-mod clouds_yaml;
 pub mod docs;
 mod error;
 mod field;

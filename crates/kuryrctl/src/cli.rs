@@ -39,7 +39,7 @@ enum Config {
     Docs,
     /// Read a configuration as the programs do, and say what is wrong with it or has no effect.
     ///
-    /// Exit code 0: the programs start with it (there may be warnings). 2: they do not.
+    /// Exit code 0: it can be read (there may be warnings). 2: it cannot, and the programs stop with that code too.
     Check(Sources),
 }
 

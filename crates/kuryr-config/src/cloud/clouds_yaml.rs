@@ -12,10 +12,8 @@ use serde::{
     de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 
-use crate::{
-    cloud::{CloudError, Place},
-    kind::{Kind, Value},
-};
+use super::{CloudError, Place};
+use crate::kind::{Kind, Value};
 
 /// The entry of a cloud.
 #[derive(Debug)]
