@@ -7,6 +7,7 @@
 //! ```
 //!
 //! - [`args`], [`settings`]: from the command line and kuryr.conf to what the parts need
+//! - [`dispatch`]: one task for each name that is due
 //! - [`queue`]: which names to look at, each by one task at a time, with backoff
 //! - [`ports`]: the ports that exist, known from our own calls and a slow re-list
 //! - [`network`]: the network of pods, read from Neutron
@@ -19,6 +20,7 @@
 mod args;
 mod cloud;
 mod context;
+mod dispatch;
 mod metrics;
 mod network;
 mod ports;
@@ -27,6 +29,8 @@ mod reconcile;
 mod relist;
 mod run;
 mod settings;
+#[cfg(test)]
+mod tests;
 mod upkeep;
 mod wiring;
 

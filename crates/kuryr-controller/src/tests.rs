@@ -1,0 +1,147 @@
+//! The controller against an API server and a Neutron in memory: what it leaves behind, whatever happens on the way.
+
+mod crash;
+mod life;
+
+use crate::context::{Context, Parts};
+use crate::metrics::Metrics;
+use crate::settings::PodDefaults;
+use crate::{dispatch, relist, wiring};
+use kuryr_core::network::Naming;
+use kuryr_k8s::events::Voice;
+use kuryr_openstack::{Auth, Domain, Scope, Session, Settings, User};
+use kuryr_testkit::{FakeCloud, FakeKubernetes};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::task::TaskTracker;
+
+const PODS: &str = "/api/v1/namespaces/default/pods";
+const RECORDS: &str = "/apis/openstack.org/v1/namespaces/default/kuryrports";
+
+/// A cluster and a cloud that outlive controllers.
+struct World {
+    kubernetes: FakeKubernetes,
+    cloud: FakeCloud,
+}
+
+impl World {
+    async fn new() -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let kubernetes = FakeKubernetes::default();
+        for name in ["kube-system", "default"] {
+            kubernetes.create("/api/v1/namespaces", json!({ "metadata": { "name": name } }));
+        }
+        for name in ["node1", "node2"] {
+            kubernetes.create("/api/v1/nodes", json!({ "metadata": { "name": name } }));
+        }
+        Self { kubernetes, cloud: FakeCloud::start().await.unwrap() }
+    }
+
+    /// A pod as the scheduler leaves it.
+    fn pod(&self, name: &str) -> Value {
+        self.kubernetes.create(
+            PODS,
+            json!({
+                "metadata": { "name": name },
+                "spec": { "nodeName": "node1" },
+                "status": { "phase": "Pending" },
+            }),
+        )
+    }
+
+    fn set_phase(&self, pod: &str, phase: &str) {
+        self.kubernetes.patch(&format!("{PODS}/{pod}"), &json!({ "status": { "phase": phase } }));
+    }
+
+    fn record(&self, pod: &str) -> Option<Value> {
+        self.kubernetes.get(&format!("{RECORDS}/{pod}"))
+    }
+
+    fn ports(&self) -> Vec<Value> {
+        self.cloud.neutron().ports()
+    }
+
+    fn id_of(&self, name: &str) -> String {
+        self.cloud.neutron().id_of(name).unwrap()
+    }
+
+    fn session(&self) -> Session {
+        let domain = || Domain::Name("Default".into());
+        let auth = Auth::Password {
+            user: User::Name { name: "kuryr".into(), domain: domain() },
+            password: "secret".into(),
+            scope: Scope::ProjectName { name: "k8s".into(), domain: domain() },
+        };
+        let mut settings = Settings::new(self.cloud.auth_url(), auth);
+        settings.retry.times = 0;
+        Session::open(settings).unwrap()
+    }
+
+    async fn context(&self) -> Arc<Context> {
+        let subnets = ["k8s-pod-subnet", "k8s-pod-subnet-v6"].map(|name| self.id_of(name));
+        let parts = Parts {
+            client: self.kubernetes.client(),
+            session: self.session(),
+            metrics: Metrics::default(),
+            defaults: PodDefaults {
+                subnets: subnets.into(),
+                security_groups: vec![self.id_of("k8s-pods")],
+                project: None,
+                bridge: Some("br-int".into()),
+                tags: vec!["test".into()],
+                naming: Naming::None,
+            },
+            voice: Voice::On,
+        };
+        Arc::new(Context::build(parts, |why| panic!("{why}")).await)
+    }
+
+    /// A controller, until it is dropped.
+    async fn controller(&self) -> Controller {
+        let context = self.context().await;
+        let running = context.clone();
+        let task = tokio::spawn(async move {
+            relist::first(&running, |_| {}).await;
+            let tracker = TaskTracker::new();
+            tokio::join!(dispatch::run(&running, &tracker), wiring::run(&running));
+        });
+        Controller { context, task }
+    }
+
+    /// Waits until `what` is so. The time is for machines that are busy with something else.
+    async fn until(&self, what: &str, is_so: impl Fn(&Self) -> bool) {
+        for _ in 0..3000 {
+            if is_so(self) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!(
+            "never: {what}\nports: {:#?}\nrecords: {:#?}",
+            self.ports(),
+            self.kubernetes.all("kuryrports")
+        );
+    }
+
+    fn events(&self) -> Vec<String> {
+        let events = self.kubernetes.all("events");
+        events.iter().map(|event| event["reason"].as_str().unwrap_or_default().to_owned()).collect()
+    }
+}
+
+struct Controller {
+    context: Arc<Context>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Controller {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// The port that a record names.
+fn port_of(record: &Value) -> &str {
+    record["status"]["vifs"]["eth0"]["vif"]["versioned_object.data"]["id"].as_str().unwrap()
+}

@@ -1,0 +1,68 @@
+//! A controller is killed after any number of requests; another follows. Nothing is lost, doubled or left.
+
+use super::*;
+use std::collections::BTreeSet;
+use tokio::runtime::{Builder, Runtime};
+
+/// More requests than the whole story needs, so that the last lives see its end.
+const REQUESTS: u64 = 40;
+
+/// Lives in a runtime of its own, so that it can die with all its tasks at once.
+fn runtime() -> Runtime {
+    Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
+}
+
+fn requests(world: &World) -> u64 {
+    let sum = |counts: std::collections::BTreeMap<String, u64>| counts.values().sum::<u64>();
+    sum(world.kubernetes.counts().all()) + sum(world.cloud.neutron().counts().all())
+}
+
+/// A controller that dies once it has sent `limit` requests.
+fn short_life(world: &World, limit: u64) {
+    let life = runtime();
+    let start = requests(world);
+    let context = life.block_on(world.context());
+    life.spawn(async move {
+        relist::first(&context, |_| {}).await;
+        dispatch::run(&context, &TaskTracker::new()).await;
+    });
+    // A life that needs no more requests than this ends of old age.
+    for _ in 0..300 {
+        if requests(world) - start >= limit {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    life.shutdown_background();
+}
+
+/// Exactly the pods that live have a port and a record that names it.
+fn is_tidy(world: &World) -> bool {
+    let pods = world.kubernetes.all("pods");
+    let uids: BTreeSet<_> = pods.iter().map(|pod| pod["metadata"]["uid"].to_string()).collect();
+    let ports = world.ports();
+    let records = world.kubernetes.all("kuryrports");
+    let made_for: BTreeSet<_> = ports.iter().map(|port| port["device_id"].to_string()).collect();
+    let ids: BTreeSet<_> = ports.iter().map(|port| port["id"].as_str().unwrap_or_default()).collect();
+    let named: BTreeSet<_> = records.iter().map(port_of).collect();
+    made_for == uids && ports.len() == uids.len() && records.len() == uids.len() && ids == named
+}
+
+#[test]
+fn a_controller_killed_after_any_request_leaves_nothing_doubled_lost_or_behind() {
+    let stage = runtime();
+    for limit in (1..REQUESTS).step_by(2) {
+        let world = stage.block_on(World::new());
+        for name in ["stays", "goes", "also-stays"] {
+            world.pod(name);
+        }
+        short_life(&world, limit);
+        world.kubernetes.delete(&format!("{PODS}/goes"));
+        world.pod("comes");
+        short_life(&world, limit);
+        stage.block_on(async {
+            let _last = world.controller().await;
+            world.until(&format!("tidy after deaths at request {limit}"), is_tidy).await;
+        });
+    }
+}
