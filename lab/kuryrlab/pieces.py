@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import tarfile
 import tomllib
@@ -191,9 +192,9 @@ def _go_build(pin: str, flags: str, output: Path, packages: tuple[str, ...]) -> 
 
 def _module_version(pin: str, module: str) -> str:
     for line in (paths.PINS / pin / "go.mod").read_text().splitlines():
-        words = line.split()
-        if module in words and words[-1].startswith("v"):
-            return words[words.index(module) + 1]
+        found = re.match(rf"(?:require\s+|\s*){re.escape(module)}\s+(v\S+)", line)
+        if found:
+            return found[1]
     raise shell.LabError(f"pins/{pin}/go.mod names no version of {module}")
 
 
