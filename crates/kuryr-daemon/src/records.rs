@@ -2,7 +2,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use kuryr_cni::PodArgs;
 use kuryr_k8s::{
     Cache, Key,
     slim::{Content, Pod, PortRecord},
@@ -32,12 +31,16 @@ enum Verdict {
 }
 
 impl Records {
-    /// The record of a pod, once it is there and complete.
-    pub async fn find(&self, pod: &PodArgs, patience: Duration) -> Result<Arc<PortRecord>, Failure> {
-        let key = Key::new(&pod.namespace, &pod.name);
+    /// The record of a pod, once it is there and complete. `uid` is the pod's as the kubelet knows it, if the runtime told it.
+    pub async fn find(
+        &self,
+        key: &Key,
+        uid: Option<&str>,
+        patience: Duration,
+    ) -> Result<Arc<PortRecord>, Failure> {
         let look = || {
-            let record = self.ports.get(&key);
-            match judge(record.as_deref(), self.pods.get(&key).as_deref(), pod.uid.as_deref()) {
+            let record = self.ports.get(key);
+            match judge(record.as_deref(), self.pods.get(key).as_deref(), uid) {
                 Verdict::Good => record.map(Ok),
                 Verdict::NotYet(_) => None,
                 Verdict::Gone(reason) => Some(Err(Failure::PodGone { pod: key.to_string(), reason })),
@@ -50,12 +53,12 @@ impl Records {
                 found = self.pods.wait_for(|_| look()) => found,
             }
         };
-        timeout(patience, waiting).await.unwrap_or_else(|_| Err(self.missing(&key, pod, patience)))
+        timeout(patience, waiting).await.unwrap_or_else(|_| Err(self.missing(key, uid, patience)))
     }
 
-    fn missing(&self, key: &Key, pod: &PodArgs, waited: Duration) -> Failure {
+    fn missing(&self, key: &Key, uid: Option<&str>, waited: Duration) -> Failure {
         let record = self.ports.get(key);
-        let reason = match judge(record.as_deref(), self.pods.get(key).as_deref(), pod.uid.as_deref()) {
+        let reason = match judge(record.as_deref(), self.pods.get(key).as_deref(), uid) {
             Verdict::NotYet(reason) | Verdict::Gone(reason) => reason,
             Verdict::Good => "it arrived just now".to_owned(),
         };

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use kuryr_cni::{CniError, Code, ContainerId, IfName, PodArgs, Request};
+use kuryr_cni::{CniError, Code, Command, ContainerId, IfName, PodArgs, Request};
 use kuryr_k8s::Key;
 use kuryr_net::{NetNs, NetNsId};
 
@@ -31,18 +31,28 @@ pub struct NetnsPaths {
 }
 
 impl Sandbox {
-    /// Reads the sandbox of a call, and what `CNI_ARGS` says of the pod.
-    pub fn of(request: &Request) -> Result<(Self, PodArgs), Failure> {
-        let wrong = |message: &str| CniError::new(Code::InvalidEnvironment, message);
-        let pod = PodArgs::parse(&request.args).map_err(|error| wrong(&error.to_string()))?;
-        let sandbox = Self {
-            id: request.container_id.clone().ok_or_else(|| wrong("CNI_CONTAINERID is not set"))?,
-            pod: Key::new(&pod.namespace, &pod.name),
-            pod_uid: pod.uid.clone().unwrap_or_default(),
-            ifname: request.ifname.clone().ok_or_else(|| wrong("CNI_IFNAME is not set"))?,
-            netns_path: request.netns.clone().unwrap_or_default(),
+    /// Reads the sandbox of a call. Which pod it is must be known to connect it, and only then.
+    pub fn of(request: &Request) -> Result<Self, Failure> {
+        let wrong = |message: String| CniError::new(Code::InvalidEnvironment, message);
+        let id =
+            request.container_id.clone().ok_or_else(|| wrong("CNI_CONTAINERID is not set".to_owned()))?;
+        let (pod, pod_uid) = match PodArgs::parse(&request.args) {
+            Ok(pod) => (Key::new(&pod.namespace, &pod.name), pod.uid),
+            Err(error) if request.command == Command::Add => return Err(wrong(error.to_string()).into()),
+            Err(_) => (Key::new("", id.as_str()), None),
         };
-        Ok((sandbox, pod))
+        Ok(Self {
+            id,
+            pod,
+            pod_uid: pod_uid.unwrap_or_default(),
+            ifname: request.ifname.clone().ok_or_else(|| wrong("CNI_IFNAME is not set".to_owned()))?,
+            netns_path: request.netns.clone().unwrap_or_default(),
+        })
+    }
+
+    /// The pod's uid as the runtime told it.
+    pub fn kubelet_uid(&self) -> Option<&str> {
+        Some(self.pod_uid.as_str()).filter(|uid| !uid.is_empty())
     }
 }
 

@@ -14,7 +14,6 @@ use crate::{
     failure::{Chain, Failure},
     mark::Mark,
     node::Node,
-    verbs::marks,
 };
 
 /// Looking costs a list of links. DEL does the work in time; this is for what went past it.
@@ -45,7 +44,7 @@ impl Node {
             return Ok(0);
         }
         let mut removed = 0;
-        for mark in marks(&self.ovsdb)? {
+        for mark in self.marks().await? {
             if host.link(&mark.tap()).await?.is_none() && self.remove_dead(&mark, &host).await? {
                 removed += 1;
             }
@@ -61,7 +60,7 @@ impl Node {
             Some(sandbox) => Some(self.turns.take(&key, Command::Gc, &sandbox).await),
             None => None,
         };
-        if !marks(&self.ovsdb)?.contains(mark) || host.link(&mark.tap()).await?.is_some() {
+        if !self.marks().await?.contains(mark) || host.link(&mark.tap()).await?.is_some() {
             return Ok(false);
         }
         if self.records.pods.get(&key).is_some_and(|pod| mark.pod_uid.as_deref() == Some(&*pod.uid)) {

@@ -1,19 +1,30 @@
 //! Health: whether the daemon can do its work now.
 
-use std::future::pending;
+use std::{future::pending, time::Duration};
 
 use kuryr_k8s::Sync;
 use kuryr_telemetry::{Component, Health, Probe};
-use tokio::sync::watch;
+use tokio::{
+    sync::watch,
+    time::{MissedTickBehavior, interval},
+};
 
-use crate::node::Node;
+use crate::{failure::Chain, node::Node};
 
-/// Keeps two components of the health in step with what they are about, for ever.
+/// What does not tell of its changes is looked at this often.
+const LOOK: Duration = Duration::from_secs(10);
+/// The capabilities that plugging needs, by their numbers in the kernel.
+const NEEDED: [(u32, &str); 2] = [(12, "CAP_NET_ADMIN"), (21, "CAP_SYS_ADMIN")];
+
+/// Keeps the health's components in step with what they are about, for ever.
 pub async fn run(node: &Node, health: &Health) {
     let switch = health.component("open-vswitch", Probe::Ready);
     let api = health.component("kubernetes-api", Probe::Ready);
+    let network = health.component("host-network", Probe::Ready);
     let mut news = node.ovsdb.switch();
     let (mut ports, mut pods) = (node.records.ports.sync(), node.records.pods.sync());
+    let mut look = interval(LOOK);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tell(&switch, node.switch_trouble());
         tell(&api, node.api_trouble());
@@ -21,8 +32,32 @@ pub async fn run(node: &Node, health: &Health) {
             changed = news.changed() => or_never(changed).await,
             () = next(&mut ports) => {}
             () = next(&mut pods) => {}
+            _ = look.tick() => tell(&network, network_trouble(node).await),
         }
     }
+}
+
+/// What keeps the daemon from making links where Open vSwitch would find them, if anything does.
+async fn network_trouble(node: &Node) -> Option<String> {
+    if let Some(name) = missing_capability() {
+        return Some(format!("the process lacks {name}"));
+    }
+    let bridge = &node.plug.bridge;
+    let look = async { node.host.netlink().await?.link(bridge).await };
+    match look.await {
+        Ok(Some(_)) => None,
+        Ok(None) => Some(format!(
+            "there is no link {bridge} in the daemon's network namespace: does ovs-vswitchd run, and the daemon with hostNetwork?"
+        )),
+        Err(error) => Some(Chain(&error).to_string()),
+    }
+}
+
+fn missing_capability() -> Option<&'static str> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
+    let effective = u64::from_str_radix(effective.trim(), 16).ok()?;
+    NEEDED.into_iter().find(|(number, _)| effective & (1 << number) == 0).map(|(_, name)| name)
 }
 
 async fn next(sync: &mut watch::Receiver<Sync>) {

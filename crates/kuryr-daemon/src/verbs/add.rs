@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use kuryr_cni::{AddResult, PodArgs, Request};
+use kuryr_cni::{AddResult, Request};
 use kuryr_k8s::slim::PortRecord;
 use kuryr_net::NetNs;
 use kuryr_ovsdb::Switch;
@@ -16,7 +16,6 @@ use crate::{
     node::Node,
     plug::{self, Place, Plugged},
     sandbox::Sandbox,
-    verbs::del::marks,
     wiring::Wiring,
 };
 
@@ -35,11 +34,11 @@ pub struct Added {
 impl Node {
     /// Connects a sandbox.
     pub async fn add(&self, request: &Request) -> Result<Added, Failure> {
-        let (sandbox, pod) = Sandbox::of(request)?;
+        let sandbox = Sandbox::of(request)?;
         let work = async {
             let turn = self.turns.take(&sandbox.pod, request.command, &sandbox.id).await;
             tokio::select! {
-                added = self.connect(sandbox.clone(), &pod) => added,
+                added = self.connect(sandbox.clone()) => added,
                 () = turn.superseded.cancelled() => {
                     self.undo(&sandbox).await;
                     Err(Failure::Superseded(sandbox.pod.to_string()))
@@ -54,9 +53,12 @@ impl Node {
         outcome.unwrap_or(Err(Failure::TooLong(self.limits.call)))
     }
 
-    async fn connect(&self, mut sandbox: Sandbox, pod: &PodArgs) -> Result<Added, Failure> {
+    async fn connect(&self, mut sandbox: Sandbox) -> Result<Added, Failure> {
         let namespace = self.namespace(&sandbox)?;
-        let found = self.metrics.time(Step::record, self.records.find(pod, self.limits.patience)).await;
+        let found = self
+            .metrics
+            .time(Step::record, self.records.find(&sandbox.pod, sandbox.kubelet_uid(), self.limits.patience))
+            .await;
         let record = match found {
             Ok(record) => record,
             Err(failure) => return Err(self.told(&sandbox, failure).await),
@@ -64,6 +66,7 @@ impl Node {
         record.pod_uid.as_ref().clone_into(&mut sandbox.pod_uid);
         let wirings = Wiring::read_all(record.content.vifs(), &sandbox.ifname, &self.plug)
             .map_err(|reason| Failure::BadRecord { pod: sandbox.pod.to_string(), reason })?;
+        self.switch_up().await?;
         match self.wire(&wirings, &sandbox, &namespace).await {
             Ok(result) => Ok(Added { result, record }),
             Err(failure) => {
@@ -158,7 +161,7 @@ impl Node {
 
     /// Removes the sandbox's ports, and the links that did not come to have one. A link that has the wanted name and is not ours stays.
     async fn unwire(&self, sandbox: &Sandbox) -> Result<(), Failure> {
-        let marks = marks(&self.ovsdb)?;
+        let marks = self.marks().await?;
         let of_sandbox = |mark: &&Mark| mark.sandbox.as_ref() == Some(&sandbox.id);
         self.unplug_all(&marks.iter().filter(of_sandbox).cloned().collect::<Vec<_>>()).await?;
         let Some(record) = self.records.ports.get(&sandbox.pod) else { return Ok(()) };

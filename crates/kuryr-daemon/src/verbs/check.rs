@@ -3,15 +3,15 @@
 use kuryr_cni::{AddResult, Interface, Request};
 use kuryr_net::{Link, LinkState, Netlink, Route};
 
-use crate::{failure::Failure, mark::Mark, node::Node, sandbox::Sandbox, verbs::del::marks};
+use crate::{failure::Failure, mark::Mark, node::Node, sandbox::Sandbox};
 
 impl Node {
     /// Fails with all differences between what there is and what ADD said.
     pub async fn check(&self, request: &Request) -> Result<(), Failure> {
-        let (sandbox, _) = Sandbox::of(request)?;
+        let sandbox = Sandbox::of(request)?;
         let expected = request.previous_result()?;
         let _turn = self.turns.take(&sandbox.pod, request.command, &sandbox.id).await;
-        let mut differences = self.check_ports(&sandbox)?;
+        let mut differences = self.check_ports(&sandbox, &expected).await?;
         differences.extend(self.check_host(&expected).await?);
         match self.netns.open(&sandbox.netns_path, self.host.id())? {
             Some(namespace) => {
@@ -22,15 +22,13 @@ impl Node {
         if differences.is_empty() { Ok(()) } else { Err(Failure::Differs(differences)) }
     }
 
-    fn check_ports(&self, sandbox: &Sandbox) -> Result<Vec<String>, Failure> {
-        let ports: Vec<Mark> = marks(&self.ovsdb)?
-            .into_iter()
-            .filter(|mark| mark.sandbox.as_ref() == Some(&sandbox.id))
-            .collect();
-        if ports.is_empty() {
+    async fn check_ports(&self, sandbox: &Sandbox, expected: &AddResult) -> Result<Vec<String>, Failure> {
+        let marks = self.marks().await?;
+        let mut ports = marks.iter().filter(|mark| is_of(mark, sandbox, expected)).peekable();
+        if ports.peek().is_none() {
             return Ok(vec!["Open vSwitch has no port for this sandbox".to_owned()]);
         }
-        let broken = ports.iter().filter_map(|mark| {
+        let broken = ports.filter_map(|mark| {
             let error = self
                 .ovsdb
                 .look(|switch| switch.interface(&mark.ovs_port).and_then(|found| found.error.clone()))?;
@@ -47,6 +45,14 @@ impl Node {
             differences.extend(compare(interface, found.as_ref(), "on the host"));
         }
         Ok(differences)
+    }
+}
+
+/// A port that the Python Kuryr plugged is known by its MAC address alone.
+fn is_of(mark: &Mark, sandbox: &Sandbox, expected: &AddResult) -> bool {
+    match &mark.sandbox {
+        Some(id) => *id == sandbox.id,
+        None => mark.mac.is_some() && expected.interfaces.iter().any(|interface| interface.mac == mark.mac),
     }
 }
 

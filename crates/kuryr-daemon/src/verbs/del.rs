@@ -1,16 +1,21 @@
 //! DEL: removes what belongs to a sandbox. It succeeds when there is nothing left to do.
 
+use std::time::Duration;
+
 use kuryr_cni::Request;
 use kuryr_net::NetNs;
-use kuryr_ovsdb::{Ovsdb, OvsdbError, Switch};
+use kuryr_ovsdb::{Link, OvsdbError};
 use tokio::time::timeout;
 
 use crate::{failure::Failure, mark::Mark, node::Node, sandbox::Sandbox};
 
+/// A restart of ovsdb-server takes less; if it takes longer, the runtime is to know.
+const SWITCH_WITHIN: Duration = Duration::from_secs(10);
+
 impl Node {
     /// Disconnects a sandbox.
     pub async fn del(&self, request: &Request) -> Result<(), Failure> {
-        let (sandbox, _) = Sandbox::of(request)?;
+        let sandbox = Sandbox::of(request)?;
         let work = async {
             let _turn = self.turns.take(&sandbox.pod, request.command, &sandbox.id).await;
             self.disconnect(&sandbox).await
@@ -21,8 +26,12 @@ impl Node {
     /// Removes the ports marked with the sandbox, and the link inside it. A newer sandbox of the same pod has marked its ports with its
     /// own name, so that a late call for the older one finds nothing of it.
     pub async fn disconnect(&self, sandbox: &Sandbox) -> Result<(), Failure> {
-        let namespace = self.netns.open(&sandbox.netns_path, self.host.id())?;
-        let marks = marks(&self.ovsdb)?;
+        let namespace = match self.netns.open(&sandbox.netns_path, self.host.id()) {
+            // The file leads to the host's own by now: the sandbox's is gone.
+            Err(Failure::Namespace { .. }) => None,
+            found => found?,
+        };
+        let marks = self.marks().await?;
         let mut of_sandbox: Vec<Mark> =
             marks.iter().filter(|mark| mark.sandbox.as_ref() == Some(&sandbox.id)).cloned().collect();
         if let Some(namespace) = namespace.filter(|_| of_sandbox.is_empty()) {
@@ -69,13 +78,22 @@ impl Node {
             _ => Err(Failure::Leftovers(failures)),
         }
     }
-}
 
-/// All ports of pods. What a lost connection remembers is not good enough to say that there is nothing to remove.
-pub fn marks(ovsdb: &Ovsdb) -> Result<Vec<Mark>, Failure> {
-    ovsdb.look(|switch: &Switch| match switch.link() {
-        kuryr_ovsdb::Link::Up => Ok(switch.interfaces().filter_map(Mark::read).collect()),
-        kuryr_ovsdb::Link::Connecting => Err(OvsdbError::Unreachable("not connected yet".to_owned()).into()),
-        kuryr_ovsdb::Link::Down(reason) => Err(OvsdbError::Unreachable(reason.clone()).into()),
-    })
+    /// All ports of pods. What a lost connection remembers is not good enough to say that there is nothing to remove.
+    pub async fn marks(&self) -> Result<Vec<Mark>, Failure> {
+        self.switch_up().await?;
+        Ok(self.ovsdb.look(|switch| switch.interfaces().filter_map(Mark::read).collect()))
+    }
+
+    /// Waits for OVSDB, which may just be starting, but not for long.
+    pub async fn switch_up(&self) -> Result<(), Failure> {
+        let up = self.ovsdb.wait_for(|switch| switch.is_up().then_some(()));
+        timeout(SWITCH_WITHIN.min(self.limits.patience), up).await.map_err(|_| {
+            let reason = self.ovsdb.look(|switch| match switch.link() {
+                Link::Down(reason) => reason.clone(),
+                Link::Connecting | Link::Up => "not connected yet".to_owned(),
+            });
+            OvsdbError::Unreachable(reason).into()
+        })
+    }
 }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use kuryr_cni::{Command, Request};
 use kuryr_k8s::Key;
 
-use crate::{failure::Failure, node::Node, verbs::del::marks};
+use crate::{failure::Failure, node::Node};
 
 impl Node {
     /// Collects garbage. Ports without a sandbox's name are the Python Kuryr's, which no runtime can list, and stay.
@@ -14,7 +14,7 @@ impl Node {
         let known: HashSet<&str> =
             attachments.iter().map(|attachment| attachment.container_id.as_str()).collect();
         let mut failures = Vec::new();
-        for mark in marks(&self.ovsdb)? {
+        for mark in self.marks().await? {
             let Some(sandbox) = mark.sandbox.clone().filter(|sandbox| !known.contains(sandbox.as_str()))
             else {
                 continue;
@@ -22,7 +22,7 @@ impl Node {
             let pod = mark.pod.as_deref().and_then(|pod| pod.split_once('/')).unwrap_or_default();
             let _turn = self.turns.take(&Key::new(pod.0, pod.1), Command::Gc, &sandbox).await;
             // While it waited for its turn, the port may have been taken over by a newer sandbox.
-            let still = marks(&self.ovsdb)?.contains(&mark);
+            let still = self.marks().await?.contains(&mark);
             if still && let Err(failure) = self.unplug_all(std::slice::from_ref(&mark)).await {
                 failures.push(failure);
             }

@@ -7,4 +7,3 @@ mod gc;
 mod status;
 
 pub use add::Added;
-pub use del::marks;

@@ -52,6 +52,19 @@ async fn what_differs_is_said() {
 }
 
 #[tokio::test]
+async fn a_pod_that_the_python_kuryr_plugged_passes() {
+    let stage = Stage::new().await;
+    let (_pod, request) = added(&stage).await;
+    stage.server.vsctl(&["remove", "Interface", &tap(5), "external_ids", "kuryr-sandbox"]);
+    stage
+        .node()
+        .ovsdb
+        .wait_for(|switch| switch.interface(&tap(5))?.id("kuryr-sandbox").is_none().then_some(()))
+        .await;
+    stage.door.call(request).await.unwrap();
+}
+
+#[tokio::test]
 async fn lost_addresses_are_said() {
     let stage = Stage::new().await;
     let (pod, mut request) = added(&stage).await;

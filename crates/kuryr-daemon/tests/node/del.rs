@@ -47,13 +47,26 @@ async fn without_a_namespace_the_hosts_links_are_not_touched() {
     stage.host().await.add_patch("eth0", "eth0-peer", 1500).await.unwrap();
     let pod = stage.pod_with_port(5);
     stage.add(&pod).await.unwrap();
-    for netns in [None, Some("/run/netns/no-such-thing-of-kuryr".to_owned())] {
+    // The third is the namespace that the daemon of the stage takes for the host's.
+    let host = stage.host_path();
+    for netns in [None, Some("/run/netns/no-such-thing-of-kuryr".to_owned()), Some(host)] {
         let mut request = pod.request(Command::Del);
         request.netns = netns;
         stage.door.call(request).await.unwrap();
         assert_eq!(stage.ports(), Vec::<String>::new());
         assert!(stage.host().await.link("eth0").await.unwrap().is_some());
     }
+}
+
+#[tokio::test]
+async fn a_sandbox_goes_without_its_pod_being_named() {
+    let stage = Stage::new().await;
+    let pod = stage.pod_with_port(5);
+    stage.add(&pod).await.unwrap();
+    let mut request = pod.request(Command::Del);
+    request.args = String::new();
+    stage.door.call(request).await.unwrap();
+    nothing_is_left(&stage).await;
 }
 
 #[tokio::test]

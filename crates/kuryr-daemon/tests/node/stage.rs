@@ -39,6 +39,7 @@ pub struct Stage {
     pub server: Server,
     pub api: Api,
     pub host: NetNs,
+    host_file: File,
     pub door: Door,
     vswitchd: JoinHandle<()>,
 }
@@ -69,12 +70,12 @@ impl Stage {
 
     /// A node whose database was changed beforehand.
     pub async fn with(vsctl: &[&str]) -> Self {
-        let (server, api, (host, _)) = (Server::new(), Api::default(), namespace());
+        let (server, api, (host, host_file)) = (Server::new(), Api::default(), namespace());
         server.vsctl(vsctl);
         host.netlink().await.unwrap().add_bridge(BRIDGE, 1500).await.unwrap();
         let door = door(&server, &api, &host).await;
         let vswitchd = ovs::vswitchd(door.node.ovsdb.clone());
-        Self { server, api, host, door, vswitchd }
+        Self { server, api, host, host_file, door, vswitchd }
     }
 
     pub fn node(&self) -> &Node {
@@ -89,6 +90,11 @@ impl Stage {
     /// The daemon ends, and another one begins.
     pub async fn restart(&mut self) {
         self.door = door(&self.server, &self.api, &self.host).await;
+    }
+
+    /// By which the host's namespace can be found.
+    pub fn host_path(&self) -> String {
+        format!("/proc/self/fd/{}", self.host_file.as_raw_fd())
     }
 
     /// A pod without a record.
