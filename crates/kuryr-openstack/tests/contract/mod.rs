@@ -54,8 +54,7 @@ impl Cloud {
     }
 
     pub fn session(&self, auth: Auth) -> Session {
-        // A process has one provider; the first test installs it.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        install_provider();
         Session::open(Settings::new(&self.auth_url, auth)).unwrap()
     }
 
@@ -99,6 +98,11 @@ impl Mine {
         }
         assert_eq!(self.list().await, []);
     }
+}
+
+/// A process has one provider; the first test installs it.
+pub fn install_provider() {
+    drop(rustls::crypto::ring::default_provider().install_default());
 }
 
 fn unique() -> String {
@@ -156,7 +160,7 @@ pub async fn signs_in_with_a_token(cloud: &Cloud) {
         "identity": { "methods": ["password"], "password": { "user": {
             "name": cloud.user, "domain": { "name": cloud.domain }, "password": cloud.password } } },
         "scope": { "project": { "name": cloud.project, "domain": { "name": cloud.domain } } } } });
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    install_provider();
     let url = format!("{}/auth/tokens", cloud.auth_url);
     let answer = reqwest::Client::new().post(url).json(&body).send().await.unwrap();
     let token = answer.headers()["x-subject-token"].to_str().unwrap().to_owned();
