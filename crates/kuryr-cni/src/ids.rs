@@ -57,11 +57,13 @@ impl FromStr for IfName {
 
     fn from_str(text: &str) -> Result<Self, InvalidId> {
         let fits = (1..=IFNAME_MAX).contains(&text.len()) && !matches!(text, "." | "..");
-        let wrong = |found: char| found == '/' || found == ':' || found.is_whitespace() || found.is_control();
+        // The kernel would put a number in the place of a '%'.
+        let wrong = |found: char| "/:%".contains(found) || found.is_whitespace() || found.is_control();
         if fits && !text.contains(wrong) {
             return Ok(Self(text.to_owned()));
         }
-        let rule = "must have 1 to 15 characters, none of them '/', ':' or a blank, and not be '.' or '..'";
+        let rule =
+            "must have 1 to 15 characters, none of them '/', ':', '%' or a blank, and not be '.' or '..'";
         Err(InvalidId { text: text.to_owned(), rule })
     }
 }
@@ -133,7 +135,7 @@ mod tests {
         for good in ["e", "eth0", "eth0.100", "123456789012345"] {
             assert_eq!(good.parse::<IfName>().unwrap().as_str(), good);
         }
-        for bad in ["", ".", "..", "1234567890123456", "a/b", "a:b", "a b", "a\tb", "a\0"] {
+        for bad in ["", ".", "..", "1234567890123456", "a/b", "a:b", "a b", "a\tb", "a\0", "eth%d"] {
             assert!(bad.parse::<IfName>().is_err(), "{bad:?}");
         }
     }

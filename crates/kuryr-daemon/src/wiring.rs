@@ -182,12 +182,13 @@ impl Plug {
         let base = vif.base();
         match vif {
             Vif::OpenVSwitch(ovs) => {
-                Ok(Self::Ovs { bridge: named(Some(&ovs.bridge_name)), tap: link_name(&ovs.vif_name)? })
+                Ok(Self::Ovs { bridge: named(Some(&ovs.bridge_name)), tap: link_name("tap", &ovs.vif_name)? })
             }
             Vif::Bridge(hybrid) => {
-                let between = Between::of(&base.id, link_name(&hybrid.bridge_name)?);
+                let between = Between::of(&base.id, link_name("qbr", &hybrid.bridge_name)?);
+                link_name("qvo", &between.qvo)?;
                 let bridge = named(base.network.bridge.as_ref());
-                Ok(Self::Hybrid { bridge, tap: link_name(&hybrid.vif_name)?, between })
+                Ok(Self::Hybrid { bridge, tap: link_name("tap", &hybrid.vif_name)?, between })
             }
             other => Err(format!(
                 "{} cannot be plugged by this daemon (VIFOpenVSwitch and VIFBridge can)",
@@ -272,9 +273,15 @@ fn cut(prefix: &str, port: &str) -> String {
     prefix.chars().chain(port.chars()).take(LINK_NAME_MAX).collect()
 }
 
-/// A name from a record goes into the kernel and into paths below `/proc/sys`.
-fn link_name(text: &str) -> Result<String, String> {
-    text.parse::<IfName>().map(|_| text.to_owned()).map_err(|error| format!("{error}"))
+/// A name from a record goes into the kernel and into paths below `/proc/sys`, and a link that has it is deleted. With its prefix it
+/// cannot be that of one of the host's own links.
+fn link_name(prefix: &str, text: &str) -> Result<String, String> {
+    text.parse::<IfName>().map_err(|error| error.to_string())?;
+    if text.starts_with(prefix) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("link name {text:?} does not begin with {prefix}"))
+    }
 }
 
 /// Name servers of all interfaces, each once, in order.

@@ -1,6 +1,7 @@
 //! Against what the Python Kuryr wrote, and what somebody else might write.
 
 use kuryr_api::port::VifEntry;
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
@@ -160,6 +161,8 @@ fn nonsense_is_refused_naming_it() {
     let cases = [
         (format!("{DATA}/address"), json!("fa:16"), "MAC"),
         (format!("{DATA}/vif_name"), json!("../../etc"), "'/'"),
+        (format!("{DATA}/vif_name"), json!("eth0"), "tap"),
+        (format!("{DATA}/vif_name"), json!("tap%d"), "'%'"),
         (format!("{DATA}/vif_name"), json!("a-name-that-is-too-long"), "15"),
         (format!("{SUBNET}/cidr"), json!("10.0.0.0/33"), "10.0.0.0/33"),
         (format!("{SUBNET}/gateway"), json!("gateway"), "gateway"),
@@ -185,5 +188,51 @@ fn nonsense_is_refused_naming_it() {
             // An address of the other family fits into a prefix length by chance; the kernel then says what it thinks of it.
             Ok(_) => assert_eq!(value, json!("fd00::1")),
         }
+    }
+}
+
+/// Where a JSON value has members that hold no others.
+fn leaves(value: &Value, path: &str) -> Vec<String> {
+    let children: Vec<(String, &Value)> = match value {
+        Value::Object(members) => {
+            members.iter().map(|(name, value)| (format!("{path}/{name}"), value)).collect()
+        }
+        Value::Array(items) => {
+            items.iter().enumerate().map(|(index, value)| (format!("{path}/{index}"), value)).collect()
+        }
+        _ => return vec![path.to_owned()],
+    };
+    children.iter().flat_map(|(path, value)| leaves(value, path)).collect()
+}
+
+fn anything() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        any::<String>().prop_map(Value::from),
+        "[0-9a-f:./]{0,20}".prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        Just(Value::Null),
+        Just(json!([])),
+        Just(json!({})),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn whatever_stands_in_a_vif_is_refused_or_safe_to_give_to_the_kernel(
+        name in prop::sample::select(vec!["VIFOpenVSwitch", "VIFBridge-hybrid"]),
+        place in any::<prop::sample::Index>(),
+        value in anything(),
+    ) {
+        let mut vif = golden(name)["vif"].take();
+        let paths = leaves(&vif, "");
+        *vif.pointer_mut(&paths[place.index(paths.len())]).unwrap() = value;
+        let Ok(vif) = serde_json::from_value(vif) else { return Ok(()) };
+        let entry = VifEntry { default: true, vif };
+        let Ok(wirings) = Wiring::read_all([("eth0", &entry)].into_iter(), &eth0(), &settings()) else { return Ok(()) };
+        for link in wirings[0].plug.links() {
+            prop_assert!(link.parse::<IfName>().is_ok(), "{link:?}");
+            prop_assert!(["tap", "qbr", "qvo"].iter().any(|prefix| link.starts_with(prefix)), "{link:?}");
+        }
+        prop_assert!(!wirings[0].plug.bridge().is_empty());
     }
 }

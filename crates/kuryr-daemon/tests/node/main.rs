@@ -7,6 +7,7 @@
 mod add;
 mod api;
 mod check;
+mod cut;
 mod del;
 mod doors;
 mod ovs;
