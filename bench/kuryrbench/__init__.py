@@ -1,0 +1,1 @@
+"""Measures Kuryr in the lab: each module one kind of figure, `document` what is made of them."""

@@ -1,0 +1,44 @@
+"""The command line: which figures to take, and where the programs are."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from kuryrbench import document, figures, pods
+from kuryrbench.lab import BenchError, say
+
+# In the order of the table.
+FIGURES = ("cluster", "plugin", "cache", "sizes")
+
+
+def main(argv: list[str]) -> int:
+    """Measure; the exit code says whether it could be measured, not whether everything was met."""
+    parser = argparse.ArgumentParser(prog="bench", description="Measure Kuryr in the running lab.")
+    parser.add_argument("release", type=Path, help="where the programs are")
+    parser.add_argument("plugin", type=Path, help="where kuryr-cni is")
+    parser.add_argument("figures", nargs="*", metavar="FIGURE", help=f"only these, and do not write the document: {', '.join(FIGURES)}")
+    parser.add_argument("--steady", type=int, default=300, help="seconds to look at the steady state")
+    arguments = parser.parse_args(argv)
+    if unknown := set(arguments.figures) - set(FIGURES):
+        parser.error(f"no such figure: {', '.join(sorted(unknown))}; there are {', '.join(FIGURES)}")
+    try:
+        _run(arguments)
+    except BenchError as error:
+        sys.stderr.write(f"bench: {error}\n")
+        return 1
+    return 0
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    release, plugin = arguments.release, arguments.plugin
+    measure = {
+        "cluster": lambda: figures.cluster([release, plugin], arguments.steady),
+        "plugin": lambda: figures.plugin(plugin),
+        "cache": figures.cache,
+        "sizes": lambda: figures.sizes(release, plugin),
+    }
+    sections = [measure[name]() for name in FIGURES if name in (arguments.figures or FIGURES)]
+    sys.stdout.write(f"\n{document.table(sections)}\n\n{document.notes(sections)}\n")
+    if not arguments.figures:
+        document.write(sections, pods.SINGLES, pods.ROUNDS)
+        say(f"wrote {document.PATH}")

@@ -1,0 +1,125 @@
+"""What the programs and the API server count, and what the daemons log of each call."""
+
+import re
+import urllib.request
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from kuryrbench.cluster import Cluster
+from kuryrbench.lab import NODES, lab
+from kuryrbench.pods import NAMESPACE
+
+CONTROLLER = "http://127.0.0.1:9654/metrics"
+DAEMON = "http://127.0.0.1:9655/metrics"
+_SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$")
+_LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+_CALL = re.compile(r'(?P<outcome>done|failed) command=(?P<command>\w+) args="(?P<args>[^"]*)" sandbox="(?P<sandbox>\w+)" ms=(?P<ms>\d+)')
+_WRITES = {"POST", "PUT", "PATCH", "DELETE", "APPLY"}
+
+Sample = tuple[str, frozenset[tuple[str, str]]]
+
+
+def parse(text: str) -> Counter[Sample]:
+    """Prometheus's text format."""
+    samples: Counter[Sample] = Counter()
+    for line in text.splitlines():
+        if found := _SAMPLE.match(line):
+            samples[found[1], frozenset(_LABEL.findall(found[2] or ""))] = float(found[3])
+    return samples
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Everybody's counters at one moment."""
+
+    controller: Counter[Sample]
+    daemons: Counter[Sample]
+    api_server: Counter[Sample]
+
+    @classmethod
+    def take(cls, cluster: Cluster) -> "Snapshot":
+        """Reads them now."""
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with direct.open(CONTROLLER, timeout=10) as response:
+            controller = parse(response.read().decode())
+        daemons: Counter[Sample] = Counter()
+        for node in NODES:
+            daemons.update(parse(lab("exec", node, "curl", "-sf", DAEMON)))
+        return cls(controller, daemons, parse(cluster.text("/metrics")))
+
+
+class Growth:
+    """What was counted between two moments."""
+
+    def __init__(self, before: Snapshot, after: Snapshot):
+        self._controller = _grown(before.controller, after.controller)
+        self._daemons = _grown(before.daemons, after.daemons)
+        self._api_server = _grown(before.api_server, after.api_server)
+
+    def openstack(self) -> Counter[str]:
+        """Requests to OpenStack, by method and route."""
+        return _by(self._controller, "kuryr_controller_openstack_requests_total", lambda label: f"{label['method']} {label['route']}")
+
+    def kubernetes(self) -> Counter[str]:
+        """The controller's writes to Kubernetes, by what they were for."""
+        return _by(self._controller, "kuryr_controller_kubernetes_writes_total", lambda label: label["write"])
+
+    def record_writes(self) -> int:
+        """The same, from the other side: writes to records that the API server saw, of whoever."""
+        seen = _by(self._api_server, "apiserver_request_total", lambda label: (label.get("resource"), label.get("verb")))
+        return sum(count for (resource, verb), count in seen.items() if resource == "kuryrports" and verb in _WRITES)
+
+    def steps(self) -> dict[str, float]:
+        """The mean time in seconds of each step of ADD."""
+        name = "kuryr_cni_step_duration_seconds"
+        sums = _by(self._daemons, f"{name}_sum", lambda label: label["step"], float)
+        counts = _by(self._daemons, f"{name}_count", lambda label: label["step"])
+        return {step: sums[step] / count for step, count in counts.items() if count}
+
+
+class Calls:
+    """The daemons' logs from now on."""
+
+    def __init__(self, facts: dict):
+        logs = [Path(facts["logs"]) / node / "kuryr-daemon.log" for node in NODES]
+        self._from = {log: log.stat().st_size for log in logs}
+
+    def milliseconds(self, command: str) -> list[int]:
+        """How long each call for a pod of ours took. Of a sandbox's several DELs the first: the others have nothing to do."""
+        first: dict[str, int] = {}
+        for line in self._lines():
+            found = _CALL.search(line)
+            if found and found["command"] == command and f"K8S_POD_NAMESPACE={NAMESPACE};" in f"{found['args']};":
+                first.setdefault(found["sandbox"], int(found["ms"]))
+        return list(first.values())
+
+    def failures(self) -> int:
+        """How many calls for pods of ours failed."""
+        calls = map(_CALL.search, self._lines())
+        return sum(1 for call in calls if call and call["outcome"] == "failed" and f"={NAMESPACE};" in f"{call['args']};")
+
+    def _lines(self) -> Iterable[str]:
+        for log, start in self._from.items():
+            with log.open(errors="replace") as lines:
+                lines.seek(start)
+                yield from lines
+
+
+def percentile(values: list[float] | list[int], share: float) -> float:
+    """The value that so large a share does not exceed."""
+    ordered = sorted(values)
+    return ordered[max(0, -(-len(ordered) * int(share * 100) // 100) - 1)]
+
+
+def _grown(before: Counter[Sample], after: Counter[Sample]) -> Counter[Sample]:
+    return Counter({sample: value - before[sample] for sample, value in after.items() if value > before[sample]})
+
+
+def _by(samples: Counter[Sample], name: str, key, number=round) -> Counter:
+    grouped: Counter = Counter()
+    for (sample, labels), value in samples.items():
+        if sample == name:
+            grouped[key(dict(labels))] += number(value)
+    return grouped

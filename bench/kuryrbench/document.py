@@ -1,0 +1,88 @@
+"""What is made of the figures: the table on the terminal, and docs/benchmarks.md."""
+
+import os
+import platform
+from pathlib import Path
+
+from kuryrbench.figures import Row, Section
+from kuryrbench.lab import REPOSITORY
+
+PATH = REPOSITORY / "docs" / "benchmarks.md"
+_HEAD = ("figure", "floor (`ptp`)", "Kuryr", "asked for", "met")
+_TEXT = """\
+# Benchmarks
+
+<!-- Written by `make bench`: changes here are lost. -->
+
+What Kuryr takes, measured in the lab (`lab/`): a real kube-apiserver, kubelet and containerd, a real Keystone, Neutron and OVN, all on one
+machine. The floor is the `ptp` plugin, which connects a pod to its node and to nothing else: what remains is Kubernetes' own time.
+
+**Only ratios within one run mean something.** The machine runs the cluster and the cloud beside what is measured, so that absolute
+times say as much of the machine as of Kuryr. The floor is therefore measured in the same run, with the same pods, minutes before.
+
+Measured on {machine}. Times of pods are medians ({singles} single pods, {rounds} bursts); every pod is ephemeral,
+has an image that the node holds already and no probe, and its port is made when it is created (no pool of warm ports).
+
+{table}
+
+## How each figure is taken
+
+{commands}
+
+## Notes
+
+{notes}
+
+For comparison, the Python Kuryr 10.0.0 in another run of the same set-up, whose floor was 2.3 s for one pod and 3.6 to 6.1 s for 20:
+one pod 5.2 s, 20 pods 45.8 s, CNI DEL 6.3 s in the mean, controller 127 MiB and daemon 167 MiB (PSS, 20 pods), 6 OpenStack calls a
+pod and one more to delete it, 8 writes to Kubernetes and 2 events in a pod's life.
+"""
+_COMMANDS = {
+    "cluster": "pods, CNI calls, memory, requests, steady state (`bench/kuryrbench/figures.py`); `STEADY_SECONDS=30` shortens it",
+    "plugin": "`kuryr-cni`'s own time",
+    "cache": "a Pod in the controller's cache (`crates/kuryr-k8s/examples/pod_memory.rs`)",
+    "sizes": "size of the programs, as `make build` makes them: static, stripped",
+}
+
+
+def table(sections: list[Section]) -> str:
+    """All rows, in columns that a terminal shows as well."""
+    rows = [_HEAD, *(_cells(row) for section in sections for row in section.rows)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
+    lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows]
+    return "\n".join([lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]])
+
+
+def notes(sections: list[Section]) -> str:
+    """What a reader should know besides."""
+    return "\n".join(f"- {note}" for section in sections for note in section.notes)
+
+
+def write(sections: list[Section], singles: int, rounds: int) -> None:
+    """Write the document; only a run of everything may."""
+    commands = [f"- `make bench FIGURES={section.command}`: {_COMMANDS[section.command]}" for section in sections]
+    text = _TEXT.format(
+        machine=_machine(),
+        singles=singles,
+        rounds=rounds,
+        table=table(sections),
+        commands="\n".join(commands),
+        notes=notes(sections),
+    )
+    PATH.write_text(text)
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    met = {True: "yes", False: "**no**", None: ""}[row.met]
+    return (row.name, row.floor, row.ours, row.target, met)
+
+
+def _machine() -> str:
+    total = next(line for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemTotal:"))
+    memory = round(int(total.split()[1]) / 1024**2)
+    return f"{os.cpu_count()} cores ({_processor()}), {memory} GiB of memory, Linux {platform.release()}"
+
+
+def _processor() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.machine())

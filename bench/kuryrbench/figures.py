@@ -1,0 +1,244 @@
+"""The measurements in their order, and what is asked of each: one row of the table for each figure."""
+
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from kuryrbench import lab, pods, programs
+from kuryrbench.cluster import Cluster
+from kuryrbench.counters import Calls, Growth, Snapshot, percentile
+
+FLOOR_NETWORK = "10.11.0.0/16"
+MIB = 1024
+# What is asked for.
+LARGEST_PLUGIN = 1.5e6
+PLUGIN_SECONDS = 1e-3
+POD_KIB = 4
+OVER_FLOOR_SECONDS = 1
+BURST_SECONDS = 12
+DEL_MS = 50
+MEMORY_MIB = {"kuryr-k8s-controller": 25, "kuryr-daemon": 12}
+CREATES = 3
+WRITES = 3
+# What the runtime and the kubelet still do for the last pods is not the steady state.
+_SETTLED = 15
+
+
+@dataclass(frozen=True)
+class Row:
+    """One figure; `met` is None where nothing is asked."""
+
+    name: str
+    ours: str
+    floor: str = ""
+    target: str = ""
+    met: bool | None = None
+
+
+@dataclass(frozen=True)
+class Section:
+    """Rows that one command measures, and what a reader should know besides."""
+
+    command: str
+    rows: list[Row]
+    notes: list[str]
+
+
+def sizes(release: Path, plugin: Path) -> Section:
+    """How large the programs are."""
+    found = programs.sizes(release, plugin)
+    rows = [Row(f"size of `{name}`", f"{size / 1e6:.2f} MB") for name, size in found.items() if name != "kuryr-cni"]
+    size = found["kuryr-cni"]
+    rows.append(Row("size of `kuryr-cni`", f"{size / 1e6:.2f} MB", target=f"under {LARGEST_PLUGIN / 1e6} MB", met=size < LARGEST_PLUGIN))
+    return Section("sizes", rows, [])
+
+
+def plugin(folder: Path) -> Section:
+    """What `kuryr-cni` adds to the daemon's own time."""
+    took = programs.plugin(folder)
+    row = Row("`kuryr-cni`'s own time, p50", f"{took.add * 1e3:.2f} ms", target="under 1 ms", met=took.add < PLUGIN_SECONDS)
+    note = (
+        f"`kuryr-cni`: {programs.RUNS} times ADD, from before the process is started until after its end, less the time of a daemon that "
+        f"answers at once. Most of it is the kernel's: VERSION, which asks no daemon, takes {took.version * 1e3:.2f} ms, and a program "
+        f"that does nothing (`/bin/true`) {took.nothing * 1e3:.2f} ms."
+    )
+    return Section("plugin", [row], [note])
+
+
+def cache() -> Section:
+    """What a pod takes in the controller's memory."""
+    found = programs.pod_cache()
+    size = found["bytes_a_pod"] / 1024
+    row = Row("a Pod in the controller's cache", f"{size:.2f} KiB", target=f"under {POD_KIB} KiB", met=size < POD_KIB)
+    note = (
+        f"Pod cache: growth of a process when its cache fills with {found['pods']} Pods of {found['bytes_sent_a_pod'] / 1024:.1f} KiB JSON "
+        "each, through the controller's own client, with all that the allocator keeps."
+    )
+    return Section("cache", [row], [note])
+
+
+def cluster(folders: list[Path], steady_seconds: int) -> Section:
+    """All that takes pods: the floor first, then Kuryr, freshly started."""
+    facts = lab.facts()
+    api = Cluster(facts)
+    floor = _floor(api)
+    lab.say("Kuryr's turn")
+    lab.use_kuryr(folders)
+    try:
+        measured = _Kuryr(api, facts, steady_seconds)
+        measured.run()
+    finally:
+        pods.clear(api)
+    return Section("cluster", [*_times(floor, measured), *measured.rows], measured.notes)
+
+
+def _floor(api: Cluster) -> pods.Times:
+    lab.say("the floor's turn: `ptp`")
+    # What an interrupted run left goes while there is still a Kuryr to take off its finalizers.
+    pods.clear(api)
+    lab.use_floor()
+    try:
+        pods.prepare(api)
+        return pods.Times(pods.singles(api, FLOOR_NETWORK), pods.bursts(api, FLOOR_NETWORK))
+    finally:
+        pods.clear(api)
+        lab.lab("floor", "off")
+
+
+def _times(floor: pods.Times, ours: "_Kuryr") -> list[Row]:
+    single, burst = ours.times.single, ours.times.burst
+    above = single - floor.single
+    return [
+        Row("1 pod, created to Ready", f"{single:.2f} s", f"{floor.single:.2f} s", "floor + 1 s", above <= OVER_FLOOR_SECONDS),
+        Row(
+            f"{pods.BURST} pods at once, all Ready", f"{burst:.2f} s", f"{floor.burst:.2f} s", f"{BURST_SECONDS} s", burst <= BURST_SECONDS
+        ),
+    ]
+
+
+class _Kuryr:
+    """Kuryr's side: pods, and what they cost."""
+
+    def __init__(self, api: Cluster, facts: dict, steady_seconds: int):
+        self._api = api
+        self._facts = facts
+        self._network = facts["openstack"]["pod_subnets"][0]["cidr"]
+        self._steady_seconds = steady_seconds
+        self.times = pods.Times()
+        self.rows: list[Row] = []
+        self.notes: list[str] = []
+
+    def run(self) -> None:
+        """Measure everything; the rows come in the order of the table."""
+        pods.prepare(self._api)
+        calls = Calls(self._facts)
+        self.times.singles = pods.singles(self._api, self._network)
+        single_adds = calls.milliseconds("ADD")[1:]
+        before = Snapshot.take(self._api)
+        ups, burst_calls = self._bursts()
+        self._adds(single_adds, burst_calls.milliseconds("ADD"))
+        memory = self._memory()  # with the last burst's pods still there
+        steady = self._steady()
+        pods.scale_down(self._api)
+        life = Growth(before, Snapshot.take(self._api))
+        self._deletions(calls)
+        self.rows += memory
+        self._requests(ups, life)
+        self.rows += steady
+
+    def _bursts(self) -> tuple[list[Growth], Calls]:
+        """Each scaling up is looked at by itself: what deletions ask for is not a creation's."""
+        calls, ups = Calls(self._facts), []
+        for number in range(pods.ROUNDS):
+            if number:
+                pods.scale_down(self._api)
+            before = Snapshot.take(self._api)
+            self.times.bursts.append(pods.scale_up(self._api, self._network))
+            ups.append(Growth(before, Snapshot.take(self._api)))
+        return ups, calls
+
+    def _adds(self, single: list[int], burst: list[int]) -> None:
+        self.rows += [
+            Row("CNI ADD in the daemon, 1 pod, p50", f"{percentile(single, 0.5):.0f} ms"),
+            Row(f"CNI ADD in the daemon, {pods.BURST} pods, p50 and p99", f"{_ms(burst, 0.5)}, {_ms(burst, 0.99)}"),
+        ]
+
+    def _deletions(self, calls: Calls) -> None:
+        took = calls.milliseconds("DEL")
+        worst = percentile(took, 0.99)
+        self.rows.append(
+            Row(
+                "CNI DEL in the daemon, p50 and p99",
+                f"{_ms(took, 0.5)}, {worst:.0f} ms",
+                target=f"p99 under {DEL_MS} ms",
+                met=worst < DEL_MS,
+            )
+        )
+        failed = calls.failures()
+        self.notes.append(f"CNI calls: {len(took)} sandboxes, {failed} failed calls; of several DELs of a sandbox the first is counted.")
+
+    def _memory(self) -> list[Row]:
+        rows = []
+        for program, limit in MEMORY_MIB.items():
+            largest = max(programs.memory(self._facts, program), key=lambda found: found.pss)
+            ours = f"{largest.pss / MIB:.1f} MiB (RSS {largest.rss / MIB:.1f} MiB)"
+            rows.append(
+                Row(f"memory of `{program}`, {pods.BURST} pods, PSS", ours, target=f"under {limit} MiB", met=largest.pss < limit * MIB)
+            )
+        return rows
+
+    def _requests(self, ups: list[Growth], life: Growth) -> None:
+        creates = [up.openstack()["POST /ports"] for up in ups]
+        reads = [_reads(up) for up in ups]
+        writes = life.kubernetes().total() / (pods.BURST * pods.ROUNDS)
+        self.rows += [
+            Row(
+                f"port creates in Neutron, a burst of {pods.BURST}",
+                _each(creates),
+                target=f"at most {CREATES}",
+                met=max(creates) <= CREATES,
+            ),
+            Row(f"reads from OpenStack, a burst of {pods.BURST}", _each(reads), target="none a pod", met=max(reads) <= CREATES),
+            Row("writes to Kubernetes in a pod's life", f"{writes:.2f}", target=f"{WRITES}", met=writes <= WRITES),
+        ]
+        self.notes += [
+            f"Requests to OpenStack in the {pods.ROUNDS} bursts, creation to deletion: {_list(life.openstack())}.",
+            f"Writes to Kubernetes in them: {_list(life.kubernetes())}. By the API server's count: {life.record_writes()} to KuryrPorts.",
+            f"Mean time of ADD's steps in them: {', '.join(f'{step} {took * 1e3:.0f} ms' for step, took in life.steps().items())}.",
+        ]
+
+    def _steady(self) -> list[Row]:
+        lab.say(f"{self._steady_seconds} s of steady state")
+        time.sleep(_SETTLED)
+        before = Snapshot.take(self._api)
+        time.sleep(self._steady_seconds)
+        growth = Growth(before, Snapshot.take(self._api))
+        writes, requests = growth.kubernetes(), growth.openstack()
+        changes = sum(count for request, count in requests.items() if not request.startswith("GET "))
+        seen = writes.total() + growth.record_writes()
+        return [
+            Row(f"steady state, {self._steady_seconds} s: writes to Kubernetes", _list(writes), target="none", met=seen == 0),
+            Row(
+                f"steady state, {self._steady_seconds} s: requests to OpenStack",
+                _list(requests),
+                target="the slow re-list only",
+                met=changes == 0,
+            ),
+        ]
+
+
+def _reads(growth: Growth) -> int:
+    return sum(count for request, count in growth.openstack().items() if request.startswith("GET "))
+
+
+def _ms(values: list[int], share: float) -> str:
+    return f"{percentile(values, share):.0f} ms"
+
+
+def _each(counts: list[int]) -> str:
+    return " / ".join(map(str, counts))
+
+
+def _list(counts: Counter[str]) -> str:
+    return ", ".join(f"{name}: {count}" for name, count in sorted(counts.items())) or "none"

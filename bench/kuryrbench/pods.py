@@ -1,0 +1,138 @@
+"""How long pods take: one by one, and twenty at once. The same for every network."""
+
+import ipaddress
+import time
+from dataclasses import dataclass, field
+from statistics import median
+
+from kuryrbench.cluster import Cluster, ReadyWatch
+from kuryrbench.lab import BenchError, say, wait_for
+
+NAMESPACE = "kuryr-bench"
+DEPLOYMENT = "burst"
+BURST = 20
+SINGLES = 5
+ROUNDS = 3
+_PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
+_DEPLOYMENTS = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments"
+RECORDS = f"/apis/openstack.org/v1/namespaces/{NAMESPACE}/kuryrports"
+_SPEC = {
+    "automountServiceAccountToken": False,
+    "terminationGracePeriodSeconds": 1,
+    "containers": [
+        {"name": "c", "image": "docker.io/lab/agnhost:1", "imagePullPolicy": "IfNotPresent", "command": ["/agnhost", "pause"]},
+    ],
+}
+# A kubelet looks at its network every five seconds: what it said before the network was changed has to be forgotten.
+_SETTLED = 12
+
+
+@dataclass
+class Times:
+    """Seconds."""
+
+    singles: list[float] = field(default_factory=list)
+    bursts: list[float] = field(default_factory=list)
+
+    @property
+    def single(self) -> float:
+        """One pod, created until ready."""
+        return median(self.singles)
+
+    @property
+    def burst(self) -> float:
+        """Twenty pods, scaled until all are ready."""
+        return median(self.bursts)
+
+
+def prepare(cluster: Cluster) -> None:
+    """Wait for nodes that take pods, and make what the measurements need."""
+    since: float | None = None
+
+    def settled() -> bool:
+        nonlocal since
+        nodes = cluster.get("/api/v1/nodes") or {}
+        since = (since or time.monotonic()) if all(map(_takes_pods, nodes["items"])) else None
+        return since is not None and time.monotonic() - since > _SETTLED
+
+    wait_for("nodes that stay Ready", settled, 120, 0.5)
+    cluster.create("/api/v1/namespaces", {"metadata": {"name": NAMESPACE}})
+    account = f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/default"
+    wait_for("the service account", lambda: cluster.get(account), 30)
+    labels = {"app": DEPLOYMENT}
+    template = {"metadata": {"labels": labels}, "spec": _SPEC}
+    spec = {"replicas": 0, "selector": {"matchLabels": labels}, "template": template}
+    cluster.create(_DEPLOYMENTS, {"metadata": {"name": DEPLOYMENT}, "spec": spec})
+
+
+def clear(cluster: Cluster) -> None:
+    """Take away all that the measurements made."""
+    path = f"/api/v1/namespaces/{NAMESPACE}"
+    cluster.delete(path)
+    wait_for("the namespace to go", lambda: cluster.get(path) is None, 180)
+
+
+def singles(cluster: Cluster, network: str) -> list[float]:
+    """One pod after the other; the first is not counted."""
+    taken = [_single(cluster, f"single-{number}", network) for number in range(SINGLES + 1)]
+    say(f"one pod, created to ready: {_seconds(taken)} (the first is not counted)")
+    return taken[1:]
+
+
+def scale_up(cluster: Cluster, network: str) -> float:
+    """All twenty at once."""
+    watch = ReadyWatch(cluster, NAMESPACE)
+    began = time.monotonic()
+    cluster.scale(NAMESPACE, DEPLOYMENT, BURST)
+    took = watch.wait(BURST, 180) - began
+    _check(watch, network)
+    say(f"{BURST} pods, scaled to ready: {took:.2f} s")
+    return took
+
+
+def scale_down(cluster: Cluster) -> None:
+    """None again, and nothing left of them."""
+    cluster.scale(NAMESPACE, DEPLOYMENT, 0)
+    _gone(cluster)
+
+
+def bursts(cluster: Cluster, network: str) -> list[float]:
+    """Several rounds; the pods of the last one stay."""
+    taken = []
+    for number in range(ROUNDS):
+        if number:
+            scale_down(cluster)
+        taken.append(scale_up(cluster, network))
+    return taken
+
+
+def _single(cluster: Cluster, name: str, network: str) -> float:
+    watch = ReadyWatch(cluster, NAMESPACE)
+    began = time.monotonic()
+    cluster.create(_PODS, {"metadata": {"name": name}, "spec": _SPEC})
+    took = watch.wait(1, 120) - began
+    _check(watch, network)
+    cluster.delete(f"{_PODS}/{name}")
+    _gone(cluster)
+    return took
+
+
+def _gone(cluster: Cluster) -> None:
+    wait_for("pods and their records to go", lambda: not cluster.names(_PODS) and not cluster.names(RECORDS), 120)
+    # What the runtime and the kernel still do for the last ones is not the next ones' time.
+    time.sleep(2)
+
+
+def _check(watch: ReadyWatch, network: str) -> None:
+    strangers = [address for address in watch.addresses() if ipaddress.ip_address(address) not in ipaddress.ip_network(network)]
+    if strangers:
+        raise BenchError(f"pods have addresses outside {network}: {strangers}; another network connected them")
+
+
+def _takes_pods(node: dict) -> bool:
+    conditions = {condition["type"]: condition["status"] for condition in node["status"]["conditions"]}
+    return conditions.get("Ready") == "True" and not node["spec"].get("taints")
+
+
+def _seconds(values: list[float]) -> str:
+    return ", ".join(f"{value:.2f} s" for value in values)

@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Measures Kuryr in the running lab, beside the `ptp` plugin as the floor, and writes docs/benchmarks.md. `make bench` calls it.
+#
+#   bench/run.sh RELEASE_DIR PLUGIN_DIR     where the programs are, and where kuryr-cni is
+#   FIGURES="plugin sizes" bench/run.sh …   only these, printed and not written: cluster, plugin, cache, sizes
+#   STEADY_SECONDS=30 bench/run.sh …        a shorter look at the steady state than five minutes
+set -euo pipefail
+
+cd "$(dirname "$0")/.."
+if (($# != 2)); then
+    sed -n '2,7s/^# \{0,1\}//p' bench/run.sh >&2
+    exit 2
+fi
+eval "$(lab/lab env)"
+read -ra figures <<<"${FIGURES:-}"
+exec python3 bench/bench --steady "${STEADY_SECONDS:-300}" "$1" "$2" "${figures[@]}"
