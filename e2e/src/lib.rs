@@ -1,1 +1,26 @@
-//! placeholder
+//! Tests with real pods on the lab: a real kubelet places them, a real Neutron gives them ports, real packets pass.
+//!
+//! A test is a story: [`story`] hands it a [`Stage`] with a namespace of its own, and afterwards puts everything back and
+//! sees that nothing is left in Neutron, in Kubernetes or on the nodes. Stories of all programs run one after another.
+
+mod census;
+mod cloud;
+mod command;
+mod crowd;
+mod facts;
+mod faults;
+mod node;
+mod pod;
+mod scrape;
+mod stage;
+mod wait;
+
+pub use anyhow::{Context, Error, Result, bail, ensure};
+pub use cloud::AsAdmin;
+pub use facts::Facts;
+pub use faults::Component;
+pub use node::{Node, OvsPort};
+pub use pod::{NewPod, Protocol, RunningPod};
+pub use scrape::Counters;
+pub use stage::{Ending, Failed, Stage, story, story_within};
+pub use wait::{seconds, until};

@@ -1,0 +1,128 @@
+//! Neutron, as Kuryr's user and as the administrator, to see what Kuryr made of it.
+
+use crate::facts::{Account, Facts};
+use crate::pod::RunningPod;
+use crate::stage::Stage;
+use crate::wait::{seconds, until};
+use anyhow::{Context, Result, ensure};
+use kuryr_api::PortId;
+use kuryr_api::names::DEVICE_OWNER;
+use kuryr_openstack::neutron::{Neutron, NewPort, Port, PortFilter, PortStatus};
+use kuryr_openstack::{Auth, Call, Domain, Scope, Service, Session, Settings, User};
+use reqwest::Method;
+use serde_json::json;
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+/// The cloud's administrator.
+pub struct AsAdmin(Neutron);
+
+impl AsAdmin {
+    /// Signs in.
+    pub fn new(facts: &Facts) -> Result<Self> {
+        Ok(Self(Neutron::new(session(facts, &facts.openstack.admin)?)))
+    }
+
+    /// How many ports the project of the pods may have; below zero: as many as it likes.
+    pub async fn set_port_quota(&self, facts: &Facts, ports: i64) -> Result<()> {
+        let path = format!("/quotas/{}", facts.openstack.project_id);
+        let call = Call::new(Service::Network, Method::PUT, "/quotas/{id}", path);
+        let call = call.json(&json!({ "quota": { "port": ports } }))?;
+        self.0.session().call(&call).await.context("failed to set the quota").map(drop)
+    }
+}
+
+impl Stage {
+    /// All ports that a Kuryr made.
+    pub async fn kuryr_ports(&self) -> Result<Vec<Port>> {
+        let filter = PortFilter { device_owner: Some(DEVICE_OWNER.to_owned()), ..PortFilter::default() };
+        Ok(self.neutron.ports(&filter).await?)
+    }
+
+    /// The ports that were made for a pod.
+    pub async fn ports_of(&self, uid: &str) -> Result<Vec<Port>> {
+        let filter = PortFilter { device_ids: Some(vec![uid.to_owned()]), ..PortFilter::default() };
+        Ok(self.neutron.ports(&filter).await?)
+    }
+
+    /// The one port of a pod, seen to be ACTIVE and to be what the pod says of itself.
+    pub async fn port_of(&self, pod: &RunningPod) -> Result<Port> {
+        until(&format!("pod {} has its port", pod.name), seconds(20), async || {
+            let mut ports = self.ports_of(&pod.uid).await?;
+            ensure!(ports.len() == 1, "it has {} ports", ports.len());
+            let port = ports.remove(0);
+            self.compare(&port, pod)?;
+            Ok(port)
+        })
+        .await
+    }
+
+    /// Sees that each of these pods has exactly one port, and that no other pod of this namespace left one.
+    pub async fn ports_of_all(&self, pods: &[RunningPod]) -> Result<()> {
+        until("every pod has exactly its port", seconds(30), async || {
+            let ports = self.kuryr_ports().await?;
+            for pod in pods {
+                let mut its = ports.iter().filter(|port| port.device_id == pod.uid);
+                let port = its.next().with_context(|| format!("pod {} has no port", pod.name))?;
+                ensure!(its.next().is_none(), "pod {} has several ports", pod.name);
+                self.compare(port, pod)?;
+            }
+            let known: BTreeSet<_> = pods.iter().map(|pod| pod.uid.as_str()).collect();
+            let extra = ports.iter().find(|port| !known.contains(port.device_id.as_str()));
+            let extra = extra.filter(|port| !self.was_there(port.id.as_str()));
+            ensure!(extra.is_none(), "nobody has port {:?}", extra.map(|port| (&port.id, &port.device_id)));
+            Ok(())
+        })
+        .await
+    }
+
+    fn compare(&self, port: &Port, pod: &RunningPod) -> Result<()> {
+        let cloud = &self.facts.openstack;
+        let addresses: BTreeSet<IpAddr> = port.fixed_ips.iter().map(|ip| ip.ip_address).collect();
+        let is_its = addresses == BTreeSet::from([pod.v4, pod.v6]);
+        ensure!(is_its, "pod {} has {}, {}; its port {addresses:?}", pod.name, pod.v4, pod.v6);
+        ensure!(port.status == PortStatus::Active, "port {} of {} is {:?}", port.id, pod.name, port.status);
+        ensure!(port.host == pod.node, "port {} is bound to {}", port.id, port.host);
+        ensure!(port.device_owner == DEVICE_OWNER, "port {} is of {}", port.id, port.device_owner);
+        ensure!(port.tags.contains(&self.own_tag), "port {} has tags {:?}", port.id, port.tags);
+        let groups = std::slice::from_ref(&cloud.security_group.id);
+        ensure!(port.security_groups == groups, "port {} has groups {:?}", port.id, port.security_groups);
+        Ok(())
+    }
+
+    /// Makes a port that is no pod's, as `owner` with these tags. It goes when the story ends.
+    pub async fn strange_port(&self, owner: &str, device: &str, tags: Vec<String>) -> Result<Port> {
+        let cloud = &self.facts.openstack;
+        let port = NewPort {
+            device_owner: owner.to_owned(),
+            device_id: device.to_owned(),
+            security_groups: vec![cloud.security_group.id.clone()],
+            tags,
+            ..NewPort::on(cloud.pod_network.id.clone())
+        };
+        let port = self.neutron.create_port(&port).await?;
+        let (neutron, id) = (self.neutron.clone(), port.id.clone());
+        self.put_back("port", async move { Ok(neutron.delete_port(&id).await.map(drop)?) });
+        Ok(port)
+    }
+
+    /// Whether a port exists.
+    pub async fn port_exists(&self, id: &PortId) -> Result<bool> {
+        let filter = PortFilter { ids: Some(vec![id.clone()]), ..PortFilter::default() };
+        Ok(!self.neutron.ports(&filter).await?.is_empty())
+    }
+}
+
+pub(crate) fn neutron(facts: &Facts) -> Result<Neutron> {
+    Ok(Neutron::new(session(facts, &facts.openstack.kuryr)?))
+}
+
+fn session(facts: &Facts, account: &Account) -> Result<Session> {
+    let domain = || Domain::Name(facts.openstack.domain.clone());
+    let auth = Auth::Password {
+        user: User::Name { name: account.user.clone(), domain: domain() },
+        password: account.password.as_str().into(),
+        scope: Scope::ProjectName { name: account.project.clone(), domain: domain() },
+    };
+    Ok(Session::open(Settings::new(&facts.openstack.keystone, auth))?)
+}

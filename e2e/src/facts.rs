@@ -1,0 +1,133 @@
+//! What the lab says of itself in its `lab.json`.
+
+use anyhow::{Context, Result};
+use kuryr_api::{NetworkId, ProjectId, SecurityGroupId, SubnetId};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::{env, fs};
+
+/// The lab.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Facts {
+    /// Its folder.
+    pub lab: PathBuf,
+    /// Where its command is.
+    pub repository: PathBuf,
+    /// Its cluster.
+    pub kubernetes: Kubernetes,
+    /// Its cloud.
+    pub openstack: OpenStack,
+    /// Its nodes.
+    pub nodes: Vec<NodeFacts>,
+    /// Programs that look around.
+    pub binaries: BTreeMap<String, PathBuf>,
+    /// Images that every node has.
+    pub images: BTreeMap<String, String>,
+}
+
+/// The cluster.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Kubernetes {
+    /// The administrator's.
+    pub kubeconfig: PathBuf,
+    /// Its store, without a password.
+    pub etcd: String,
+}
+
+/// The cloud.
+#[derive(Debug, Clone, Deserialize)]
+pub struct OpenStack {
+    /// Keystone.
+    pub keystone: String,
+    /// Neutron.
+    pub neutron: String,
+    /// Domain of all users and projects.
+    pub domain: String,
+    /// Kuryr's user.
+    #[serde(flatten)]
+    pub kuryr: Account,
+    /// The administrator.
+    pub admin: Account,
+    /// Kuryr's project.
+    pub project_id: ProjectId,
+    /// Where pods live.
+    pub pod_network: Named<NetworkId>,
+    /// Where their addresses come from.
+    pub pod_subnets: Vec<Named<SubnetId>>,
+    /// What lets their packets pass.
+    pub security_group: Named<SecurityGroupId>,
+    /// The world outside.
+    pub external_subnet: External,
+}
+
+/// A user in a project.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Account {
+    /// Name.
+    pub user: String,
+    /// Password.
+    pub password: String,
+    /// Name of the project.
+    pub project: String,
+}
+
+/// Something with an id.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Named<Id> {
+    /// Id.
+    pub id: Id,
+    /// Name.
+    pub name: String,
+}
+
+/// The world outside.
+#[derive(Debug, Clone, Deserialize)]
+pub struct External {
+    /// The root namespace as pods reach it through the router.
+    pub gateway: IpAddr,
+}
+
+/// A node.
+#[derive(Debug, Clone, Deserialize)]
+pub struct NodeFacts {
+    /// Name, in Kubernetes and as Neutron's host.
+    pub name: String,
+    /// Its own file system.
+    pub file_system: PathBuf,
+}
+
+impl Facts {
+    /// Reads them. A missing lab is a failed test, never a skipped one.
+    pub fn read() -> Result<Self> {
+        let path = folder()?.join("lab.json");
+        let text = fs::read(&path).with_context(|| {
+            format!("the lab is missing ({}): `make lab-up`, then `lab/lab kuryr up`", path.display())
+        })?;
+        serde_json::from_slice(&text).context("lab.json is not of this version: `make lab-up`")
+    }
+
+    /// The lab's command.
+    pub fn command(&self) -> PathBuf {
+        self.repository.join("lab/lab")
+    }
+
+    /// A program that looks around.
+    pub fn binary(&self, name: &str) -> Result<&PathBuf> {
+        self.binaries.get(name).with_context(|| format!("lab.json names no {name}"))
+    }
+
+    /// An image that every node has.
+    pub fn image(&self, name: &str) -> &str {
+        self.images.get(name).map_or("missing-in-lab.json", String::as_str)
+    }
+}
+
+fn folder() -> Result<PathBuf> {
+    if let Some(folder) = env::var_os("KURYR_LAB") {
+        return Ok(folder.into());
+    }
+    let home = env::var_os("HOME").context("neither KURYR_LAB nor HOME is set")?;
+    Ok(PathBuf::from(home).join(".cache/kuryr-lab"))
+}

@@ -1,0 +1,107 @@
+//! Looks into a node: its links, its switch, its namespaces.
+
+use crate::command;
+use crate::facts::Facts;
+use crate::pod::RunningPod;
+use crate::stage::Stage;
+use anyhow::{Context, Result};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// A node of the lab.
+#[derive(Debug, Clone)]
+pub struct Node {
+    /// Its name, in Kubernetes and as Neutron's host.
+    pub name: String,
+    lab: PathBuf,
+    file_system: PathBuf,
+}
+
+/// A port of the node's switch, with what the daemon wrote beside it.
+#[derive(Debug, Clone)]
+pub struct OvsPort {
+    /// Name, which is also the link's.
+    pub name: String,
+    ids: BTreeMap<String, String>,
+}
+
+impl Node {
+    pub(crate) fn of(facts: &Facts, name: &str) -> Result<Self> {
+        let known = facts.nodes.iter().find(|node| node.name == name);
+        let node = known.with_context(|| format!("lab.json has no {name}"))?;
+        Ok(Self { name: name.to_owned(), lab: facts.command(), file_system: node.file_system.clone() })
+    }
+
+    /// Runs a command inside the node and returns what it printed.
+    pub async fn run<W: Into<OsString>>(&self, words: impl IntoIterator<Item = W>) -> Result<String> {
+        let enter = [self.lab.clone().into(), "exec".into(), self.name.clone().into()];
+        command::run(enter.into_iter().chain(words.into_iter().map(Into::into)).collect()).await
+    }
+
+    /// Gets a page from where the kubelet stands.
+    pub async fn get(&self, url: &str) -> Result<String> {
+        self.run(["curl", "-sSf", "--globoff", "--max-time", "4", url]).await
+    }
+
+    /// Runs a command in the network of a pod of this node.
+    pub async fn in_pod(&self, pod: &RunningPod, words: &[&str]) -> Result<String> {
+        let name = pod.path();
+        let ports = self.ovs_ports().await?;
+        let port = ports.iter().find(|port| port.id("kuryr-pod") == Some(&name));
+        let netns = port.and_then(|port| port.id("kuryr-netns"));
+        let netns = netns.with_context(|| format!("{} has no OVS port of {name}", self.name))?;
+        let enter = ["nsenter".to_owned(), format!("--net={netns}")];
+        self.run(enter.into_iter().chain(words.iter().map(|word| (*word).to_owned()))).await
+    }
+
+    /// The pods' ports on the node's switch.
+    pub async fn ovs_ports(&self) -> Result<Vec<OvsPort>> {
+        let words = ["ovs-vsctl", "--format=json", "--columns=name,external_ids", "list", "interface"];
+        let table: Value = serde_json::from_str(&self.run(words).await?)?;
+        let rows = table["data"].as_array().into_iter().flatten();
+        let ports = rows
+            .map(|row| OvsPort { name: row[0].as_str().unwrap_or_default().to_owned(), ids: pairs(&row[1]) });
+        Ok(ports
+            .filter(|port| ["tap", "qbr", "qvo"].iter().any(|kind| port.name.starts_with(kind)))
+            .collect())
+    }
+
+    /// Everything that a pod's plugging leaves on a node: links and named network namespaces.
+    pub(crate) async fn traces(&self) -> Result<Vec<String>> {
+        let script = "ls /sys/class/net | grep -E '^(tap|qbr|qvb|qvo)' | sed 's/^/link /'; \
+                      ls /run/netns 2>/dev/null | sed 's/^/network namespace /'; true";
+        Ok(self.run(["sh", "-c", script]).await?.lines().map(ToOwned::to_owned).collect())
+    }
+
+    /// The path, outside of the node, of a file inside it.
+    pub fn file(&self, path: &str) -> PathBuf {
+        self.file_system.join(path.trim_start_matches('/'))
+    }
+}
+
+impl OvsPort {
+    /// What was written beside it under `key`.
+    pub fn id(&self, key: &str) -> Option<&str> {
+        self.ids.get(key).map(String::as_str)
+    }
+}
+
+impl Stage {
+    /// A node by its name.
+    pub fn node(&self, name: &str) -> Result<Node> {
+        Node::of(&self.facts, name)
+    }
+
+    /// All nodes.
+    pub fn nodes(&self) -> Result<Vec<Node>> {
+        self.facts.nodes.iter().map(|node| self.node(&node.name)).collect()
+    }
+}
+
+/// OVSDB's way of writing a map: `["map", [[key, value], …]]`.
+fn pairs(map: &Value) -> BTreeMap<String, String> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    map[1].as_array().into_iter().flatten().map(|pair| (text(&pair[0]), text(&pair[1]))).collect()
+}

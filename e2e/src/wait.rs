@@ -1,0 +1,26 @@
+//! Waiting for what is to become true, with a deadline and the last reason why it was not.
+
+use anyhow::{Context, Result};
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+const PERIOD: Duration = Duration::from_millis(150);
+
+/// So many seconds.
+pub const fn seconds(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+
+/// Looks again and again until `look` succeeds. Its last error is the reason when the time is over.
+pub async fn until<T>(what: &str, within: Duration, mut look: impl AsyncFnMut() -> Result<T>) -> Result<T> {
+    let deadline = Instant::now() + within;
+    loop {
+        match look().await {
+            Ok(found) => return Ok(found),
+            Err(reason) if Instant::now() >= deadline => {
+                return Err(reason).with_context(|| format!("{what}: not within {within:?}"));
+            }
+            Err(_) => sleep(PERIOD).await,
+        }
+    }
+}
