@@ -56,16 +56,17 @@ impl Stage {
         self.lab(["kuryr", "restart", "controller"]).await.map(drop)
     }
 
-    /// Holds a process in the root namespace still, until [`Stage::thaw`].
+    /// Holds a process of the root namespace and its children still, until [`Stage::thaw`].
     pub async fn freeze(&self, component: &Component) -> Result<()> {
-        let pid = self.pid(component)?;
-        self.put_back("frozen process", async move { signal("CONT", pid).await });
-        signal("STOP", pid).await
+        let pids = self.pids(component)?;
+        let thawing = pids.clone();
+        self.put_back("frozen process", async move { signal("CONT", &thawing).await });
+        signal("STOP", &pids).await
     }
 
     /// Lets it go on.
     pub async fn thaw(&self, component: &Component) -> Result<()> {
-        signal("CONT", self.pid(component)?).await
+        signal("CONT", &self.pids(component)?).await
     }
 
     /// Runs the lab's own command.
@@ -73,24 +74,30 @@ impl Stage {
         lab(self.facts.command().into(), words).await
     }
 
+    /// Runs it when the story ends.
+    pub fn lab_at_end(&self, words: Vec<OsString>) {
+        let command = self.facts.command().into();
+        self.put_back("lab", async move { lab(command, words).await.map(drop) });
+    }
+
     async fn fault(&self, verb: &str, component: &Component) -> Result<()> {
         let node = component.node.as_deref();
         self.lab([verb, component.name].into_iter().chain(node)).await.map(drop)
     }
 
-    fn start_at_end(&self, component: &Component) {
-        let words: Vec<OsString> =
-            ["start", component.name].into_iter().chain(component.node.as_deref()).map(Into::into).collect();
-        let command = self.facts.command().into();
-        self.put_back(component.name, async move { lab(command, words).await.map(drop) });
+    /// Starts a part when the story ends, if it does not run then.
+    pub fn start_at_end(&self, component: &Component) {
+        let words = ["start", component.name].into_iter().chain(component.node.as_deref());
+        self.lab_at_end(words.map(Into::into).collect());
     }
 
-    fn pid(&self, component: &Component) -> Result<u32> {
-        let name = if component.name == "controller" { "kuryr-controller" } else { component.name };
-        let path = self.facts.lab.join(format!("run/pids/{name}.pid"));
-        let text = fs::read_to_string(&path).with_context(|| format!("{name} does not run"))?;
+    fn pids(&self, component: &Component) -> Result<Vec<String>> {
+        let name = if *component == Component::CONTROLLER { "kuryr-controller" } else { component.name };
+        let text = fs::read_to_string(self.facts.lab.join(format!("run/pids/{name}.pid")));
+        let text = text.with_context(|| format!("{name} does not run"))?;
         let pid = text.split_whitespace().next().context("an empty pid file")?;
-        Ok(pid.parse()?)
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
+        Ok([pid].into_iter().chain(children.split_whitespace()).map(ToOwned::to_owned).collect())
     }
 }
 
@@ -98,7 +105,7 @@ async fn lab<W: Into<OsString>>(command: OsString, words: impl IntoIterator<Item
     command::run([command].into_iter().chain(words.into_iter().map(Into::into)).collect()).await
 }
 
-async fn signal(name: &str, pid: u32) -> Result<()> {
-    let words = ["kill", &format!("-{name}"), &pid.to_string()];
-    command::run(words.iter().map(Into::into).collect()).await.map(drop)
+async fn signal(name: &str, pids: &[String]) -> Result<()> {
+    let words = ["kill".to_owned(), format!("-{name}")];
+    command::run(words.iter().chain(pids).map(Into::into).collect()).await.map(drop)
 }

@@ -42,7 +42,8 @@ pub struct Stage {
     pub namespace: String,
     /// The tag of this cluster's Kuryr.
     pub own_tag: String,
-    pub(crate) http: reqwest::Client,
+    /// To ask the lab's servers.
+    pub http: reqwest::Client,
     pub(crate) before: Census,
     put_back: Mutex<Vec<PutBack>>,
     /// One story at a time, in all programs.
@@ -112,7 +113,11 @@ impl Stage {
         let mut stage = Self {
             neutron: cloud::neutron(&facts)?,
             http: reqwest::Client::builder().no_proxy().timeout(seconds(5)).build()?,
-            namespace: format!("e2e-{}-{}", name.split(' ').next().unwrap_or("story"), stamp()),
+            namespace: format!(
+                "e2e-{}-{}",
+                name.split(|letter: char| !letter.is_alphanumeric()).next().unwrap_or("story"),
+                stamp()
+            ),
             own_tag: names::ownership_tag(&cluster),
             before: Census::new(),
             put_back: Mutex::default(),
@@ -148,10 +153,10 @@ impl Stage {
         Api::namespaced(self.kube.clone(), &self.namespace)
     }
 
-    /// Waits for an Event about an object, and returns what it says.
-    pub async fn event(&self, about: &str, reason: &str, within: Duration) -> Result<String> {
-        let params = ListParams::default().fields(&format!("involvedObject.name={about},reason={reason}"));
-        until(&format!("an Event {reason} about {about}"), within, async || {
+    /// Waits for an Event in the story's namespace, and returns what it says.
+    pub async fn event(&self, reason: &str, within: Duration) -> Result<String> {
+        let params = ListParams::default().fields(&format!("reason={reason}"));
+        until(&format!("an Event {reason}"), within, async || {
             let found = self.api::<Event>().list(&params).await?.items.pop();
             Ok(found.context("there is none")?.message.unwrap_or_default())
         })

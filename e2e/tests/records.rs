@@ -51,7 +51,7 @@ async fn nonsense_over_a_pods_record_is_replaced() -> Ending {
         overwrite(stage, "pod", &json!({ "eth0": { "default": true, "vif": null } })).await?;
         let after = replaced(stage, &before).await?;
         ensure!(port_in(&after)? == port.id.as_str(), "the new record names {}", port_in(&after)?);
-        stage.event("pod", "KuryrPortUnusable", seconds(10)).await?;
+        stage.event("KuryrPortUnusable", seconds(10)).await?;
         answers(stage, &pod).await?;
         stage.pod("another").serving().start().await.map(drop)
     })
@@ -66,7 +66,7 @@ async fn a_port_deleted_under_a_pod_is_told() -> Ending {
         stage.neutron.delete_port(&port.id).await?;
         // A start lists everything, as the slow look does that notices this without one.
         stage.restart_controller().await?;
-        let told = stage.event("pod", "PortVanished", seconds(15)).await?;
+        let told = stage.event("PortVanished", seconds(15)).await?;
         ensure!(told.contains(port.id.as_str()), "the Event does not name the port: {told}");
         Ok(())
     })
