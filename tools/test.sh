@@ -29,13 +29,17 @@ rm -f "$log"
 step "unit and property tests"
 cargo test --locked --workspace --exclude kuryr-e2e
 
-step "fuzz"
-fuzz/run.sh "$fuzz_seconds"
-
 step "lint"
 make --no-print-directory lint
 
-step "lab"
+step "fuzz"
+fuzz/run.sh "$fuzz_seconds"
+
+step "the lab itself"
+/usr/bin/python3 -m unittest discover -s lab/tests -t lab
+lab/tests/lifecycle
+
+step "Kuryr in the lab"
 trap 'lab/lab kuryr down || true; lab/lab down || true' EXIT
 lab/lab kuryr down
 lab/lab down
