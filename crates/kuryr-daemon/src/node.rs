@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kuryr_k8s::events::{About, Events, Kind, News};
-use kuryr_net::NetNs;
+use kuryr_net::{LinkRemover, NetNs};
 use kuryr_ovsdb::Ovsdb;
 
 use crate::{
@@ -18,6 +18,8 @@ use crate::{
 pub struct Node {
     /// The network namespace that OVS is in.
     pub host: NetNs,
+    /// Deletes links there.
+    pub remover: LinkRemover,
     /// Open vSwitch's database.
     pub ovsdb: Ovsdb,
     /// What the controller recorded.

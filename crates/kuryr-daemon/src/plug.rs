@@ -112,12 +112,9 @@ impl Node {
     }
 
     /// Removes an OVS port of ours with all its links.
-    pub async fn unplug(&self, mark: &Mark, host: &Netlink) -> Result<(), Failure> {
+    pub async fn unplug(&self, mark: &Mark) -> Result<(), Failure> {
         self.ovsdb.del_port(&mark.ovs_port).await?;
-        for link in mark.links() {
-            host.delete_link(&link).await?;
-        }
-        Ok(())
+        Ok(self.remover.remove(mark.links()).await?)
     }
 }
 

@@ -11,7 +11,7 @@ use kuryr_k8s::{
     events::{Events, Voice},
     slim::{Pod, PortRecord, Slim},
 };
-use kuryr_net::NetNs;
+use kuryr_net::{LinkRemover, NetNs};
 use kuryr_ovsdb::Ovsdb;
 use kuryr_telemetry::{Component, Health, Probe, http, process};
 use parking_lot::Mutex;
@@ -74,8 +74,10 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
 fn node(settings: &Settings, registry: &mut Registry) -> anyhow::Result<Node> {
     let client = kuryr_k8s::client::connect(&settings.access)?;
     let voice = if settings.use_events { Voice::On } else { Voice::Mute };
+    let host = NetNs::own()?;
     Ok(Node {
-        host: NetNs::own()?,
+        remover: LinkRemover::new(host.clone()),
+        host,
         ovsdb: Ovsdb::connect(settings.ovsdb.clone()),
         records: records(&client, &settings.node),
         turns: crate::turns::Turns::default(),

@@ -4,7 +4,7 @@
 
 use std::{net::IpAddr, path::Path};
 
-use kuryr_net::{LinkState, MacAddr, NetNs, Netlink, Route, Sysctl, VethPair};
+use kuryr_net::{LinkRemover, LinkState, MacAddr, NetNs, Netlink, Route, Sysctl, VethPair};
 use nix::sched::{CloneFlags, unshare};
 
 const MAC: &str = "fa:16:3e:00:00:07";
@@ -175,4 +175,43 @@ async fn the_callers_thread_stays_where_it_was() {
     assert_eq!(inside, pod.id());
     assert!(pod.enter(|| panic!("as a test")).await.is_err());
     assert_eq!(NetNs::own().unwrap().id(), before);
+}
+
+#[tokio::test]
+async fn links_that_go_together_go_whole_and_the_others_stay() {
+    let (space, pods) = (namespace(), (0..10).map(|_| namespace()).collect::<Vec<_>>());
+    let host = space.netlink().await.unwrap();
+    let names: Vec<String> = (0..10).map(|number| format!("tap{number}")).collect();
+    for (name, pod) in names.iter().zip(&pods) {
+        host.add_veth(&VethPair { near: name, ..pair(pod) }).await.unwrap();
+    }
+    host.add_bridge("stays", 1500).await.unwrap();
+    let remover = LinkRemover::new(space.clone());
+    for _ in 0..2 {
+        let removing = names.iter().map(|name| remover.remove(vec![name.clone(), "no-such-link".to_owned()]));
+        assert!(futures::future::join_all(removing).await.iter().all(Result::is_ok));
+        let left: Vec<String> = host.links().await.unwrap().into_iter().map(|link| link.name).collect();
+        assert_eq!(left, ["lo", "stays"]);
+    }
+    for pod in &pods {
+        assert!(pod.netlink().await.unwrap().link("eth0").await.unwrap().is_none());
+    }
+}
+
+#[tokio::test]
+async fn a_link_that_cannot_be_deleted_keeps_no_other() {
+    let (space, pod) = (namespace(), namespace());
+    let host = space.netlink().await.unwrap();
+    host.add_veth(&pair(&pod)).await.unwrap();
+    let remover = LinkRemover::new(space.clone());
+    let (good, bad) =
+        tokio::join!(remover.remove(vec!["tap1".to_owned()]), remover.remove(vec!["lo".to_owned()]));
+    good.unwrap();
+    assert_eq!(bad.unwrap_err().to_string(), "delete link lo");
+    assert!(host.link("tap1").await.unwrap().is_none());
+    // Were `lo` still in the group, it would keep these from being deleted in one go, and then one by one.
+    host.add_bridge("one", 1500).await.unwrap();
+    host.add_bridge("two", 1500).await.unwrap();
+    remover.remove(vec!["one".to_owned(), "two".to_owned()]).await.unwrap();
+    assert_eq!(host.links().await.unwrap().len(), 1);
 }

@@ -167,16 +167,10 @@ impl Node {
         let Some(record) = self.records.ports.get(&sandbox.pod) else { return Ok(()) };
         let wirings =
             Wiring::read_all(record.content.vifs(), &sandbox.ifname, &self.plug).unwrap_or_default();
-        let host = self.host.netlink().await?;
-        for plug in wirings.iter().map(|wiring| &wiring.plug) {
-            if marks.iter().any(|mark| mark.ovs_port == plug.ovs_port()) {
-                continue;
-            }
-            for link in plug.links() {
-                host.delete_link(link).await?;
-            }
-        }
-        Ok(())
+        let without_port =
+            wirings.iter().filter(|wiring| marks.iter().all(|mark| mark.ovs_port != wiring.plug.ovs_port()));
+        let links = without_port.flat_map(|wiring| wiring.plug.links()).map(str::to_owned);
+        Ok(self.remover.remove(links.collect()).await?)
     }
 
     /// Says in the pod's events what keeps it from starting.

@@ -61,13 +61,9 @@ impl Node {
 
     /// Removes ports, all that can be.
     pub async fn unplug_all(&self, marks: &[Mark]) -> Result<(), Failure> {
-        if marks.is_empty() {
-            return Ok(());
-        }
-        let host = self.host.netlink().await?;
         let mut failures = Vec::new();
         for mark in marks {
-            match self.unplug(mark, &host).await {
+            match self.unplug(mark).await {
                 Ok(()) => tracing::info!(pod = mark.pod, port = mark.port, link = mark.ovs_port, "unplugged"),
                 Err(failure) => failures.push(failure),
             }

@@ -19,7 +19,7 @@ use kuryr_k8s::{
     events::{Events, Voice},
     slim::{Pod as PodObject, PortRecord, Slim},
 };
-use kuryr_net::{NetNs, Netlink};
+use kuryr_net::{LinkRemover, NetNs, Netlink};
 use kuryr_ovsdb::Ovsdb;
 use nix::sched::{CloneFlags, unshare};
 use prometheus_client::registry::Registry;
@@ -198,6 +198,7 @@ async fn door(server: &Server, api: &Api, host: &NetNs) -> Door {
     };
     let node = Node {
         host: host.clone(),
+        remover: LinkRemover::new(host.clone()),
         ovsdb: Ovsdb::connect(server.endpoint()),
         records,
         turns: Turns::default(),
