@@ -10,6 +10,7 @@ use kuryr_api::port::{KuryrPort, KuryrPortSpec, KuryrPortStatus, Vifs};
 use kuryr_api::{PortId, names};
 use kuryr_core::news;
 use kuryr_core::pod::{Action, Namespace, NewRecord, Observed, plan};
+use kuryr_core::port::{Binding, Port};
 use kuryr_k8s::Key;
 use kuryr_k8s::events::{About, Kind, News};
 use kuryr_k8s::records::{self, Written};
@@ -30,7 +31,7 @@ struct Seen {
     pod: Option<Arc<Pod>>,
     node: Option<Arc<Node>>,
     record: Option<Arc<PortRecord>>,
-    ports: Vec<kuryr_core::port::Port>,
+    ports: Vec<Port>,
     namespace: Namespace,
 }
 
@@ -88,8 +89,9 @@ async fn observe(context: &Context, key: &Key) -> Result<Seen, Error> {
     let node = pod.as_ref().and_then(|pod| caches.nodes.get(&Key::new("", pod.node.as_deref()?)));
     let namespace = caches.namespaces.get(&Key::new("", key.namespace()));
     let recorded = recorded(record.as_deref());
-    look_up_unknown(context, &recorded).await?;
-    let made = context.ports.of(key, pod.as_deref().map(|pod| &*pod.uid));
+    let made = || context.ports.of(key, pod.as_deref().map(|pod| &*pod.uid));
+    look_up_unclear(context, &recorded, &made()).await?;
+    let made = made();
     let named = recorded.iter().filter_map(|id| context.ports.get(id));
     let ports: BTreeMap<_, _> = made.into_iter().chain(named).map(|port| (port.id.clone(), port)).collect();
     Ok(Seen {
@@ -109,11 +111,14 @@ fn recorded(record: Option<&PortRecord>) -> Vec<PortId> {
     vifs.map(|(_, entry)| entry.vif.base().id.as_str().into()).collect()
 }
 
-/// Asks Neutron for ports that a record names and that we have not heard of.
-async fn look_up_unknown(context: &Context, recorded: &[PortId]) -> Result<(), Error> {
+/// Asks Neutron for ports that a record names and that we have not heard of, and again for those that it had not bound:
+/// a list that comes while another process makes a port shows it before its binding.
+async fn look_up_unclear(context: &Context, recorded: &[PortId], made: &[Arc<Port>]) -> Result<(), Error> {
     let ports = &context.ports;
     let unknown = recorded.iter().filter(|id| ports.get(id).is_none() && !ports.is_missing(id));
-    relist::look_up(context, unknown.cloned().collect()).await.map_err(Error::LookUp)
+    let unbound = made.iter().filter(|port| port.binding == Binding::Unbound).map(|port| &port.id);
+    let unclear = unknown.chain(unbound).cloned().collect();
+    relist::look_up(context, unclear).await.map_err(Error::LookUp)
 }
 
 async fn apply(context: &Context, key: &Key, seen: &Seen, action: Action) -> Result<Outcome, Error> {
