@@ -12,9 +12,10 @@ pub use port::{Content, PortRecord};
 use crate::key::Key;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1 as core;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kuryr_api::names;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 
 /// An object in a cache, made of what the API server sends.
@@ -176,8 +177,8 @@ pub struct Taint {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(bound(deserialize = "P: DeserializeOwned + Default, S: DeserializeOwned + Default"))]
 pub struct Typed<K, P, S> {
-    /// Metadata.
-    #[serde(default)]
+    /// Metadata, as far as it is read.
+    #[serde(default, deserialize_with = "metadata")]
     pub metadata: ObjectMeta,
     /// Specification.
     #[serde(default)]
@@ -308,6 +309,36 @@ impl Slim for Namespace {
     fn resource_version(&self) -> &str {
         &self.resource_version
     }
+}
+
+/// The fields of the metadata that are read. Who wrote which field (`managedFields`) takes more memory than all the rest
+/// of a Pod, for as long as a page of a LIST is held.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Meta {
+    name: Option<String>,
+    namespace: Option<String>,
+    uid: Option<String>,
+    resource_version: Option<String>,
+    deletion_timestamp: Option<Time>,
+    labels: Option<BTreeMap<String, String>>,
+    annotations: Option<BTreeMap<String, String>>,
+    finalizers: Option<Vec<String>>,
+}
+
+fn metadata<'de, D: Deserializer<'de>>(from: D) -> Result<ObjectMeta, D::Error> {
+    let meta = Meta::deserialize(from)?;
+    Ok(ObjectMeta {
+        name: meta.name,
+        namespace: meta.namespace,
+        uid: meta.uid,
+        resource_version: meta.resource_version,
+        deletion_timestamp: meta.deletion_timestamp,
+        labels: meta.labels,
+        annotations: meta.annotations,
+        finalizers: meta.finalizers,
+        ..ObjectMeta::default()
+    })
 }
 
 fn text(value: Option<&str>) -> Box<str> {
