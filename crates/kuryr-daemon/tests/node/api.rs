@@ -31,11 +31,14 @@ struct Content {
 
 impl Api {
     pub fn client(&self) -> kube::Client {
-        let router = Router::new()
+        kube::Client::new(self.router(), "default")
+    }
+
+    pub fn router(&self) -> Router {
+        Router::new()
             .route("/apis/openstack.org/v1/{plural}", get(answer))
             .route("/api/v1/{plural}", get(answer))
-            .with_state(self.clone());
-        kube::Client::new(router, "default")
+            .with_state(self.clone())
     }
 
     /// Creates or replaces an object.

@@ -11,4 +11,5 @@ mod cut;
 mod del;
 mod doors;
 mod ovs;
+mod process;
 mod stage;
