@@ -34,8 +34,8 @@ lint: tools ## formatting, clippy, rustdoc, licences and bans, shell and Python
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items --quiet
 	"$(TOOLS)/bin/cargo-deny" --offline check bans licenses sources
 	shellcheck -x $$(tools/shell-scripts.sh)
-	"$(TOOLS)/venv/bin/ruff" check --config lab/ruff.toml lab
-	"$(TOOLS)/venv/bin/ruff" format --check --config lab/ruff.toml lab
+	"$(TOOLS)/venv/bin/ruff" check --config lab/ruff.toml lab bench
+	"$(TOOLS)/venv/bin/ruff" format --check --config lab/ruff.toml lab bench
 
 .PHONY: bench
 bench: build lab-up ## measure, and write docs/benchmarks.md
@@ -58,7 +58,7 @@ build: ## build the programs: release, static
 .PHONY: fmt
 fmt: tools ## format Rust and Python
 	cargo fmt --all
-	"$(TOOLS)/venv/bin/ruff" format --config lab/ruff.toml lab
+	"$(TOOLS)/venv/bin/ruff" format --config lab/ruff.toml lab bench
 
 .PHONY: generate
 generate: ## write what is generated from the code: custom resource definitions, docs/configuration.md

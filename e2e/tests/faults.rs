@@ -171,7 +171,7 @@ async fn history_is_compacted_under_a_watch() -> Ending {
 async fn a_node_is_deleted() -> Ending {
     story("node that loses its power and is deleted", async |stage| {
         let stays = stage.pod("stays").on("node1").start().await?;
-        let pods = [stage.pod("a").on("node2"), stage.pod("b").on("node2")].map(|pod| pod.start());
+        let pods = [stage.pod("a").on("node2"), stage.pod("b").on("node2")].map(kuryr_e2e::NewPod::start);
         let pods = futures::future::try_join_all(pods).await?;
         stage.start_at_end(&Component::on("node2", "daemon"));
         stage.kill(&Component::on("node2", "node")).await?;

@@ -50,7 +50,7 @@ async fn put_between(stage: &Stage, proxy: &Faulty) -> Result<()> {
 /// A soak without trouble would prove nothing.
 fn spoilt(proxy: &Faulty) -> Result<()> {
     let done = proxy.done();
-    println!("{} requests, of which spoilt: {done:?}", proxy.requests());
+    eprintln!("  {} requests, of which spoilt: {done:?}", proxy.requests());
     for fault in Fault::ALL {
         ensure!(done.contains_key(&fault), "no request met {fault:?}: {done:?}");
     }

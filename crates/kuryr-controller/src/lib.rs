@@ -15,7 +15,7 @@
 //! - [`reconcile`]: observe, plan, apply; one file for each kind
 //! - [`relist`], [`wiring`]: the two tasks that look at Neutron on their own
 //! - [`upkeep`]: health and metrics
-//! - [`run`]: starts and stops it all
+//! - [`mod@run`]: starts and stops it all
 
 mod args;
 mod cloud;

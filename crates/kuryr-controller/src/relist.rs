@@ -16,6 +16,8 @@ use thiserror::Error;
 
 /// How often everything is listed again. Nothing depends on it but the repair of what others broke.
 const PERIOD: Duration = Duration::from_mins(10);
+/// Neutron may still be at work for a controller that died when this one lists its ports: it is listed again soon after.
+const AFTER_START: Duration = Duration::from_secs(45);
 /// First and longest pause while Neutron does not answer.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
 
@@ -42,8 +44,10 @@ pub async fn first(context: &Context, report: impl Fn(&Error)) {
 
 /// The slow looks. Runs until it is dropped.
 pub async fn run(context: &Context) {
+    let mut pause = AFTER_START;
     loop {
-        tokio::time::sleep(PERIOD).await;
+        tokio::time::sleep(pause).await;
+        pause = PERIOD;
         match look(context).await {
             Ok(()) => context.look_at_all(),
             Err(error) => tracing::warn!(error = chain(&error), "failed to list what is in Neutron"),
