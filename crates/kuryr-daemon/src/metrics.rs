@@ -1,10 +1,10 @@
 //! What is measured: whole calls, under the name that the Python Kuryr gave them, and their steps.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use kuryr_cni::Command;
 use prometheus_client::{
-    encoding::{EncodeLabelSet, EncodeLabelValue},
+    encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder},
     metrics::{family::Family, histogram::Histogram},
     registry::{Registry, Unit},
 };
@@ -24,23 +24,18 @@ pub struct Metrics {
 }
 
 /// A part of ADD.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Step {
     /// Waiting for the controller's record.
-    #[allow(non_camel_case_types, reason = "the label's value")]
-    record,
+    Record,
     /// Making the links.
-    #[allow(non_camel_case_types, reason = "the label's value")]
-    link,
+    Link,
     /// Changing OVSDB.
-    #[allow(non_camel_case_types, reason = "the label's value")]
-    ovsdb,
+    Ovsdb,
     /// Waiting until the backend has wired the port.
-    #[allow(non_camel_case_types, reason = "the label's value")]
-    wired,
+    Wired,
     /// Addresses and routes.
-    #[allow(non_camel_case_types, reason = "the label's value")]
-    address,
+    Address,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -52,6 +47,19 @@ struct CallLabels {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct StepLabels {
     step: Step,
+}
+
+impl EncodeLabelValue for Step {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        let name = match self {
+            Self::Record => "record",
+            Self::Link => "link",
+            Self::Ovsdb => "ovsdb",
+            Self::Wired => "wired",
+            Self::Address => "address",
+        };
+        name.encode(encoder)
+    }
 }
 
 impl Metrics {

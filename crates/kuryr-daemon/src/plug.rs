@@ -40,13 +40,13 @@ impl Node {
             return Ok(Plugged::Before);
         }
         self.clear(wiring, place).await?;
-        self.metrics.time(Step::link, self.link(wiring, place)).await?;
+        self.metrics.time(Step::Link, self.link(wiring, place)).await?;
         let port = NewPort {
             bridge: wiring.plug.bridge(),
             name: wiring.plug.ovs_port(),
             external_ids: Mark::of(wiring, place.sandbox),
         };
-        self.metrics.time(Step::ovsdb, self.ovsdb.add_port(&port)).await?;
+        self.metrics.time(Step::Ovsdb, self.ovsdb.add_port(&port)).await?;
         Ok(Plugged::Now)
     }
 

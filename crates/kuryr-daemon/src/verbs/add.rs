@@ -57,11 +57,11 @@ impl Node {
         let namespace = self.namespace(&sandbox)?;
         let found = self
             .metrics
-            .time(Step::record, self.records.find(&sandbox.pod, sandbox.kubelet_uid(), self.limits.patience))
+            .time(Step::Record, self.records.find(&sandbox.pod, sandbox.kubelet_uid(), self.limits.patience))
             .await;
         let record = match found {
             Ok(record) => record,
-            Err(failure) => return Err(self.told(&sandbox, failure).await),
+            Err(failure) => return Err(self.told(&sandbox, self.with_api_trouble(failure)).await),
         };
         record.pod_uid.as_ref().clone_into(&mut sandbox.pod_uid);
         let wirings = Wiring::read_all(record.content.vifs(), &sandbox.ifname, &self.plug)
@@ -98,14 +98,14 @@ impl Node {
             }
         }
         plug::prepare(wirings, namespace).await?;
-        self.metrics.time(Step::wired, self.all_wired(wirings, sandbox)).await?;
+        self.metrics.time(Step::Wired, self.all_wired(wirings, sandbox)).await?;
         let addressing = async {
             for wiring in wirings {
                 plug::address(wiring, &place).await?;
             }
             Ok::<_, Failure>(())
         };
-        self.metrics.time(Step::address, addressing).await?;
+        self.metrics.time(Step::Address, addressing).await?;
         answer::describe(wirings, sandbox, &place.host).await
     }
 
@@ -171,6 +171,16 @@ impl Node {
             wirings.iter().filter(|wiring| marks.iter().all(|mark| mark.ovs_port != wiring.plug.ovs_port()));
         let links = without_port.flat_map(|wiring| wiring.plug.links()).map(str::to_owned);
         Ok(self.remover.remove(links.collect()).await?)
+    }
+
+    /// A record cannot arrive from an API server that is not there: then that is what is wrong.
+    fn with_api_trouble(&self, failure: Failure) -> Failure {
+        match (failure, self.api_trouble()) {
+            (Failure::NoRecord { pod, waited, .. }, Some(reason)) => {
+                Failure::NoRecord { pod, reason, waited }
+            }
+            (failure, _) => failure,
+        }
     }
 
     /// Says in the pod's events what keeps it from starting.
