@@ -13,4 +13,5 @@ if (($# != 2)); then
 fi
 eval "$(lab/lab env)"
 read -ra figures <<<"${FIGURES:-}"
-exec python3 bench/bench --steady "${STEADY_SECONDS:-300}" "$1" "$2" "${figures[@]}"
+# The end-to-end tests take the same lock: neither would be worth anything beside the other.
+exec flock "$KURYR_LAB/run/e2e.lock" python3 bench/bench --steady "${STEADY_SECONDS:-300}" "$1" "$2" "${figures[@]}"

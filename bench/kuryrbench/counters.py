@@ -87,18 +87,25 @@ class Calls:
         self._from = {log: log.stat().st_size for log in logs}
 
     def milliseconds(self, command: str) -> list[int]:
-        """How long each call for a pod of ours took. Of a sandbox's several DELs the first: the others have nothing to do."""
-        first: dict[str, int] = {}
-        for line in self._lines():
-            found = _CALL.search(line)
-            if found and found["command"] == command and f"K8S_POD_NAMESPACE={NAMESPACE};" in f"{found['args']};":
-                first.setdefault(found["sandbox"], int(found["ms"]))
-        return list(first.values())
+        """How long each call took, for the sandboxes that were connected since: the runtime sweeps up after older ones, too.
+
+        Of a sandbox's several DELs the first counts: the others have nothing to do.
+        """
+        first: dict[tuple[str, str], int] = {}
+        for call in self._calls():
+            first.setdefault((call["sandbox"], call["command"]), int(call["ms"]))
+        connected = {sandbox for sandbox, done in first if done == "ADD"}
+        return [took for (sandbox, done), took in first.items() if done == command and sandbox in connected]
 
     def failures(self) -> int:
         """How many calls for pods of ours failed."""
-        calls = map(_CALL.search, self._lines())
-        return sum(1 for call in calls if call and call["outcome"] == "failed" and f"={NAMESPACE};" in f"{call['args']};")
+        return sum(1 for call in self._calls() if call["outcome"] == "failed")
+
+    def _calls(self) -> Iterable[re.Match[str]]:
+        for line in self._lines():
+            call = _CALL.search(line)
+            if call and f"K8S_POD_NAMESPACE={NAMESPACE};" in f"{call['args']};":
+                yield call
 
     def _lines(self) -> Iterable[str]:
         for log, start in self._from.items():
