@@ -115,7 +115,7 @@ impl Stage {
             http: reqwest::Client::builder().no_proxy().timeout(seconds(5)).build()?,
             namespace: format!(
                 "e2e-{}-{}",
-                name.split(|letter: char| !letter.is_alphanumeric()).next().unwrap_or("story"),
+                name.split(|letter: char| !letter.is_alphanumeric()).next().unwrap_or("story").to_lowercase(),
                 stamp()
             ),
             own_tag: names::ownership_tag(&cluster),
