@@ -2,6 +2,13 @@
 //!
 //! A test is a story: [`story`] hands it a [`Stage`] with a namespace of its own, and afterwards puts everything back and
 //! sees that nothing is left in Neutron, in Kubernetes or on the nodes. Stories of all programs run one after another.
+//!
+//! ```text
+//! make lab-up && lab/lab kuryr up                      # what they need
+//! cargo test -p kuryr-e2e                              # all of them, about 12 minutes
+//! cargo test -p kuryr-e2e --test faults quota          # one of them
+//! KURYR_E2E_STEADY_MINUTES=5 cargo test -p kuryr-e2e --test steady
+//! ```
 
 mod census;
 mod cloud;

@@ -28,7 +28,9 @@ async fn nothing_happens_while_nothing_happens() -> Ending {
         only_relists(&after.controller.moved_since(&before.controller, OPENSTACK), minutes)?;
         ensure!(after.records == before.records, "records changed: {:?} {:?}", before.records, after.records);
         for (node, daemon) in &after.daemons {
-            let calls = daemon.moved_since(&before.daemons[node], CNI);
+            let mut calls = daemon.moved_since(&before.daemons[node], CNI);
+            // The kubelet sweeps the sandboxes of earlier pods once a minute, and calls DEL for each once more.
+            calls.retain(|name, _| !name.contains("\"DEL\""));
             ensure!(calls.is_empty(), "{node} was called: {calls:?}");
         }
         Ok(())
