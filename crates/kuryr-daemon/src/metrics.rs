@@ -23,7 +23,7 @@ pub struct Metrics {
     steps: Family<StepLabels, Histogram>,
 }
 
-/// A part of ADD.
+/// A part of ADD, or of DEL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Step {
     /// Waiting for the controller's record.
@@ -36,6 +36,10 @@ pub enum Step {
     Wired,
     /// Addresses and routes.
     Address,
+    /// Removing a port from OVSDB.
+    RemovePort,
+    /// Removing its links.
+    RemoveLink,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -57,6 +61,8 @@ impl EncodeLabelValue for Step {
             Self::Ovsdb => "ovsdb",
             Self::Wired => "wired",
             Self::Address => "address",
+            Self::RemovePort => "remove_port",
+            Self::RemoveLink => "remove_link",
         };
         name.encode(encoder)
     }
@@ -75,7 +81,7 @@ impl Metrics {
         );
         registry.register_with_unit(
             "kuryr_cni_step_duration",
-            "Time of a step of CNI ADD",
+            "Time of a step of CNI ADD or DEL",
             Unit::Seconds,
             steps.clone(),
         );

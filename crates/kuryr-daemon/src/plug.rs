@@ -110,12 +110,6 @@ impl Node {
         }
         Ok(())
     }
-
-    /// Removes an OVS port of ours with all its links.
-    pub async fn unplug(&self, mark: &Mark) -> Result<(), Failure> {
-        self.ovsdb.del_port(&mark.ovs_port).await?;
-        Ok(self.remover.remove(mark.links()).await?)
-    }
 }
 
 impl Mark {

@@ -66,7 +66,7 @@ impl Node {
         if self.records.pods.get(&key).is_some_and(|pod| mark.pod_uid.as_deref() == Some(&*pod.uid)) {
             tracing::warn!(pod = %key, port = mark.port, "the link of a pod of this node is gone");
         }
-        self.unplug(mark).await?;
+        self.unplug_all(std::slice::from_ref(mark)).await?;
         Ok(true)
     }
 }

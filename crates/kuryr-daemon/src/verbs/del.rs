@@ -7,25 +7,50 @@ use kuryr_net::NetNs;
 use kuryr_ovsdb::{Link, OvsdbError};
 use tokio::time::timeout;
 
-use crate::{failure::Failure, mark::Mark, node::Node, sandbox::Sandbox};
+use crate::{
+    failure::{Chain, Failure},
+    mark::Mark,
+    metrics::Step,
+    node::Node,
+    sandbox::Sandbox,
+    turns::Turn,
+};
 
 /// A restart of ovsdb-server takes less; if it takes longer, the runtime is to know.
 const SWITCH_WITHIN: Duration = Duration::from_secs(10);
 
 impl Node {
-    /// Disconnects a sandbox.
+    /// Disconnects a sandbox: when this returns, its ports are gone from Open vSwitch, and the kernel is taking its links apart.
     pub async fn del(&self, request: &Request) -> Result<(), Failure> {
         let sandbox = Sandbox::of(request)?;
         let work = async {
-            let _turn = self.turns.take(&sandbox.pod, request.command, &sandbox.id).await;
-            self.disconnect(&sandbox).await
+            let turn = self.turns.take(&sandbox.pod, request.command, &sandbox.id).await;
+            let (links, outcome) = self.unport(&self.of_sandbox(&sandbox).await?).await;
+            self.unlink_later(links, turn);
+            outcome
         };
         timeout(self.limits.call, work).await.unwrap_or(Err(Failure::TooLong(self.limits.call)))
     }
 
-    /// Removes the ports marked with the sandbox, and the link inside it. A newer sandbox of the same pod has marked its ports with its
-    /// own name, so that a late call for the older one finds nothing of it.
-    pub async fn disconnect(&self, sandbox: &Sandbox) -> Result<(), Failure> {
+    /// Removes links without anybody waiting for it: the kernel needs up to a few hundred milliseconds when many namespaces go at the
+    /// same time, and the next that the runtime does is to remove the namespace, with which the link goes in any case. The pod's next call
+    /// waits for it.
+    fn unlink_later(&self, links: Vec<String>, turn: Turn) {
+        if links.is_empty() {
+            return;
+        }
+        let (remover, metrics) = (self.remover.clone(), self.metrics.clone());
+        tokio::spawn(async move {
+            if let Err(error) = metrics.time(Step::RemoveLink, remover.remove(links)).await {
+                tracing::warn!(error = %Chain(&error), "could not remove the links of a pod");
+            }
+            drop(turn);
+        });
+    }
+
+    /// The ports marked with the sandbox; a link inside it that has none goes right here. A newer sandbox of the same pod has marked its
+    /// ports with its own name, so that a late call for the older one finds nothing of it.
+    async fn of_sandbox(&self, sandbox: &Sandbox) -> Result<Vec<Mark>, Failure> {
         let namespace = match self.netns.open(&sandbox.netns_path, self.host.id()) {
             // The file leads to the host's own by now: the sandbox's is gone.
             Err(Failure::Namespace { .. }) => None,
@@ -37,7 +62,7 @@ impl Node {
         if let Some(namespace) = namespace.filter(|_| of_sandbox.is_empty()) {
             of_sandbox.extend(self.unmarked(sandbox, &namespace, &marks).await?);
         }
-        self.unplug_all(&of_sandbox).await
+        Ok(of_sandbox)
     }
 
     /// A link inside without a port that is marked is left from a call that was cut short, or from the Python Kuryr, whose port is
@@ -59,20 +84,31 @@ impl Node {
         Ok(of_python.cloned())
     }
 
-    /// Removes ports, all that can be.
+    /// Removes ports with their links, all that can be.
     pub async fn unplug_all(&self, marks: &[Mark]) -> Result<(), Failure> {
-        let mut failures = Vec::new();
+        let (links, outcome) = self.unport(marks).await;
+        self.metrics.time(Step::RemoveLink, self.remover.remove(links)).await?;
+        outcome
+    }
+
+    /// Removes ports from Open vSwitch, all that can be. Tells which links of the host are without use now.
+    async fn unport(&self, marks: &[Mark]) -> (Vec<String>, Result<(), Failure>) {
+        let (mut links, mut failures) = (Vec::new(), Vec::new());
         for mark in marks {
-            match self.unplug(mark).await {
-                Ok(()) => tracing::info!(pod = mark.pod, port = mark.port, link = mark.ovs_port, "unplugged"),
-                Err(failure) => failures.push(failure),
+            match self.metrics.time(Step::RemovePort, self.ovsdb.del_port(&mark.ovs_port)).await {
+                Ok(_) => {
+                    tracing::info!(pod = mark.pod, port = mark.port, link = mark.ovs_port, "unplugged");
+                    links.extend(mark.links());
+                }
+                Err(error) => failures.push(error.into()),
             }
         }
-        match failures.len() {
+        let outcome = match failures.len() {
             0 => Ok(()),
             1 => Err(failures.swap_remove(0)),
             _ => Err(Failure::Leftovers(failures)),
-        }
+        };
+        (links, outcome)
     }
 
     /// All ports of pods. What a lost connection remembers is not good enough to say that there is nothing to remove.

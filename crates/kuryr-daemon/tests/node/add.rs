@@ -23,7 +23,7 @@ async fn is_plugged(stage: &Stage, pod: &Pod, number: u16) {
 
 async fn nothing_is_left(stage: &Stage, pod: &Pod) {
     assert_eq!(stage.ports(), Vec::<String>::new());
-    assert_eq!(stage.host_links().await, Vec::<String>::new());
+    stage.links_go().await;
     assert!(pod.inside().await.link("eth0").await.unwrap().is_none());
 }
 

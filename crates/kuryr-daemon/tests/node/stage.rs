@@ -24,7 +24,10 @@ use kuryr_ovsdb::Ovsdb;
 use nix::sched::{CloneFlags, unshare};
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
-use tokio::{task::JoinHandle, time::timeout};
+use tokio::{
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
 use tokio_util::task::TaskTracker;
 
 use crate::{
@@ -142,6 +145,17 @@ impl Stage {
     pub async fn host_links(&self) -> Vec<String> {
         let links = self.host().await.links().await.unwrap();
         links.into_iter().map(|link| link.name).filter(|name| name != "lo" && name != BRIDGE).collect()
+    }
+
+    /// DEL does not wait until the kernel has taken a link apart.
+    pub async fn links_go(&self) {
+        let gone = async {
+            while !self.host_links().await.is_empty() {
+                sleep(Duration::from_millis(2)).await;
+            }
+        };
+        let went = timeout(Duration::from_secs(5), gone).await.is_ok();
+        assert!(went, "links stay: {:?}", self.host_links().await);
     }
 
     /// The ports of the bridge, but for its own.
