@@ -1,7 +1,7 @@
 //! Joins the creates of one moment into one request.
 //!
 //! Neutron makes ten ports of one request in half the time of ten requests. A create therefore waits a few milliseconds for
-//! company; while as many requests are under way as are allowed, all that arrive wait together for the next.
+//! company; while as many requests are under way as are worth it, all that arrive wait together for the next.
 
 use super::{Neutron, NewPort, Port};
 use crate::{Error, Result};
@@ -18,7 +18,7 @@ pub struct Joining {
     pub window: Duration,
     /// The most ports of one request.
     pub most: usize,
-    /// The most requests under way at the same time.
+    /// The most requests under way at the same time, however many creates wait.
     pub in_flight: usize,
 }
 
@@ -36,7 +36,7 @@ struct Wanted {
 
 impl Default for Joining {
     fn default() -> Self {
-        Self { window: Duration::from_millis(8), most: 20, in_flight: 2 }
+        Self { window: Duration::from_millis(8), most: 12, in_flight: 4 }
     }
 }
 
@@ -70,9 +70,21 @@ impl Queue {
     async fn run(mut self) {
         let places = Arc::new(Semaphore::new(self.joining.in_flight.max(1)));
         while self.gather().await {
-            let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+            let Some(place) = self.place(&places).await else { return };
             self.send(place);
         }
+    }
+
+    /// Waits until a request may start. A burst goes out in requests one after the other, so that its first pods start while Neutron
+    /// is at work for the last ones; requests run side by side only where enough wait to fill them.
+    async fn place(&self, places: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+        let most = self.joining.in_flight.max(1);
+        let at_once = (1 + self.waiting.len() / (2 * self.joining.most.max(1))).min(most);
+        let idle = u32::try_from(most - at_once).unwrap_or(u32::MAX);
+        let mut place = Arc::clone(places).acquire_many_owned(idle + 1).await.ok()?;
+        // The others were taken only to see that they are free.
+        drop(place.split(idle as usize));
+        Some(place)
     }
 
     /// Waits for a create and its company. Tells whether there are any.
