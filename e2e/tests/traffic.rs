@@ -1,7 +1,7 @@
 //! Packets between pods, from the kubelet and to the world outside, on both families.
 
 use kuryr_e2e::{Ending, Protocol, Result, RunningPod, Stage, ensure, seconds, story, until};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{IpAddr, TcpListener};
 
 #[tokio::test]
@@ -47,6 +47,8 @@ async fn a_pod_reaches_the_world_outside() -> Ending {
         let url = format!("http://{}/", greeter.local_addr()?);
         let greeting = std::thread::spawn(move || -> std::io::Result<IpAddr> {
             let (mut stream, from) = greeter.accept()?;
+            // Closing with the request unread would reset the connection, and the answer with it.
+            let _ = stream.read(&mut [0; 1024])?;
             stream.write_all(b"HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello")?;
             Ok(from.ip())
         });
