@@ -26,6 +26,8 @@ pub struct Api {
 struct Content {
     version: u64,
     objects: BTreeMap<(String, String), Value>,
+    /// All that ever happened: a watch begins after the list that it follows, not at its own arrival.
+    told: Vec<(u64, String, Value)>,
     watchers: Vec<(String, mpsc::UnboundedSender<Value>)>,
 }
 
@@ -61,8 +63,19 @@ impl Api {
 }
 
 impl Content {
+    fn watch(&mut self, plural: String, since: u64) -> mpsc::UnboundedReceiver<Value> {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        for (_, _, event) in self.told.iter().filter(|(version, told, _)| *version > since && *told == plural)
+        {
+            sender.send(event.clone()).unwrap();
+        }
+        self.watchers.push((plural, sender));
+        receiver
+    }
+
     fn tell(&mut self, plural: &str, kind: &str, object: &Value) {
         let event = json!({"type": kind, "object": object});
+        self.told.push((self.version, plural.to_owned(), event.clone()));
         self.watchers.retain(|(watched, watcher)| watched != plural || watcher.send(event.clone()).is_ok());
     }
 }
@@ -74,8 +87,7 @@ async fn answer(
 ) -> Response {
     let mut content = api.state.lock();
     if query.get("watch").is_some_and(|watch| watch == "true") {
-        let (sender, receiver) = mpsc::unbounded_channel();
-        content.watchers.push((plural, sender));
+        let receiver = content.watch(plural, query["resourceVersion"].parse().unwrap());
         let events =
             futures::stream::unfold(receiver, async |mut receiver| Some((receiver.recv().await?, receiver)));
         return Body::from_stream(events.map(|event| Ok::<_, Infallible>(format!("{event}\n"))))

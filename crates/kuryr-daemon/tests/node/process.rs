@@ -241,7 +241,8 @@ async fn its_metrics_have_the_names_that_dashboards_know() {
     let daemon = Daemon::start().await;
     let (request, _namespace) = pod(&daemon, 5);
     record(&daemon, 5);
-    assert!(daemon.call(&request).await.unwrap().0);
+    let (good, result) = daemon.call(&request).await.unwrap();
+    assert!(good, "{result}");
     let metrics = daemon.get(9655, "/metrics").await;
     assert!(
         metrics.contains("kuryr_cni_request_duration_seconds_count{command=\"ADD\",error=\"False\"} 1\n"),
