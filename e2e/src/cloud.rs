@@ -58,8 +58,10 @@ impl Stage {
     }
 
     /// Sees that each of these pods has exactly one port, and that no other pod of this namespace left one.
+    ///
+    /// What a killed controller had asked for is found by the new one's second or third look, at the latest 45 s after its start.
     pub async fn ports_of_all(&self, pods: &[RunningPod]) -> Result<()> {
-        until("every pod has exactly its port", seconds(30), async || {
+        until("every pod has exactly its port", seconds(60), async || {
             let ports = self.kuryr_ports().await?;
             for pod in pods {
                 let mut its = ports.iter().filter(|port| port.device_id == pod.uid);

@@ -16,8 +16,9 @@ use thiserror::Error;
 
 /// How often everything is listed again. Nothing depends on it but the repair of what others broke.
 const PERIOD: Duration = Duration::from_mins(10);
-/// Neutron may still be at work for a controller that died when this one lists its ports: it is listed again soon after.
-const AFTER_START: Duration = Duration::from_secs(45);
+/// Neutron may still be at work for a controller that died when this one lists its ports: it is listed again soon after,
+/// first when a usual request has ended, then when the slowest has.
+const AFTER_START: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(35)];
 /// First and longest pause while Neutron does not answer.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
 
@@ -44,10 +45,8 @@ pub async fn first(context: &Context, report: impl Fn(&Error)) {
 
 /// The slow looks. Runs until it is dropped.
 pub async fn run(context: &Context) {
-    let mut pause = AFTER_START;
-    loop {
+    for pause in AFTER_START.into_iter().chain(std::iter::repeat(PERIOD)) {
         tokio::time::sleep(pause).await;
-        pause = PERIOD;
         match look(context).await {
             Ok(()) => context.look_at_all(),
             Err(error) => tracing::warn!(error = chain(&error), "failed to list what is in Neutron"),
