@@ -4,7 +4,7 @@ use std::{io::Write, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{config, crds};
+use crate::{config, crds, generate};
 
 /// Generates what an installation of Kuryr needs, and checks it.
 #[derive(Debug, Parser)]
@@ -16,6 +16,12 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Write the definitions that install Kuryr on a cluster: `kuryrctl generate | kubectl apply -f -`
+    ///
+    /// They hold everything: custom resource definitions, configuration, the login to OpenStack in a Secret that only the
+    /// controller mounts, accounts with their rights, the controller's Deployment and the daemons' DaemonSet. Without files, a
+    /// minimal kuryr.conf is made from the options; what is wrong with a file that is given is told here.
+    Generate(Box<generate::Options>),
     /// Write the custom resource definitions that Kuryr needs in Kubernetes
     Crds(Crds),
     /// Explain and check kuryr.conf
@@ -57,6 +63,7 @@ struct Sources {
 /// Does what the command line asks for, and writes to `out` what it asks to see.
 pub(crate) fn run(cli: Cli, out: &mut impl Write) -> anyhow::Result<ExitCode> {
     match cli.command {
+        Command::Generate(options) => generate::run(&options, out, &mut std::io::stderr())?,
         Command::Crds(Crds { out: None }) => crds::print(out)?,
         Command::Crds(Crds { out: Some(dir) }) => crds::write(&dir)?,
         Command::Config(Config::Sample) => config::sample(out)?,

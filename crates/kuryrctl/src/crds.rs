@@ -4,12 +4,13 @@ use std::{fs, io::Write, path::Path};
 
 use anyhow::{Context, Result};
 use kuryr_api::crds;
-use serde::Serialize;
+
+use crate::yaml;
 
 /// All definitions as one stream of documents.
 pub(crate) fn print(out: &mut impl Write) -> Result<()> {
     for crd in crds() {
-        write!(out, "---\n{}", yaml(&crd)?)?;
+        write!(out, "---\n{}", yaml::document(&crd)?)?;
     }
     Ok(())
 }
@@ -20,13 +21,8 @@ pub(crate) fn write(dir: &Path) -> Result<()> {
     for crd in crds() {
         let name = crd.spec.names.singular.as_deref().unwrap_or(&crd.spec.names.kind);
         let path = dir.join(format!("{name}.yaml"));
-        fs::write(&path, yaml(&crd)?).with_context(|| format!("cannot write {}", path.display()))?;
+        fs::write(&path, yaml::document(&crd)?)
+            .with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(())
-}
-
-fn yaml(object: &impl Serialize) -> Result<String> {
-    // By way of JSON values: they hold no field that is not set, and their keys are sorted.
-    let value = serde_json::to_value(object).context("cannot serialise a definition")?;
-    serde_saphyr::to_string(&value).context("cannot write a definition as YAML")
 }

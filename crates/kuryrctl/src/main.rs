@@ -3,6 +3,8 @@
 mod cli;
 mod config;
 mod crds;
+mod generate;
+mod yaml;
 
 use std::{io, process::ExitCode};
 
