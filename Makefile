@@ -61,10 +61,12 @@ fmt: tools ## format Rust and Python
 	"$(TOOLS)/venv/bin/ruff" format --config lab/ruff.toml lab bench
 
 .PHONY: generate
-generate: ## write what is generated from the code: custom resource definitions, docs/configuration.md
+generate: tools ## write what is generated from the code: custom resource definitions, docs/configuration.md, tests' expectations
 	cargo run --locked --quiet -p kuryrctl -- crds --out kubernetes_crds/kuryr_crds
+	cargo run --locked --quiet -p kuryrctl -- crds --out deploy/helm/kuryr/crds
+	KURYR_UPDATE=1 cargo test --locked --quiet -p kuryrctl --test install
 	cargo run --locked --quiet -p kuryrctl -- config docs > docs/configuration.md
 
 .PHONY: tools
-tools: ## install what lint needs, under ~/.cache/kuryr/tools
+tools: ## install what lint and tests need, under ~/.cache/kuryr/tools
 	tools/install.sh "$(TOOLS)"

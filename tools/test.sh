@@ -26,6 +26,9 @@ wait "$install" || { cat "$log"; exit 1; }
 tail -n 3 "$log"
 rm -f "$log"
 
+step "tools"
+make --no-print-directory tools
+
 step "unit and property tests"
 cargo test --locked --workspace --exclude kuryr-e2e
 

@@ -1,12 +1,10 @@
 //! What `kuryrctl generate` and the script over it write: whole files against those in `definitions`, and bad input.
 //!
-//! After a change that is meant, `KURYR_UPDATE=1 cargo test -p kuryrctl --test generate` writes the files anew.
-
-mod support;
+//! After a change that is meant, `KURYR_UPDATE=1 cargo test -p kuryrctl --test install` writes the files anew.
 
 use std::fs;
 
-use support::{Run, documents, expect_files, input, script};
+use crate::support::{self, Run, documents, expect_files, input, script};
 
 /// What containerized.rst shows.
 const DOCUMENTED: (&str, &str) = ("KURYR_K8S_API_ROOT", "192.168.0.1:6443");
@@ -165,6 +163,20 @@ fn an_empty_binding_driver_leaves_out_what_belongs_to_pods_on_vms() {
 fn a_ca_is_used_by_a_configuration_that_does_not_name_it() {
     let run = Run::script(&[input("kuryr.conf"), input("ca.pem")], &[]).good();
     assert!(run.file("certificates_secret.yml").contains("cafile = /etc/ssl/certs/kuryr-ca-bundle.crt"));
+}
+
+#[test]
+fn a_pod_starts_again_when_what_it_reads_changes() {
+    let sums = |password| {
+        let run = Run::script(&[], &[("KURYR_K8S_PASSWORD", password), DOCUMENTED]).good();
+        ["controller_deployment.yml", "cni_ds.yml"].map(|file| {
+            let text = run.file(file);
+            text.lines().find(|line| line.contains("checksum/config")).map(str::to_owned)
+        })
+    };
+    let ([controller, daemon], [other_controller, other_daemon]) = (sums("one"), sums("two"));
+    assert!(controller.is_some() && controller != other_controller);
+    assert!(daemon.is_some() && daemon == other_daemon, "daemons do not read it");
 }
 
 #[test]

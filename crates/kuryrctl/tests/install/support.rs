@@ -1,7 +1,5 @@
 //! Runs kuryrctl and the script as a user does, with an environment that holds nothing else.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a failure here is a failure of the test")]
-
 use std::{
     env, fs,
     path::{Path, PathBuf},
@@ -42,7 +40,8 @@ impl Run {
         Self::of(command, env, folder)
     }
 
-    fn of(mut command: Command, env: &[(&str, &str)], folder: tempfile::TempDir) -> Self {
+    /// Any program.
+    pub fn of(mut command: Command, env: &[(&str, &str)], folder: tempfile::TempDir) -> Self {
         let path = env::var("PATH").unwrap_or_default();
         let fixed = [("PATH", path.as_str()), ("KURYRCTL", KURYRCTL), ("HOME", "/")];
         let output = command.env_clear().envs(fixed).envs(env.iter().copied()).output().unwrap();
@@ -78,7 +77,7 @@ impl Run {
 
     /// Compares all files with those of that name in `definitions`, custom resource definitions left out.
     pub fn expect_definitions(&self, name: &str) {
-        let expected = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/definitions").join(name);
+        let expected = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/install/definitions").join(name);
         for file in expect_files().into_iter().chain(["kustomization.yaml"]) {
             let documents = documents(&self.file(file)).into_iter();
             let found: String = documents.filter(|document| !document.contains(CRD)).collect();
@@ -113,7 +112,7 @@ pub fn expect_files() -> [&'static str; 6] {
 }
 
 pub fn input(name: &str) -> String {
-    format!("{}/tests/inputs/{name}", env!("CARGO_MANIFEST_DIR"))
+    format!("{}/tests/install/inputs/{name}", env!("CARGO_MANIFEST_DIR"))
 }
 
 /// The documents of a stream, each with its separator if it has one.
