@@ -12,7 +12,7 @@ from kuryrlab import components, facts, kuryr, paths, shell, status, sweep, up
 from kuryrlab.node import Node, nodes
 from kuryrlab.places import node as place_of
 
-_CHANGING = {"up", "install", "down", "kill", "start", "stop", "floor", "kuryr up", "kuryr down", "kuryr restart"}
+_CHANGING = {"images import", "up", "install", "down", "kill", "start", "stop", "floor", "kuryr up", "kuryr down", "kuryr restart"}
 
 
 def main(argv: list[str]) -> int:
@@ -73,6 +73,12 @@ def _check_clean(_: argparse.Namespace) -> int:
 def _exec(arguments: argparse.Namespace) -> None:
     words = [*place_of(arguments.node).enter(), *arguments.words]
     os.execvp(words[0], words)
+
+
+def _images_import(arguments: argparse.Namespace) -> None:
+    for node in nodes():
+        for archive in arguments.archives:
+            sys.stdout.write(f"{node.name}: {node.import_image(archive)}\n")
 
 
 def _floor(arguments: argparse.Namespace) -> None:
@@ -144,6 +150,14 @@ def _parser() -> argparse.ArgumentParser:
     inside = command("exec", _exec, "run a command inside a node")
     inside.add_argument("node", choices=paths.NODE_NAMES)
     inside.add_argument("words", nargs=argparse.REMAINDER, metavar="CMD")
+    summary = "images in the nodes' runtimes: there is no registry"
+    importing = (
+        commands.add_parser("images", help=summary, description=summary)
+        .add_subparsers(required=True, metavar="COMMAND")
+        .add_parser("import")
+    )
+    importing.set_defaults(run=_images_import, title="images import")
+    importing.add_argument("archives", nargs="+", type=Path, metavar="TAR", help="what `make images` or `docker save` wrote")
     floor = command("floor", _floor, "give the nodes the `ptp` network, or take it away")
     floor.add_argument("state", choices=("on", "off"))
     for name, run, summary in (

@@ -84,6 +84,10 @@ class Node:
         self.place.run(["ctr", "-n", "k8s.io", "images", "import", paths.IMAGES / "agnhost.tar"])
         return ""
 
+    def import_image(self, archive: Path) -> str:
+        """Put an image into the runtime; one of the same name is replaced."""
+        return self.place.run(["ctr", "-n", "k8s.io", "images", "import", archive.resolve()]).strip()
+
     def registered(self) -> bool:
         """Whether the API server knows the node."""
         return shell.succeeds([kubernetes.KUBECTL, "--kubeconfig", paths.PKI / "admin.conf", "get", "node", self.name])
