@@ -9,13 +9,14 @@ use kube::Api;
 use kube::runtime::watcher;
 use kuryr_api::names;
 use kuryr_core::network::PodNetwork;
+use kuryr_k8s::cache::Change;
 use kuryr_k8s::events::{Events, Voice};
 use kuryr_k8s::slim::{Namespace, Node, Pod, PortRecord, Slim};
-use kuryr_k8s::{Cache, Client, Key, Sync};
+use kuryr_k8s::{Cache, Client, Key};
 use kuryr_openstack::Session;
 use kuryr_openstack::neutron::{Bulk, Joining, Neutron};
 use parking_lot::RwLock;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 /// What Kubernetes says.
 #[derive(Clone)]
@@ -30,7 +31,7 @@ pub struct Caches {
     pub namespaces: Cache<Namespace>,
 }
 
-/// Shared by all tasks.
+/// Shared by all tasks of one term as leader.
 pub struct Context {
     /// What Kubernetes says.
     pub caches: Caches,
@@ -60,7 +61,11 @@ pub struct Context {
 
 /// What a context is made of.
 pub struct Parts {
-    /// To read and write Kubernetes.
+    /// What Kubernetes says; complete.
+    pub caches: Caches,
+    /// The tag of what is ours.
+    pub own_tag: String,
+    /// To write to Kubernetes.
     pub client: Client,
     /// To call OpenStack.
     pub session: Session,
@@ -73,18 +78,15 @@ pub struct Parts {
 }
 
 impl Context {
-    /// Starts the caches and waits until they are complete; `report` hears what is in the way meanwhile.
-    pub async fn build(parts: Parts, report: impl Fn(String)) -> Self {
-        let Parts { client, session, metrics, defaults, voice } = parts;
-        let queue = Arc::new(Queue::new(metrics.queue_depth.clone()));
-        let caches = Caches::start(&client, &queue);
-        caches.complete(report).await;
+    /// A new context, which knows nothing of Neutron yet. Needs a tokio runtime.
+    pub fn new(parts: Parts) -> Self {
+        let Parts { caches, own_tag, client, session, metrics, defaults, voice } = parts;
         let neutron = Neutron::new(session);
         Self {
-            own_tag: names::ownership_tag(&caches.cluster().await),
+            own_tag,
             caches,
             ports: Ports::default(),
-            queue,
+            queue: Arc::new(Queue::new(metrics.queue_depth.clone())),
             wiring: Wiring::default(),
             events: Events::new(client.clone(), "kuryr-controller", None, voice),
             client,
@@ -109,51 +111,66 @@ impl Context {
     }
 }
 
+/// The context of the term in which this process leads now, if it does. Clones share it.
+#[derive(Clone, Default)]
+pub struct Current(Arc<RwLock<Weak<Context>>>);
+
+impl Current {
+    /// A term begins.
+    pub fn set(&self, context: &Arc<Context>) {
+        *self.0.write() = Arc::downgrade(context);
+    }
+
+    /// The term is over.
+    pub fn clear(&self) {
+        *self.0.write() = Weak::new();
+    }
+
+    /// The context, if this process leads.
+    pub fn get(&self) -> Option<Arc<Context>> {
+        self.0.read().upgrade()
+    }
+}
+
 impl Caches {
-    /// Changes of pods and records are names of pods to look at.
-    fn start(client: &Client, queue: &Arc<Queue<Key>>) -> Self {
+    /// Starts to follow. Changes of pods and records are names of pods to look at, for whoever leads.
+    pub fn start(client: &Client, current: &Current) -> Self {
         let follow = || watcher::Config::default().page_size(500);
         Self {
-            pods: keyed(Api::all(client.clone()), follow(), queue),
-            records: keyed(Api::all(client.clone()), follow(), queue),
+            pods: keyed(Api::all(client.clone()), follow(), current),
+            records: keyed(Api::all(client.clone()), follow(), current),
             nodes: Cache::start(Api::all(client.clone()), follow(), Box::new(|_| {})),
             namespaces: Cache::start(Api::all(client.clone()), follow(), Box::new(|_| {})),
         }
     }
 
-    async fn complete(&self, report: impl Fn(String)) {
-        let complete = async {
-            tokio::join!(
-                self.pods.complete(),
-                self.records.complete(),
-                self.nodes.complete(),
-                self.namespaces.complete()
-            );
-        };
-        let mut sync = self.records.sync();
-        let watch = async {
-            loop {
-                if let Sync::Failing(why) = &*sync.borrow_and_update() {
-                    report(why.clone());
-                }
-                // The cache outlives this future, so that its sender can't go.
-                let _ = sync.changed().await;
-            }
-        };
-        tokio::select! {
-            () = complete => {}
-            () = watch => {}
-        }
+    /// Waits until all are complete.
+    pub async fn complete(&self) {
+        tokio::join!(
+            self.pods.complete(),
+            self.records.complete(),
+            self.nodes.complete(),
+            self.namespaces.complete()
+        );
     }
 
-    /// The uid of the `kube-system` namespace, which lives exactly as long as the cluster.
-    async fn cluster(&self) -> String {
+    /// The tag of everything that is ours, by the uid of the `kube-system` namespace, which lives exactly as long as the
+    /// cluster.
+    pub async fn own_tag(&self) -> String {
         let key = Key::new("", "kube-system");
-        self.namespaces.wait_for(|cache| cache.get(&key).map(|namespace| namespace.uid.to_string())).await
+        let cluster =
+            self.namespaces.wait_for(|cache| cache.get(&key).map(|namespace| namespace.uid.to_string()));
+        names::ownership_tag(&cluster.await)
     }
 }
 
-fn keyed<T: Slim>(api: Api<T::Wire>, follow: watcher::Config, queue: &Arc<Queue<Key>>) -> Cache<T> {
-    let queue = queue.clone();
-    Cache::start(api, follow, Box::new(move |change| queue.add(change.key().clone())))
+fn keyed<T: Slim>(api: Api<T::Wire>, follow: watcher::Config, current: &Current) -> Cache<T> {
+    let current = current.clone();
+    let on_change = move |change: &Change<T>| {
+        // A standby needs no names: who begins to lead looks at all of them.
+        if let Some(context) = current.get() {
+            context.queue.add(change.key().clone());
+        }
+    };
+    Cache::start(api, follow, Box::new(on_change))
 }

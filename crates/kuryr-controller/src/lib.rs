@@ -7,6 +7,7 @@
 //! ```
 //!
 //! - [`args`], [`settings`]: from the command line and kuryr.conf to what the parts need
+//! - [`leader`]: one of several controllers works, the others stand by
 //! - [`dispatch`]: one task for each name that is due
 //! - [`queue`]: which names to look at, each by one task at a time, with backoff
 //! - [`ports`]: the ports that exist, known from our own calls and a slow re-list
@@ -21,6 +22,7 @@ mod args;
 mod cloud;
 mod context;
 mod dispatch;
+mod leader;
 mod metrics;
 mod network;
 mod ports;

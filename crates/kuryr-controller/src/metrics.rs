@@ -81,6 +81,8 @@ pub struct Metrics {
     pub queue_depth: Gauge,
     /// Sizes of caches.
     pub cached: Family<Kind, gauge::Gauge>,
+    /// Whether this process is the one that works, 1 or 0.
+    pub leader: Gauge,
     /// Writes to Kubernetes.
     pub writes: Family<Write, Counter>,
     requests: Family<Request, Counter>,
@@ -97,6 +99,7 @@ impl Default for Metrics {
             failures: Family::default(),
             queue_depth: Gauge::default(),
             cached: Family::default(),
+            leader: Gauge::default(),
             writes: Family::default(),
             requests: Family::default(),
             request_time: Family::new_with_constructor(latency),
@@ -135,6 +138,11 @@ impl Metrics {
         all.register("controller_reconcile_failures", "Reconciles that failed", self.failures.clone());
         all.register("controller_queue_depth", "Names that wait or are looked at", self.queue_depth.clone());
         all.register("controller_cached", "Objects in a cache", self.cached.clone());
+        all.register(
+            "controller_leader",
+            "1 for the process that works, 0 for a standby",
+            self.leader.clone(),
+        );
         all.register("controller_kubernetes_writes", "Writes to Kubernetes", self.writes.clone());
         all.register("controller_openstack_requests", "Requests to OpenStack", self.requests.clone());
         all.register(

@@ -76,6 +76,11 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
         self.state.lock().failures.remove(key);
     }
 
+    /// How many looks at `key` failed in a row.
+    pub fn failures(&self, key: &K) -> u32 {
+        self.state.lock().failures.get(key).copied().unwrap_or_default()
+    }
+
     /// The next name that is due. It counts as running until [`Queue::done`].
     pub async fn next(&self) -> K {
         loop {

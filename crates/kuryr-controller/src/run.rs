@@ -1,23 +1,22 @@
 //! Starts and stops it all.
 
 use crate::args::Args;
-use crate::context::{Context, Parts};
+use crate::context::{Caches, Current};
+use crate::leader::Candidate;
 use crate::metrics::Metrics;
 use crate::upkeep::{Components, Outages};
-use crate::{cloud, dispatch, relist, settings, upkeep, wiring};
+use crate::{cloud, settings, upkeep};
 use anyhow::Context as _;
 use kuryr_config::cloud::CloudAccess;
 use kuryr_config::{Config, Sources};
+use kuryr_k8s::lease::Elector;
 use kuryr_openstack::{Finished, Observer, Session};
 use kuryr_telemetry::{Health, http, logs, process};
+use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio_util::task::TaskTracker;
 
-/// After SIGTERM, what is in flight gets this long.
-const GRACE: Duration = Duration::from_secs(20);
 /// Exit code of a configuration that can't be used.
 const BAD_CONFIGURATION: u8 = 2;
 
@@ -67,18 +66,49 @@ async fn serve(
     let metrics_port = http::listen(config.prometheus_exporter.controller_exporter_port).await?;
     http::spawn(health_port, http::health_router(health));
     let client = kuryr_k8s::client::connect(&settings::kubernetes_access(&config))?;
+    let cloud = cloud::session_settings(access);
+    // Each term opens its own; what can't be opened is told at the start, by a standby too.
+    Session::open(cloud.clone()).context("failed to set up the way to OpenStack")?;
     let (metrics, outages) = (Metrics::default(), Arc::new(Outages::default()));
-    let observers = Arc::new(Observers { metrics: metrics.clone(), outages: outages.clone() });
-    let session = Session::open_observed(cloud::session_settings(access), observers)
-        .context("failed to set up the way to OpenStack")?;
-    let parts = Parts { client, session, metrics, defaults, voice: settings::voice(&config) };
-    let tracker = TaskTracker::new();
+    let current = Current::default();
+    let candidate = Candidate {
+        caches: Caches::start(&client, &current),
+        client,
+        current,
+        cloud,
+        observer: Arc::new(Observers { metrics: metrics.clone(), outages: outages.clone() }),
+        outages,
+        metrics,
+        defaults,
+        voice: settings::voice(&config),
+        components,
+    };
+    show(metrics_port, &candidate);
+    Box::pin(until_stopped(&candidate)).await.map(|()| ExitCode::SUCCESS)
+}
+
+/// Serves the metrics.
+fn show(port: TcpListener, candidate: &Candidate) {
+    let (caches, current) = (candidate.caches.clone(), candidate.current.clone());
+    let metrics = candidate.metrics.clone();
+    let registry = metrics.registry();
+    let refresh = Arc::new(move || upkeep::refresh(&caches, &current, &metrics));
+    http::spawn(port, http::metrics_router(registry, refresh));
+}
+
+async fn until_stopped(candidate: &Candidate) -> anyhow::Result<()> {
+    let mut elector = Elector::new(candidate.client.clone(), settings::lease()?);
+    let asked = process::asked_to_stop();
+    let stop = pin!(async {
+        match asked.await {
+            Ok(signal) => tracing::info!(signal, "stopping"),
+            Err(error) => tracing::error!(%error, "signals can't be received: stopping"),
+        }
+    });
     tokio::select! {
-        signal = process::asked_to_stop() => tracing::info!(signal = signal?, "stopping"),
-        () = work(parts, metrics_port, &components, &outages, &tracker) => {}
+        never = upkeep::kubernetes(&candidate.caches, &candidate.components.kubernetes) => match never {},
+        ended = candidate.run(&mut elector, stop) => ended,
     }
-    finish(&tracker).await;
-    Ok(ExitCode::SUCCESS)
 }
 
 /// Tells two about each request.
@@ -91,51 +121,5 @@ impl Observer for Observers {
     fn finished(&self, request: &Finished<'_>) {
         self.metrics.finished(request);
         self.outages.finished(request);
-    }
-}
-
-/// Builds the context, takes the first look, and works until it is dropped.
-async fn work(
-    parts: Parts,
-    metrics_port: TcpListener,
-    components: &Components,
-    outages: &Outages,
-    tracker: &TaskTracker,
-) {
-    let report = |why: String| components.kubernetes.bad(format!("the API server can't be reached: {why}"));
-    let context = Arc::new(Context::build(parts, report).await);
-    let refreshed = context.clone();
-    let refresh = Arc::new(move || upkeep::refresh(&refreshed));
-    http::spawn(metrics_port, http::metrics_router(context.metrics.registry(), refresh));
-    first_look(&context, components, outages).await;
-    tracing::info!(tag = context.own_tag, "ready");
-    tokio::join!(
-        dispatch::run(&context, tracker),
-        relist::run(&context),
-        wiring::run(&context),
-        upkeep::run(&context, components, outages),
-    );
-}
-
-async fn first_look(context: &Context, components: &Components, outages: &Outages) {
-    relist::first(context, |error| {
-        let why = relist::chain(error);
-        tracing::warn!(why, "can't start yet");
-        components.network.bad(why.clone());
-        components.openstack.bad(why.clone());
-        outages.failed(why);
-    })
-    .await;
-    components.network.good();
-}
-
-/// What is in flight is finished, within a limit.
-async fn finish(tracker: &TaskTracker) {
-    tracker.close();
-    let in_flight = tracker.len();
-    if tokio::time::timeout(GRACE, tracker.wait()).await.is_ok() {
-        tracing::info!(in_flight, "stopped");
-    } else {
-        tracing::warn!(unfinished = tracker.len(), "stopped with work in flight: the next start takes it up");
     }
 }

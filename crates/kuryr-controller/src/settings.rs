@@ -1,15 +1,23 @@
 //! From kuryr.conf to what the parts of the controller need.
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use kuryr_config::Config;
 use kuryr_core::network::Naming;
 use kuryr_k8s::Access;
 use kuryr_k8s::events::Voice;
+use kuryr_k8s::fence::Clock;
+use kuryr_k8s::lease;
 use kuryr_telemetry::logs::{Format, Level, Output};
 use std::time::Duration;
+use std::{env, fs};
 
 /// Directory of vhost-user sockets, as the Python Kuryr had it by default.
 pub const VHOSTUSER_DIR: &str = "/var/cni/vhostuser";
+
+/// Name of the Lease of all controllers of a cluster.
+pub const LEASE: &str = "kuryr-controller";
+/// Where a pod finds the namespace that it lives in.
+const OWN_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
 
 /// How pods get their ports, from `[neutron_defaults]`.
 #[derive(Clone, Debug)]
@@ -69,6 +77,28 @@ pub fn pod_defaults(config: &Config) -> anyhow::Result<PodDefaults> {
         bridge: options.ovs_bridge.clone(),
         tags: options.resource_tags.clone(),
         naming: if config.kubernetes.port_debug { Naming::Pod } else { Naming::None },
+    })
+}
+
+/// The Lease, in the pod's own namespace (`POD_NAMESPACE`, or else where its service account lives), and in
+/// `kube-system` outside of pods. We are called by the pod's name (`POD_NAME`) or the host's, and by a text that no other
+/// process has.
+///
+/// # Errors
+/// The system gives no such text.
+pub fn lease() -> anyhow::Result<lease::Settings> {
+    let from_file = |path: &str| fs::read_to_string(path).ok().map(|text| text.trim().to_owned());
+    let filled = |text: &String| !text.is_empty();
+    let namespace = env::var("POD_NAMESPACE").ok().or_else(|| from_file(OWN_NAMESPACE)).filter(filled);
+    let place = env::var("POD_NAME").ok().or_else(|| from_file("/proc/sys/kernel/hostname")).filter(filled);
+    let unique =
+        from_file("/proc/sys/kernel/random/uuid").filter(filled).context("the system has no /proc")?;
+    Ok(lease::Settings {
+        namespace: namespace.unwrap_or_else(|| "kube-system".to_owned()),
+        name: LEASE.to_owned(),
+        identity: format!("{}_{unique}", place.as_deref().unwrap_or(LEASE)),
+        times: lease::Times::default(),
+        clock: Clock::default(),
     })
 }
 

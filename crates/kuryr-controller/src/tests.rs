@@ -1,9 +1,10 @@
 //! The controller against an API server and a Neutron in memory: what it leaves behind, whatever happens on the way.
 
 mod crash;
+mod leader;
 mod life;
 
-use crate::context::{Context, Parts};
+use crate::context::{Caches, Context, Current, Parts};
 use crate::metrics::Metrics;
 use crate::settings::PodDefaults;
 use crate::{dispatch, relist, wiring};
@@ -66,7 +67,7 @@ impl World {
         self.cloud.neutron().id_of(name).unwrap()
     }
 
-    fn session(&self) -> Session {
+    fn cloud_settings(&self) -> Settings {
         let domain = || Domain::Name("Default".into());
         let auth = Auth::Password {
             user: User::Name { name: "kuryr".into(), domain: domain() },
@@ -75,26 +76,41 @@ impl World {
         };
         let mut settings = Settings::new(self.cloud.auth_url(), auth);
         settings.retry.times = 0;
-        Session::open(settings).unwrap()
+        settings
+    }
+
+    fn session(&self) -> Session {
+        Session::open(self.cloud_settings()).unwrap()
+    }
+
+    fn defaults(&self) -> PodDefaults {
+        let subnets = ["k8s-pod-subnet", "k8s-pod-subnet-v6"].map(|name| self.id_of(name));
+        PodDefaults {
+            subnets: subnets.into(),
+            security_groups: vec![self.id_of("k8s-pods")],
+            project: None,
+            bridge: Some("br-int".into()),
+            tags: vec!["test".into()],
+            naming: Naming::None,
+        }
     }
 
     async fn context(&self) -> Arc<Context> {
-        let subnets = ["k8s-pod-subnet", "k8s-pod-subnet-v6"].map(|name| self.id_of(name));
-        let parts = Parts {
-            client: self.kubernetes.client(),
+        let current = Current::default();
+        let client = self.kubernetes.client();
+        let caches = Caches::start(&client, &current);
+        caches.complete().await;
+        let context = Arc::new(Context::new(Parts {
+            own_tag: caches.own_tag().await,
+            caches,
+            client,
             session: self.session(),
             metrics: Metrics::default(),
-            defaults: PodDefaults {
-                subnets: subnets.into(),
-                security_groups: vec![self.id_of("k8s-pods")],
-                project: None,
-                bridge: Some("br-int".into()),
-                tags: vec!["test".into()],
-                naming: Naming::None,
-            },
+            defaults: self.defaults(),
             voice: Voice::On,
-        };
-        Arc::new(Context::build(parts, |why| panic!("{why}")).await)
+        }));
+        current.set(&context);
+        context
     }
 
     /// A controller, until it is dropped.
@@ -103,6 +119,7 @@ impl World {
         let running = context.clone();
         let task = tokio::spawn(async move {
             relist::first(&running, |_| {}).await;
+            running.look_at_all();
             let tracker = TaskTracker::new();
             tokio::join!(dispatch::run(&running, &tracker), wiring::run(&running));
         });

@@ -1,22 +1,26 @@
 //! Health and metrics: what the controller can do now, and what it did.
 
-use crate::context::Context;
-use crate::metrics::Kind;
+use crate::context::{Caches, Context, Current};
+use crate::metrics::{Kind, Metrics};
 use http::StatusCode;
 use kuryr_k8s::Sync;
 use kuryr_openstack::neutron::SubnetFilter;
 use kuryr_openstack::{Finished, Kind as Fault, Observer};
 use kuryr_telemetry::{Component, Health, Probe};
-use std::sync::Arc;
+use std::convert::Infallible;
 use std::time::Duration;
 
 /// How often a component that is bad is looked at, and a good one from memory.
 const PERIOD: Duration = Duration::from_secs(2);
+/// An answer that took longer than this is no sign of health.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The components of `/ready`.
 pub struct Components {
     /// The API server answers, and the caches are current.
     pub kubernetes: Component,
+    /// This process leads, or knows who does.
+    pub leader: Component,
     /// Keystone and Neutron answer.
     pub openstack: Component,
     /// The pods' network and ports were read once.
@@ -28,23 +32,32 @@ impl Components {
     pub fn register(health: &Health) -> Self {
         Self {
             kubernetes: health.component("kubernetes", Probe::Ready),
+            leader: health.component("leader", Probe::Ready),
             openstack: health.component("openstack", Probe::Ready),
             network: health.component("network", Probe::Ready),
         }
     }
 }
 
-/// Keeps the components current. Runs until it is dropped.
-pub async fn run(context: &Context, components: &Components, outages: &Outages) {
+/// Keeps the component of the API server current.
+pub async fn kubernetes(caches: &Caches, component: &Component) -> Infallible {
     loop {
-        kubernetes(context, &components.kubernetes);
-        openstack(context, &components.openstack, outages).await;
+        look_at_caches(caches, component);
         tokio::time::sleep(PERIOD).await;
     }
 }
 
-fn kubernetes(context: &Context, component: &Component) {
-    let caches = &context.caches;
+/// Keeps the component of OpenStack current. Runs until it is dropped.
+pub async fn openstack(context: &Context, components: &Components, outages: &Outages) {
+    // Not asked yet is not known to work.
+    outages.failed("it was not asked yet".to_owned());
+    loop {
+        look_at_openstack(context, components, outages).await;
+        tokio::time::sleep(PERIOD).await;
+    }
+}
+
+fn look_at_caches(caches: &Caches, component: &Component) {
     let syncs = [
         ("pods", caches.pods.sync()),
         ("kuryrports", caches.records.sync()),
@@ -74,6 +87,11 @@ impl Outages {
         *self.last.lock() = Some(why);
     }
 
+    /// It works.
+    fn over(&self) {
+        *self.last.lock() = None;
+    }
+
     fn current(&self) -> Option<String> {
         self.last.lock().clone()
     }
@@ -84,6 +102,8 @@ impl Observer for Outages {
         let down = [StatusCode::BAD_GATEWAY, StatusCode::SERVICE_UNAVAILABLE, StatusCode::GATEWAY_TIMEOUT];
         let trouble = match &request.outcome {
             Ok(status) if down.contains(status) => Some(format!("{} answers {status}", request.service)),
+            // It says nothing of OpenStack that we did not ask it.
+            Err(Fault::Fenced) => return,
             Ok(_) => None,
             Err(Fault::Unreachable) => Some(format!("{} can't be reached", request.service)),
             Err(fault) => Some(format!("{}: {fault:?}", request.service)),
@@ -93,15 +113,22 @@ impl Observer for Outages {
 }
 
 /// Good unless the last request failed; then it is asked until it answers, so that health turns good by itself.
-async fn openstack(context: &Context, component: &Component, outages: &Outages) {
-    if outages.current().is_some()
-        && let Err(error) = probe(context).await
-    {
-        outages.failed(error.chain());
+async fn look_at_openstack(context: &Context, components: &Components, outages: &Outages) {
+    if outages.current().is_some() {
+        match tokio::time::timeout(PATIENCE, probe(context)).await {
+            Ok(Ok(())) => outages.over(),
+            Ok(Err(error)) => outages.failed(error.chain()),
+            Err(_) => outages.failed(format!("no answer within {} s", PATIENCE.as_secs())),
+        }
     }
     match outages.current() {
-        None => component.good(),
-        Some(why) => component.bad(why),
+        None => components.openstack.good(),
+        Some(why) => {
+            components.openstack.bad(why);
+            if context.network().is_none() {
+                components.network.bad("not read yet, since OpenStack does not answer");
+            }
+        }
     }
 }
 
@@ -113,17 +140,16 @@ async fn probe(context: &Context) -> kuryr_openstack::Result<()> {
 }
 
 /// Brings the sizes up to date, just before they are read.
-pub fn refresh(context: &Arc<Context>) {
-    let caches = &context.caches;
+pub fn refresh(caches: &Caches, current: &Current, metrics: &Metrics) {
     let sizes = [
         ("pod", caches.pods.len()),
         ("kuryrport", caches.records.len()),
         ("node", caches.nodes.len()),
         ("namespace", caches.namespaces.len()),
-        ("port", context.ports.len()),
+        ("port", current.get().map_or(0, |context| context.ports.len())),
     ];
     for (kind, size) in sizes {
         let size = i64::try_from(size).unwrap_or(i64::MAX);
-        context.metrics.cached.get_or_create(&Kind { kind }).set(size);
+        metrics.cached.get_or_create(&Kind { kind }).set(size);
     }
 }

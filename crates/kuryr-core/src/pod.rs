@@ -36,6 +36,8 @@ pub struct Observed<'a> {
     pub network: &'a PodNetwork,
     /// What the namespace allows.
     pub namespace: Namespace,
+    /// How many looks before this one came to nothing, in a row.
+    pub failures: u32,
 }
 
 /// A pod.

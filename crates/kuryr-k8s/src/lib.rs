@@ -1,4 +1,4 @@
-//! Kubernetes as Kuryr sees it: a client, small objects, caches that follow the API, and events.
+//! Kubernetes as Kuryr sees it: a client, small objects, caches that follow the API, a lease, and events.
 //!
 //! ```text
 //!   API server ── LIST, then WATCH with bookmarks ──► Cache<Pod>, Cache<PortRecord>, … ──► on_change(key)
@@ -9,12 +9,15 @@
 //! - [`slim`]: what is kept of a Pod, Node, Namespace or KuryrPort: a few hundred bytes each
 //! - [`cache`]: the current state of one kind, kept up to date
 //! - [`records`]: writes to KuryrPorts, and taking the Python Kuryr's finalizer off pods
+//! - [`lease`]: which of several processes works, and [`fence`]: what keeps the others from writing
 //! - [`events`]: Kubernetes Events, said once and not once a retry
 
 pub mod cache;
 pub mod client;
 pub mod events;
+pub mod fence;
 pub mod key;
+pub mod lease;
 pub mod records;
 pub mod slim;
 

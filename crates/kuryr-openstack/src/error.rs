@@ -80,6 +80,15 @@ pub enum Error {
     #[error("the call was given up because the process is stopping")]
     Stopped,
 
+    /// The gate was closed: this process may not write now.
+    #[error("{call} was not let out: this process is not the leader any more")]
+    Fenced {
+        /// What was to be asked.
+        call: Target,
+        /// Whether it was under way when the gate closed.
+        effect: Effect,
+    },
+
     /// A created resource is not in the server's answer.
     #[error("the answer to {call} lacks a port that it should have created")]
     MatchAnswer {
@@ -149,6 +158,8 @@ pub enum Kind {
     TimedOut,
     /// The connection broke before the answer was complete.
     Interrupted,
+    /// This process may not write now.
+    Fenced,
     /// The answer could not be understood.
     Unreadable,
     /// The catalogue has no such service.
@@ -187,6 +198,7 @@ impl Error {
                 kind => kind,
             },
             Self::Stopped => Kind::Interrupted,
+            Self::Fenced { .. } => Kind::Fenced,
             Self::Encode { .. } => Kind::Invalid,
             Self::Decode { .. } | Self::ReadToken { .. } | Self::MatchAnswer { .. } => Kind::Unreadable,
             Self::FindEndpoint { .. } => Kind::NoEndpoint,
@@ -217,6 +229,7 @@ impl Error {
             | Self::SignIn { .. }
             | Self::ReadToken { .. }
             | Self::FindEndpoint { .. } => Effect::None,
+            Self::Fenced { effect, .. } => *effect,
             Self::Refused(refusal) => refusal.effect(),
         }
     }

@@ -1,8 +1,8 @@
 //! The one way to OpenStack: it signs in, finds the service, keeps the pace, and repeats what may be repeated.
 
 use crate::{
-    Answer, Auth, Call, Endpoints, Error, Kind, Limits, Observer, Result, Retry, Service, Tls, TlsError,
-    Unobserved,
+    Answer, Auth, Call, Endpoints, Error, Gate, Kind, Limits, Observer, Result, Retry, Service, Tls,
+    TlsError, Ungated, Unobserved,
     limit::Limiter,
     tls::Needed,
     token::{Token, Tokens},
@@ -42,6 +42,21 @@ pub struct Timeouts {
 impl Default for Timeouts {
     fn default() -> Self {
         Self { connect: Duration::from_secs(5), request: Duration::from_mins(1) }
+    }
+}
+
+/// Who has a say in each request, and who hears of it.
+#[derive(Clone)]
+pub struct Hooks {
+    /// Is told of each request.
+    pub observer: Arc<dyn Observer>,
+    /// Is asked before each that changes something.
+    pub gate: Arc<dyn Gate>,
+}
+
+impl Default for Hooks {
+    fn default() -> Self {
+        Self { observer: Arc::new(Unobserved), gate: Arc::new(Ungated) }
     }
 }
 
@@ -100,15 +115,16 @@ impl Settings {
 impl Session {
     /// Prepares a session; the first call signs in.
     pub fn open(settings: Settings) -> Result<Self, OpenError> {
-        Self::open_observed(settings, Arc::new(Unobserved))
+        Self::open_with(settings, Hooks::default())
     }
 
-    /// Prepares a session whose requests `observer` is told about.
-    pub fn open_observed(settings: Settings, observer: Arc<dyn Observer>) -> Result<Self, OpenError> {
+    /// Prepares a session with hooks.
+    pub fn open_with(settings: Settings, hooks: Hooks) -> Result<Self, OpenError> {
         let http = client(&settings)?;
         let Settings { auth_url, auth, endpoints, limits, retry, timeouts, .. } = settings;
+        let Hooks { observer, gate } = hooks;
         let transport =
-            Transport { http, limiter: Limiter::new(limits), observer, deadline: timeouts.request };
+            Transport { http, limiter: Limiter::new(limits), observer, gate, deadline: timeouts.request };
         let transport = Arc::new(transport);
         let auth_url = Service::Identity.versioned(&auth_url);
         let tokens = Tokens::new(auth_url, auth, retry, Arc::clone(&transport));

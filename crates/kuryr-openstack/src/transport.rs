@@ -1,7 +1,7 @@
 //! One HTTP request: its turn, its deadline, its answer, and who is told about it.
 
 use crate::{
-    Error, Finished, Kind, Observer, Refusal, Result, Service, Target,
+    Effect, Error, Finished, Gate, Kind, Observer, Refusal, Result, Service, Target, gate,
     limit::Limiter,
     retry::{Repeat, retry_after},
 };
@@ -41,6 +41,7 @@ pub(crate) struct Transport {
     pub(crate) http: reqwest::Client,
     pub(crate) limiter: Limiter,
     pub(crate) observer: Arc<dyn Observer>,
+    pub(crate) gate: Arc<dyn Gate>,
     pub(crate) deadline: Duration,
 }
 
@@ -102,8 +103,23 @@ impl Transport {
     pub(crate) async fn send(&self, call: &Call, base: &str, token: Option<&str>) -> Result<Answer> {
         let request = self.request(call, base, token)?;
         let _place = self.limiter.enter().await;
+        let fenced = |effect| Error::Fenced { call: call.target.clone(), effect };
+        if !gate::changes(call.target.service, &call.target.method) {
+            return self.accounted(call, self.exchange(call, request)).await;
+        }
+        if self.gate.left().is_none() {
+            return Err(fenced(Effect::None));
+        }
+        let gated = async {
+            let answer = gate::within(self.gate.as_ref(), self.exchange(call, request)).await;
+            answer.unwrap_or_else(|| Err(fenced(Effect::Unknown)))
+        };
+        self.accounted(call, gated).await
+    }
+
+    async fn accounted(&self, call: &Call, exchange: impl Future<Output = Result<Answer>>) -> Result<Answer> {
         let start = Instant::now();
-        let answer = self.exchange(call, request).await;
+        let answer = exchange.await;
         self.account(call, &answer, start.elapsed());
         answer
     }
@@ -155,7 +171,7 @@ impl Transport {
     fn account(&self, call: &Call, answer: &Result<Answer>, took: Duration) {
         match answer {
             Err(error) if pushes_back(error) => self.limiter.pushed_back(),
-            Err(Error::Exchange { .. }) => {}
+            Err(Error::Exchange { .. } | Error::Fenced { .. }) => {}
             _ => self.limiter.went_well(),
         }
         let outcome = match answer {

@@ -6,7 +6,8 @@ mod common;
 use common::{auth, client, settings};
 use futures::future::join_all;
 use kuryr_openstack::{
-    Class, Effect, Error, Finished, Interface, Kind, Limits, Neutron, Observer, Service, Session,
+    Class, Effect, Error, Finished, Gate, Hooks, Interface, Kind, Limits, Neutron, Observer, Service,
+    Session,
     neutron::{NewPort, PortFilter},
 };
 use kuryr_testkit::{FakeCloud, Reply, neutron::Pace};
@@ -203,7 +204,8 @@ impl Observer for Seen {
 async fn every_request_is_observed_by_its_route() {
     let cloud = FakeCloud::start().await.unwrap();
     let seen = Arc::new(Seen::default());
-    let session = Session::open_observed(settings(&cloud, &cloud.neutron_url()), seen.clone()).unwrap();
+    let hooks = Hooks { observer: seen.clone(), ..Hooks::default() };
+    let session = Session::open_with(settings(&cloud, &cloud.neutron_url()), hooks).unwrap();
     cloud.neutron().fail_next(LIST, 1, unavailable(503, None));
     list_at_once(&Neutron::new(session.clone()), 1).await;
     let missing = Neutron::new(session).port(&"no-such-port".into()).await;
@@ -239,4 +241,49 @@ async fn odd_answers_are_errors_of_their_own() {
     let error = neutron.ports(&PortFilter::default()).await.unwrap_err();
     assert_eq!((error.kind(), error.class()), (Kind::Unreadable, Class::Retry));
     assert!(format!("{:?}", auth()).contains("***"));
+}
+
+/// Open until a moment.
+struct Until(Mutex<Instant>);
+
+impl Gate for Until {
+    fn left(&self) -> Option<Duration> {
+        self.0.lock().unwrap().checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
+    }
+}
+
+fn gated(cloud: &FakeCloud, open_for: Duration) -> (Neutron, Arc<Until>) {
+    let gate = Arc::new(Until(Mutex::new(Instant::now() + open_for)));
+    let hooks = Hooks { gate: gate.clone(), ..Hooks::default() };
+    let session = Session::open_with(settings(cloud, &cloud.neutron_url()), hooks).unwrap();
+    (Neutron::new(session), gate)
+}
+
+#[tokio::test]
+async fn behind_a_closed_gate_one_may_read_and_write_nothing() {
+    let cloud = FakeCloud::start().await.unwrap();
+    let (neutron, gate) = gated(&cloud, Duration::from_mins(1));
+    let network = cloud.neutron().id_of("k8s-pod-net").unwrap();
+    let port = neutron.create_port(&NewPort::on(network.as_str().into())).await.unwrap();
+    *gate.0.lock().unwrap() = Instant::now();
+    list_at_once(&neutron, 1).await;
+    let refused = neutron.delete_port(&port.id).await.unwrap_err();
+    assert_eq!((refused.kind(), refused.effect()), (Kind::Fenced, Effect::None));
+    assert!(neutron.create_port(&NewPort::on(network.as_str().into())).await.is_err());
+    let counts = cloud.neutron().counts();
+    assert_eq!((counts.of("DELETE /ports/{id}"), counts.of("POST /ports")), (0, 1));
+}
+
+#[tokio::test]
+async fn a_gate_that_closes_cuts_what_is_under_way() {
+    let cloud = FakeCloud::start().await.unwrap();
+    let (neutron, gate) = gated(&cloud, Duration::from_mins(1));
+    list_at_once(&neutron, 1).await;
+    cloud.neutron().set_pace(Pace { request: Duration::from_secs(30), ..Pace::default() });
+    *gate.0.lock().unwrap() = Instant::now() + Duration::from_millis(300);
+    let started = Instant::now();
+    let network = cloud.neutron().id_of("k8s-pod-net").unwrap();
+    let cut = neutron.create_port(&NewPort::on(network.as_str().into())).await.unwrap_err();
+    assert_eq!((cut.kind(), cut.effect()), (Kind::Fenced, Effect::Unknown));
+    assert!(started.elapsed() < Duration::from_secs(20));
 }

@@ -19,6 +19,7 @@ pub enum Probe {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum State {
     Good,
+    Resting(String),
     Bad(String),
 }
 
@@ -62,10 +63,10 @@ impl Health {
         let mut healthy = true;
         for (name, (kind, state)) in components.iter() {
             let counts = probe == Probe::Ready || *kind == Probe::Alive;
-            healthy &= !counts || *state == State::Good;
+            healthy &= !counts || !matches!(state, State::Bad(_));
             let _ = match state {
                 State::Good => writeln!(text, "{name}: ok"),
-                State::Bad(why) => writeln!(text, "{name}: {why}"),
+                State::Resting(what) | State::Bad(what) => writeln!(text, "{name}: {what}"),
             };
         }
         let verdict = if healthy { "ok" } else { "not ok" };
@@ -77,6 +78,11 @@ impl Component {
     /// The component can do its work.
     pub fn good(&self) {
         self.set(State::Good);
+    }
+
+    /// The component has no work now, and that is as it should be; `what` tells the operator.
+    pub fn resting(&self, what: impl Into<String>) {
+        self.set(State::Resting(what.into()));
     }
 
     /// The component can't do its work; `why` is for the operator who reads the probe's answer.
@@ -92,6 +98,7 @@ impl Component {
         }
         match &state {
             State::Good => tracing::info!(component = self.name, "healthy"),
+            State::Resting(what) => tracing::info!(component = self.name, what, "resting"),
             State::Bad(why) => tracing::warn!(component = self.name, why, "not healthy"),
         }
         *current = state;
@@ -128,5 +135,14 @@ mod tests {
         main.bad("stuck");
         assert!(!health.report(Probe::Alive).healthy);
         assert!(!health.report(Probe::Ready).healthy);
+    }
+
+    #[test]
+    fn what_rests_is_healthy_and_says_so() {
+        let health = Health::default();
+        let leader = health.component("leader", Probe::Ready);
+        leader.resting("standby, x leads");
+        let report = health.report(Probe::Ready);
+        assert_eq!(report, Report { healthy: true, text: "ok\nleader: standby, x leads\n".into() });
     }
 }

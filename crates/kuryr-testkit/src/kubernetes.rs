@@ -149,6 +149,7 @@ impl FakeKubernetes {
             }
             Method::GET => Ok(self.shared.store.lock().list(target, query)),
             Method::POST => self.change(|store| store.create(target, body())),
+            Method::PUT => self.change(|store| store.replace(target, body())),
             Method::PATCH => self.change(|store| store.patch(target, &body())),
             Method::DELETE => {
                 let uid = body()["preconditions"]["uid"].as_str().map(ToOwned::to_owned);

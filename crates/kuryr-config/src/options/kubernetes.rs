@@ -85,7 +85,8 @@ group! {
         enabled_handlers: Vec<String> = preset("vif,endpoints,service,kuryrloadbalancer,kuryrport")
             later("pods are always handled, and nothing else is so far");
         /// Whether several controllers may run, of which one works.
-        controller_ha: bool = preset("false") later("standby controllers; run one controller");
+        controller_ha: bool = preset("false")
+            obsolete("any number of controllers may run: a Kubernetes Lease elects the one that works");
         /// Port of the leader elector beside the controller.
         controller_ha_elector_port: u16 = preset("16401")
             obsolete("a leader is elected by a Kubernetes Lease, without a program beside the controller");

@@ -63,6 +63,7 @@ impl Error {
     /// What the pod's owner should know. Nothing where it goes over by itself before anybody could act.
     pub fn news(&self) -> Option<News> {
         match self {
+            Self::CreatePort(error) if error.kind() == Kind::Fenced => None,
             Self::CreatePort(error) => Some(create_failed(error)),
             Self::Record(records::Error::Refused { .. }) => Some(News::warning(
                 "FailedToCreateKuryrPortCRD",

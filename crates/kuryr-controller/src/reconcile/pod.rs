@@ -33,6 +33,7 @@ struct Seen {
     record: Option<Arc<PortRecord>>,
     ports: Vec<Port>,
     namespace: Namespace,
+    failures: u32,
 }
 
 /// How an action leaves the world.
@@ -78,6 +79,7 @@ impl Seen {
             ports: self.ports.clone(),
             network,
             namespace: self.namespace,
+            failures: self.failures,
         }
     }
 }
@@ -103,6 +105,7 @@ async fn observe(context: &Context, key: &Key) -> Result<Seen, Error> {
             Some(namespace) if namespace.terminating => Namespace::Terminating,
             _ => Namespace::Open,
         },
+        failures: context.queue.failures(key),
     })
 }
 

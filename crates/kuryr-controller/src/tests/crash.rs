@@ -24,6 +24,7 @@ fn short_life(world: &World, limit: u64) {
     let context = life.block_on(world.context());
     life.spawn(async move {
         relist::first(&context, |_| {}).await;
+        context.look_at_all();
         dispatch::run(&context, &TaskTracker::new()).await;
     });
     // A life that needs no more requests than this ends of old age.

@@ -11,6 +11,9 @@ use kuryr_api::names;
 use kuryr_api::port::VifEntry;
 use std::collections::BTreeMap;
 
+/// A port that Neutron is still binding, for a controller that died meanwhile, is bound after so many looks.
+const BINDING_TRIES: u32 = 4;
+
 /// Plans for a pod on `node`.
 pub(super) fn plan(seen: &Observed<'_>, pod: &Pod<'_>, node: &str, actions: &mut Vec<Action>) {
     match &seen.record {
@@ -39,7 +42,7 @@ fn without_record(seen: &Observed<'_>, pod: &Pod<'_>, node: &str, actions: &mut 
         return binding_failed(failed, node, actions);
     }
     match usable {
-        Some(port) => record(port, pod, node, seen.network, actions),
+        Some(port) => record(port, pod, node, seen, actions),
         None if pod.stage == Stage::Starting => {
             actions.push(Action::CreatePort(request(&seen.name, pod, node, seen.network)));
         }
@@ -74,8 +77,8 @@ fn binding_failed(port: &Port, node: &str, actions: &mut Vec<Action>) {
     actions.push(Action::Retry(Why::BindingFailed));
 }
 
-fn record(port: &Port, pod: &Pod<'_>, node: &str, network: &PodNetwork, actions: &mut Vec<Action>) {
-    match vif(port, network) {
+fn record(port: &Port, pod: &Pod<'_>, node: &str, seen: &Observed<'_>, actions: &mut Vec<Action>) {
+    match vif(port, seen.network) {
         Ok(vif) => {
             let entry = VifEntry { default: true, vif };
             actions.push(Action::Record(NewRecord {
@@ -86,7 +89,10 @@ fn record(port: &Port, pod: &Pod<'_>, node: &str, network: &PodNetwork, actions:
             }));
         }
         Err(error) => {
-            actions.push(Action::Tell(not_pluggable(&error)));
+            let may_pass = matches!(error, vif::Error::NotBound { .. }) && seen.failures < BINDING_TRIES;
+            if !may_pass {
+                actions.push(Action::Tell(not_pluggable(&error)));
+            }
             actions.push(Action::Retry(Why::NotPluggable));
         }
     }

@@ -118,6 +118,19 @@ impl Store {
         Ok(self.put(place, "MODIFIED", object))
     }
 
+    /// Puts another object in its place, if the version is the one that the writer read.
+    pub(super) fn replace(&mut self, target: &Target, mut object: Value) -> Result<Value, Refused> {
+        let place = place(target).ok_or_else(|| Refused::not_found(target))?;
+        let old = self.objects.get(&place).ok_or_else(|| Refused::not_found(target))?;
+        let wanted = &object["metadata"]["resourceVersion"];
+        if !wanted.is_null() && *wanted != old["metadata"]["resourceVersion"] {
+            return Err(Refused::conflict("the object has been modified"));
+        }
+        let uid = old["metadata"]["uid"].clone();
+        metadata(&mut object).insert("uid".into(), uid);
+        Ok(self.put(place, "MODIFIED", object))
+    }
+
     pub(super) fn delete(&mut self, target: &Target, uid: Option<&str>) -> Result<Value, Refused> {
         let place = place(target).ok_or_else(|| Refused::not_found(target))?;
         let mut object = self.objects.get(&place).cloned().ok_or_else(|| Refused::not_found(target))?;

@@ -8,7 +8,8 @@ fn seen<'a>(
     record: Option<Record<'a>>,
     ports: Vec<Port>,
 ) -> Observed<'a> {
-    Observed { name: "default/web".into(), pod, record, ports, network, namespace: Namespace::Open }
+    let name = "default/web".into();
+    Observed { name, pod, record, ports, network, namespace: Namespace::Open, failures: 0 }
 }
 
 /// Actions by name, so that a table reads as the story it tells.
@@ -223,6 +224,16 @@ fn without_ovn_the_record_follows_neutrons_status() {
         let seen = seen(&network, at(Stage::Starting), Some(record), vec![port]);
         assert_eq!(names(&plan(&seen)), expected);
     }
+}
+
+#[test]
+fn a_port_that_is_not_bound_yet_is_told_of_only_when_it_stays_so() {
+    let network = network();
+    let unbound = Port { binding: Binding::Unbound, ..port("1", "a") };
+    let after =
+        |failures| Observed { failures, ..seen(&network, at(Stage::Starting), None, vec![unbound.clone()]) };
+    assert_eq!(names(&plan(&after(0))), ["retry NotPluggable"]);
+    assert_eq!(names(&plan(&after(10))), ["tell PortNotPluggable", "retry NotPluggable"]);
 }
 
 #[test]

@@ -25,6 +25,7 @@ impl World {
             ports: self.ports.clone(),
             network,
             namespace: self.namespace,
+            failures: 0,
         })
     }
 
