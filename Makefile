@@ -55,6 +55,10 @@ build: ## build the programs: release, static
 	$(STATIC) --profile cni -p kuryr-cni
 	@ls -l "$(RELEASE)"/{kuryr-k8s-controller,kuryr-daemon,kuryrctl} "$(PLUGIN)/kuryr-cni" | awk '{ print $$5, $$9 }'
 
+.PHONY: images
+images: ## build the container images, as archives in ~/.cache/kuryr/images
+	tools/images.sh
+
 .PHONY: fmt
 fmt: tools ## format Rust and Python
 	cargo fmt --all

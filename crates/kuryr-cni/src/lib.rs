@@ -22,7 +22,7 @@ mod version;
 pub use daemon::{ADDRESS, DEFAULT_SOCKET};
 pub use error::{CniError, Code};
 pub use ids::{ContainerId, IfName, InvalidId};
-pub use plugin::{Outcome, run};
+pub use plugin::{Outcome, run, run_by};
 pub use pod::{PodArgs, PodArgsError};
 pub use request::{Attachment, Command, Request};
 pub use result::{AddResult, Dns, Interface, Ip, Route};

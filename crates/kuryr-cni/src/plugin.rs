@@ -28,8 +28,17 @@ pub enum Outcome {
     Failed(Vec<u8>),
 }
 
-/// Carries out one call.
+/// Carries out one call by asking the daemon.
 pub fn run(variable: impl Fn(&str) -> Option<String>, input: &[u8]) -> Outcome {
+    run_by(variable, input, pass_on)
+}
+
+/// Carries out one call: reads it, has `work` do what it wants, and says what to print.
+pub fn run_by(
+    variable: impl Fn(&str) -> Option<String>,
+    input: &[u8],
+    work: impl FnOnce(&Request) -> Result<Outcome, CniError>,
+) -> Outcome {
     let config = serde_json::from_slice::<Value>(input).map_err(|error| {
         CniError::new(Code::Decoding, format!("the configuration on standard input is not JSON: {error}"))
     });
@@ -39,7 +48,7 @@ pub fn run(variable: impl Fn(&str) -> Option<String>, input: &[u8]) -> Outcome {
     }
     let version = config.as_ref().ok().and_then(|config| config["cniVersion"].as_str()).map(str::to_owned);
     let outcome =
-        config.and_then(|config| Request::read(variable, config)).and_then(|request| pass_on(&request));
+        config.and_then(|config| Request::read(variable, config)).and_then(|request| work(&request));
     match outcome {
         Ok(outcome) => outcome,
         Err(error) => Outcome::Failed(print(&CniError { cni_version: version, ..error })),

@@ -7,12 +7,12 @@ use std::{
 };
 
 use anyhow::Context;
-use clap::Parser;
+use clap::{ArgAction, Parser, builder::BoolishValueParser};
 use kuryr_cni::DEFAULT_SOCKET;
 use kuryr_config::{Config, Loaded, Sources};
 use kuryr_telemetry::logs::{self, Format, Level, Output};
 
-use crate::{install::Installation, settings::Settings};
+use crate::{handover::Handover, install::Installation, settings::Settings};
 
 /// Plugs and unplugs the network interfaces of the pods of one node, on behalf of the CNI plugin kuryr-cni.
 ///
@@ -44,6 +44,10 @@ pub struct Cli {
     /// The plugin to install there; `kuryr-cni` beside this program if not set.
     #[arg(long, env = "KURYR_CNI_BINARY", value_name = "FILE")]
     cni_binary: Option<PathBuf>,
+    /// Whether pods are connected by this daemon; if not, it only installs a plugin that works by itself, with what that needs.
+    #[arg(long, env = "CNI_DAEMON", value_name = "BOOL", action = ArgAction::Set, default_value = "true",
+        value_parser = BoolishValueParser::new())]
+    cni_daemon: bool,
 }
 
 impl Cli {
@@ -59,7 +63,9 @@ impl Cli {
         };
         self.start_log(&loaded.config)?;
         loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-        let settings = Settings::new(&loaded.config, self.node_name()?, self.installation(&loaded));
+        let node = self.node_name()?;
+        let settings = Settings::new(&loaded.config, node.clone(), self.installation(&loaded, node));
+        let settings = settings.map(|settings| Settings { configuration: loaded.files_read, ..settings });
         Ok(settings.map_err(|error| refuse(&format!("[vif_plug_ovs] ovsdb_connection: {error}"))))
     }
 
@@ -85,7 +91,7 @@ impl Cli {
         Ok(name.trim().to_lowercase())
     }
 
-    fn installation(&self, loaded: &Loaded) -> Installation {
+    fn installation(&self, loaded: &Loaded, node: String) -> Installation {
         let socket = &loaded.config.cni_daemon.socket_path;
         let read = loaded.files_read.first().cloned();
         Installation {
@@ -94,6 +100,7 @@ impl Cli {
             plugin: self.cni_binary.clone().or_else(sibling),
             kuryr_conf: read.unwrap_or_else(|| "/etc/kuryr/kuryr.conf".into()),
             socket: Some(socket.clone()).filter(|socket| socket != Path::new(DEFAULT_SOCKET)),
+            handover: (!self.cni_daemon).then(|| Handover::new(&self.cni_conf_dir, node)),
         }
     }
 }

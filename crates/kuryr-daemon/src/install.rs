@@ -4,12 +4,15 @@
 //! when the daemon ends in order. Files are written beside their place and renamed, so that nobody reads half of one.
 
 use std::{
-    fs, io,
-    os::unix::fs::PermissionsExt,
+    fs::{self, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
 use serde_json::json;
+
+use crate::handover::Handover;
 
 const CONFLIST: &str = "10-kuryr.conflist";
 /// If the host has this file, it is used instead of ours.
@@ -31,6 +34,8 @@ pub struct Installation {
     pub kuryr_conf: PathBuf,
     /// The daemon's socket, if it is not the plugin's default.
     pub socket: Option<PathBuf>,
+    /// What the plugin needs where it works without a daemon.
+    pub handover: Option<Handover>,
 }
 
 /// Something could not be installed or removed.
@@ -43,29 +48,33 @@ pub struct InstallError {
     source: io::Error,
 }
 
+/// Whether a file had to be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Put {
+    /// It was there as it should be.
+    Before,
+    /// It is there now.
+    Now,
+}
+
 impl Installation {
     /// Puts the plugin into place, if it is not there as it is.
     pub fn install_plugin(&self) -> Result<(), InstallError> {
         let Some(plugin) = &self.plugin else { return Ok(()) };
         let target = self.bin_dir.join(PLUGIN);
         let content = fs::read(plugin).map_err(failed("read the plugin", plugin))?;
-        if fs::read(&target).is_ok_and(|installed| installed == content) {
-            return Ok(());
+        if put(&target, &content, 0o755)? == Put::Now {
+            tracing::info!(plugin = %target.display(), "installed the plugin");
         }
-        replace(&target, &content, 0o755)?;
-        tracing::info!(plugin = %target.display(), "installed the plugin");
         Ok(())
     }
 
     /// Puts the network configuration into place, if it is not there as it is.
     pub fn install_conflist(&self) -> Result<(), InstallError> {
         let target = self.conflist();
-        let content = self.content()?;
-        if fs::read(&target).is_ok_and(|installed| installed == content) {
-            return Ok(());
+        if put(&target, &self.content()?, 0o644)? == Put::Now {
+            tracing::info!(conflist = %target.display(), "installed the network configuration");
         }
-        replace(&target, &content, 0o644)?;
-        tracing::info!(conflist = %target.display(), "installed the network configuration");
         Ok(())
     }
 
@@ -96,9 +105,23 @@ impl Installation {
         if let Some(socket) = &self.socket {
             plugin["kuryr_socket"] = json!(socket);
         }
+        if let Some(Handover { kuryr_conf, kubeconfig, node_name }) = &self.handover {
+            plugin["kuryr_conf"] = json!(kuryr_conf);
+            plugin["kubeconfig"] = json!(kubeconfig);
+            plugin["node_name"] = json!(node_name);
+        }
         let conflist = json!({"name": "kuryr", "cniVersion": CNI_VERSION, "plugins": [plugin]});
         format!("{conflist:#}\n").into_bytes()
     }
+}
+
+/// Puts a file into place, if it is not there as it is.
+pub(crate) fn put(target: &Path, content: &[u8], mode: u32) -> Result<Put, InstallError> {
+    if fs::read(target).is_ok_and(|installed| installed == content) {
+        return Ok(Put::Before);
+    }
+    replace(target, content, mode)?;
+    Ok(Put::Now)
 }
 
 /// A file that begins with a dot is no configuration to any runtime.
@@ -117,11 +140,12 @@ fn write(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
-    fs::write(path, content)?;
+    // Never readable by more than in the end, and the umask has no say in it.
+    OpenOptions::new().create(true).truncate(true).write(true).mode(mode).open(path)?.write_all(content)?;
     fs::set_permissions(path, fs::Permissions::from_mode(mode))
 }
 
-fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> InstallError {
+pub(crate) fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> InstallError {
     move |source| InstallError { action, path: path.to_owned(), source }
 }
 
@@ -140,6 +164,7 @@ mod tests {
             plugin: Some(plugin),
             kuryr_conf: "/etc/kuryr/kuryr.conf".into(),
             socket: None,
+            handover: None,
         }
     }
 
@@ -183,6 +208,16 @@ mod tests {
         let installation = Installation { socket: Some("/run/k.sock".into()), ..installation(folder.path()) };
         let content: Value = serde_json::from_slice(&installation.own_content()).unwrap();
         assert_eq!(content["plugins"][0]["kuryr_socket"], "/run/k.sock");
+    }
+
+    #[test]
+    fn a_plugin_without_daemon_is_told_where_everything_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let handover = Handover::new(Path::new("/etc/cni/net.d"), "node1".into());
+        let installation = Installation { handover: Some(handover.clone()), ..installation(folder.path()) };
+        let content: Value = serde_json::from_slice(&installation.own_content()).unwrap();
+        let told: Handover = serde_json::from_value(content["plugins"][0].clone()).unwrap();
+        assert_eq!(told, handover);
     }
 
     #[test]

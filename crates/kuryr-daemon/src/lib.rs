@@ -10,6 +10,9 @@
 //!  beside them: install (what the runtime finds), sweep (what was left behind), watch (health), legacy (the old API)
 //! ```
 //!
+//! Without a daemon, [`standalone`] is the plugin and does the same in its own process, once for each call; [`installer`] is then all that
+//! stays in the node's container, and [`handover`] what goes from it to the plugin.
+//!
 //! The daemon remembers nothing: what should be is in the KuryrPorts, what is in the kernel and in OVSDB, where each port is marked
 //! with the sandbox that it belongs to. A restart therefore disturbs no pod, and a call that was cut short is finished by the
 //! runtime's next one.
@@ -17,8 +20,11 @@
 pub mod answer;
 pub mod cli;
 pub mod failure;
+pub mod handover;
 pub mod install;
+pub mod installer;
 pub mod legacy;
+pub mod lock;
 pub mod mark;
 pub mod metrics;
 pub mod node;
@@ -28,6 +34,7 @@ pub mod run;
 pub mod sandbox;
 pub mod server;
 pub mod settings;
+pub mod standalone;
 pub mod sweep;
 pub mod turns;
 pub mod verbs;

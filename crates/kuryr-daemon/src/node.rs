@@ -2,14 +2,20 @@
 
 use std::time::Duration;
 
-use kuryr_k8s::events::{About, Events, Kind, News};
-use kuryr_net::{LinkRemover, NetNs};
+use kuryr_k8s::{
+    Client,
+    events::{About, Events, Kind, News, Voice},
+};
+use kuryr_net::{LinkRemover, NetError, NetNs};
 use kuryr_ovsdb::Ovsdb;
+use prometheus_client::registry::Registry;
+use tokio_util::task::TaskTracker;
 
 use crate::{
     metrics::Metrics,
     records::Records,
     sandbox::{NetnsPaths, Sandbox},
+    settings::NodeSettings,
     turns::Turns,
     wiring::PlugSettings,
 };
@@ -36,6 +42,8 @@ pub struct Node {
     pub metrics: Metrics,
     /// What users are told.
     pub events: Events,
+    /// Work that a call leaves behind for after its answer.
+    pub afterwards: TaskTracker,
 }
 
 /// How long things may take.
@@ -58,6 +66,30 @@ impl Limits {
 }
 
 impl Node {
+    /// The node that this process runs on.
+    pub fn new(
+        settings: &NodeSettings,
+        client: Client,
+        records: Records,
+        registry: &mut Registry,
+    ) -> Result<Self, NetError> {
+        let host = NetNs::own()?;
+        let voice = if settings.use_events { Voice::On } else { Voice::Mute };
+        Ok(Self {
+            remover: LinkRemover::new(host.clone()),
+            host,
+            ovsdb: Ovsdb::connect(settings.ovsdb.clone()),
+            records,
+            turns: Turns::default(),
+            plug: settings.plug.clone(),
+            netns: settings.netns.clone(),
+            limits: Limits::new(settings.patience),
+            metrics: Metrics::new(registry),
+            events: Events::new(client, "kuryr-daemon", Some(&settings.name), voice),
+            afterwards: TaskTracker::new(),
+        })
+    }
+
     /// Tells the users of a pod what keeps it from starting.
     pub async fn warn(&self, sandbox: &Sandbox, reason: &'static str, message: String) {
         if sandbox.pod_uid.is_empty() {

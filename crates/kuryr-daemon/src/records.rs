@@ -2,9 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
+use kube::{Api, runtime::watcher};
+use kuryr_api::names::NODE_NAME_LABEL;
 use kuryr_k8s::{
-    Cache, Key,
-    slim::{Content, Pod, PortRecord},
+    Cache, Client, Key,
+    slim::{Content, Pod, PortRecord, Slim},
 };
 use tokio::time::timeout;
 
@@ -31,6 +33,29 @@ enum Verdict {
 }
 
 impl Records {
+    /// Follows those of a node.
+    pub fn of_node(client: &Client, node: &str) -> Self {
+        let ports = Api::<<PortRecord as Slim>::Wire>::all(client.clone());
+        let pods = Api::<<Pod as Slim>::Wire>::all(client.clone());
+        let labelled = watcher::Config::default().labels(&format!("{NODE_NAME_LABEL}={node}"));
+        let bound = watcher::Config::default().fields(&format!("spec.nodeName={node}"));
+        Self {
+            ports: Cache::start(ports, labelled, Box::new(|_| {})),
+            pods: Cache::start(pods, bound, Box::new(|_| {})),
+        }
+    }
+
+    /// Follows those of one pod: for a process that serves no other.
+    pub fn of_pod(client: &Client, pod: &Key) -> Self {
+        let ports = Api::<<PortRecord as Slim>::Wire>::namespaced(client.clone(), pod.namespace());
+        let pods = Api::<<Pod as Slim>::Wire>::namespaced(client.clone(), pod.namespace());
+        let named = watcher::Config::default().fields(&format!("metadata.name={}", pod.name()));
+        Self {
+            ports: Cache::start(ports, named.clone(), Box::new(|_| {})),
+            pods: Cache::start(pods, named, Box::new(|_| {})),
+        }
+    }
+
     /// The record of a pod, once it is there and complete. `uid` is the pod's as the kubelet knows it, if the runtime told it.
     pub async fn find(
         &self,

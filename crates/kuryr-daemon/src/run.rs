@@ -4,15 +4,6 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
 use axum::Router;
-use kube::{Api, runtime::watcher};
-use kuryr_api::names::NODE_NAME_LABEL;
-use kuryr_k8s::{
-    Cache, Client,
-    events::{Events, Voice},
-    slim::{Pod, PortRecord, Slim},
-};
-use kuryr_net::{LinkRemover, NetNs};
-use kuryr_ovsdb::Ovsdb;
 use kuryr_telemetry::{Component, Health, Probe, http, process};
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
@@ -26,9 +17,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     failure::Chain,
     install::Installation,
-    legacy,
-    metrics::Metrics,
-    node::{Limits, Node},
+    installer, legacy,
+    node::Node,
     records::Records,
     server::{self, Door},
     settings::Settings,
@@ -41,6 +31,9 @@ const INSTALL_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 /// Runs until the process is asked to stop.
 pub async fn run(settings: Settings) -> anyhow::Result<()> {
+    if let Some(handover) = settings.installation.handover.clone() {
+        return installer::run(settings, &handover).await;
+    }
     let (health, mut registry) = (Health::default(), Registry::default());
     let node = Arc::new(node(&settings, &mut registry)?);
     let mut background = JoinSet::new();
@@ -73,34 +66,12 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
 
 fn node(settings: &Settings, registry: &mut Registry) -> anyhow::Result<Node> {
     let client = kuryr_k8s::client::connect(&settings.access)?;
-    let voice = if settings.use_events { Voice::On } else { Voice::Mute };
-    let host = NetNs::own()?;
-    Ok(Node {
-        remover: LinkRemover::new(host.clone()),
-        host,
-        ovsdb: Ovsdb::connect(settings.ovsdb.clone()),
-        records: records(&client, &settings.node),
-        turns: crate::turns::Turns::default(),
-        plug: settings.plug.clone(),
-        netns: settings.netns.clone(),
-        limits: Limits::new(settings.patience),
-        metrics: Metrics::new(registry),
-        events: Events::new(client, "kuryr-daemon", Some(&settings.node), voice),
-    })
+    let records = Records::of_node(&client, &settings.node.name);
+    Ok(Node::new(&settings.node, client, records, registry)?)
 }
 
-fn records(client: &Client, node: &str) -> Records {
-    let ports = Api::<<PortRecord as Slim>::Wire>::all(client.clone());
-    let pods = Api::<<Pod as Slim>::Wire>::all(client.clone());
-    let labelled = watcher::Config::default().labels(&format!("{NODE_NAME_LABEL}={node}"));
-    let bound = watcher::Config::default().fields(&format!("spec.nodeName={node}"));
-    Records {
-        ports: Cache::start(ports, labelled, Box::new(|_| {})),
-        pods: Cache::start(pods, bound, Box::new(|_| {})),
-    }
-}
-
-async fn serve_observability(
+/// Serves health and metrics, in tasks of their own.
+pub async fn serve_observability(
     settings: &Settings,
     health: &Health,
     registry: Registry,
@@ -126,7 +97,7 @@ async fn serve(settings: &Settings, door: &Door, stop: &CancellationToken) -> an
     let mut serving = JoinSet::new();
     let socket = server::listen(&settings.socket)
         .with_context(|| format!("listen on {}", settings.socket.display()))?;
-    tracing::info!(socket = %settings.socket.display(), node = settings.node, "serving kuryr-cni");
+    tracing::info!(socket = %settings.socket.display(), node = settings.node.name, "serving kuryr-cni");
     serving.spawn(until_stopped(axum::serve(socket, server::router(door.clone())), stop.clone()));
     if let Some(address) = &settings.bind_address {
         let listener = TcpListener::bind(address).await.with_context(|| format!("listen on {address}"))?;
@@ -165,6 +136,8 @@ async fn end(door: &Door, mut serving: JoinSet<()>) {
     door.calls.close();
     let ending = async {
         door.calls.wait().await;
+        door.node.afterwards.close();
+        door.node.afterwards.wait().await;
         while serving.join_next().await.is_some() {}
     };
     if timeout(END_WITHIN, ending).await.is_err() {

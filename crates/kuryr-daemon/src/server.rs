@@ -87,14 +87,15 @@ impl Door {
     /// Carries out a call in a task of its own: it goes on to its end, or undoes itself, also when nobody waits for it any more.
     pub async fn call(&self, request: Request) -> Result<Answered, Failure> {
         let node = Arc::clone(&self.node);
-        let call = self.calls.spawn(async move { measured(&node, &request).await });
+        let call = self.calls.spawn(async move { carry_out(&node, &request).await });
         call.await.unwrap_or_else(|error| {
             Err(CniError::new(Code::Plugging, format!("the call ended early: {error}")).into())
         })
     }
 }
 
-async fn measured(node: &Node, request: &Request) -> Result<Answered, Failure> {
+/// Carries out a call, measures it, and logs how it ended.
+pub async fn carry_out(node: &Node, request: &Request) -> Result<Answered, Failure> {
     let started = Instant::now();
     let outcome = dispatch(node, request).await;
     let took = started.elapsed();

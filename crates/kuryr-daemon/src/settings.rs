@@ -12,15 +12,11 @@ use crate::{
     wiring::{INTEGRATION_BRIDGE, PlugSettings},
 };
 
-/// Everything that can be chosen.
+/// What carrying out a call depends on.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct NodeSettings {
     /// The node's name in Kubernetes.
-    pub node: String,
-    /// The plugin's socket.
-    pub socket: PathBuf,
-    /// The address of the Python Kuryr's API, if it is wanted.
-    pub bind_address: Option<String>,
+    pub name: String,
     /// Open vSwitch's database.
     pub ovsdb: Endpoint,
     /// How to plug.
@@ -29,28 +25,39 @@ pub struct Settings {
     pub netns: NetnsPaths,
     /// How long to wait for the controller, and for the backend.
     pub patience: Duration,
-    /// How to reach the API server.
-    pub access: Access,
     /// Whether users are told by events.
     pub use_events: bool,
+}
+
+/// Everything that can be chosen.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// What calls depend on.
+    pub node: NodeSettings,
+    /// The plugin's socket.
+    pub socket: PathBuf,
+    /// The address of the Python Kuryr's API, if it is wanted.
+    pub bind_address: Option<String>,
+    /// How to reach the API server.
+    pub access: Access,
     /// What the container runtime is to find.
     pub installation: Installation,
+    /// The files that the configuration was read from.
+    pub configuration: Vec<PathBuf>,
     /// The port of `/alive` and `/ready`.
     pub health_port: u16,
     /// The port of `/metrics`.
     pub metrics_port: u16,
 }
 
-impl Settings {
+impl NodeSettings {
     /// Takes the settings from a configuration.
-    pub fn new(config: &Config, node: String, installation: Installation) -> Result<Self, EndpointError> {
+    pub fn new(config: &Config, name: String) -> Result<Self, EndpointError> {
         let cni = &config.cni_daemon;
         let neutron = &config.neutron_defaults;
         let bridge = neutron.ovs_bridge.clone().unwrap_or_else(|| INTEGRATION_BRIDGE.to_owned());
         Ok(Self {
-            node,
-            socket: cni.socket_path.clone(),
-            bind_address: cni.bind_address.clone().filter(|address| !address.is_empty()),
+            name,
             ovsdb: config.vif_plug_ovs.ovsdb_connection.parse()?,
             plug: PlugSettings {
                 bridge,
@@ -58,9 +65,22 @@ impl Settings {
             },
             netns: NetnsPaths { proc_dir: cni.netns_proc_dir.clone().filter(|_| cni.docker_mode) },
             patience: cni.vif_annotation_timeout,
-            access: access(config),
             use_events: config.kubernetes.use_events,
+        })
+    }
+}
+
+impl Settings {
+    /// Takes the settings from a configuration.
+    pub fn new(config: &Config, node: String, installation: Installation) -> Result<Self, EndpointError> {
+        let cni = &config.cni_daemon;
+        Ok(Self {
+            node: NodeSettings::new(config, node)?,
+            socket: cni.socket_path.clone(),
+            bind_address: cni.bind_address.clone().filter(|address| !address.is_empty()),
+            access: access(config),
             installation,
+            configuration: Vec::new(),
             health_port: config.cni_health_server.port,
             metrics_port: config.prometheus_exporter.cni_exporter_port,
         })

@@ -40,7 +40,7 @@ impl Node {
             return;
         }
         let (remover, metrics) = (self.remover.clone(), self.metrics.clone());
-        tokio::spawn(async move {
+        self.afterwards.spawn(async move {
             if let Err(error) = metrics.time(Step::RemoveLink, remover.remove(links)).await {
                 tracing::warn!(error = %Chain(&error), "could not remove the links of a pod");
             }

@@ -13,3 +13,4 @@ mod doors;
 mod ovs;
 mod process;
 mod stage;
+mod standalone;

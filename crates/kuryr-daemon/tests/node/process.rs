@@ -146,7 +146,7 @@ impl Drop for Daemon {
 }
 
 /// Serves the API inside the namespace: a socket stays where it was born.
-async fn serve(api: &Api, host: &NetNs) -> u16 {
+pub async fn serve(api: &Api, host: &NetNs) -> u16 {
     let listener = host.enter(|| TcpListener::bind("127.0.0.1:0").unwrap()).await.unwrap();
     listener.set_nonblocking(true).unwrap();
     let port = listener.local_addr().unwrap().port();

@@ -221,6 +221,7 @@ async fn door(server: &Server, api: &Api, host: &NetNs) -> Door {
         limits: Limits::new(PATIENCE),
         metrics: Metrics::new(&mut Registry::default()),
         events: Events::new(client, "kuryr-daemon", Some("node1"), Voice::Mute),
+        afterwards: TaskTracker::new(),
     };
     let ready = async {
         node.records.ports.complete().await;
