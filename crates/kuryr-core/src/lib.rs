@@ -12,8 +12,10 @@
 //! - [`pod`]: which port a pod has, which it should have, and what to do about the difference
 //! - [`orphan`]: which of our ports nobody needs
 //! - [`vif`]: how a port looks to the node that plugs it
+//! - [`layout`]: what has to be there in OpenStack before the first pod
 //! - [`network`], [`port`], [`news`]: the nouns that the planners share
 
+pub mod layout;
 pub mod network;
 pub mod news;
 pub mod orphan;
