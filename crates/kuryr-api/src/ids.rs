@@ -56,6 +56,8 @@ id! {
     NetworkId,
     /// A Neutron subnet.
     SubnetId,
+    /// A Neutron router.
+    RouterId,
     /// A Neutron security group.
     SecurityGroupId,
     /// A Keystone project.

@@ -8,16 +8,18 @@ mod network;
 mod port;
 mod port_calls;
 mod quota;
+mod router;
 mod security_group;
 mod wire;
 
 pub use bulk::{Bulk, Joining};
 pub use extensions::Extensions;
-pub use network::{AllocationPool, HostRoute, Network, NetworkFilter, Subnet, SubnetFilter};
+pub use network::{AllocationPool, HostRoute, Network, NetworkFilter, NewSubnet, Subnet, SubnetFilter};
 pub use port::{AddressPair, FixedIp, FixedIpRequest, NewPort, Port, PortFilter, PortStatus, PortUpdate};
 pub use port_calls::Deleted;
 pub use quota::{Quota, Quotas};
-pub use security_group::{SecurityGroup, SecurityGroupFilter};
+pub use router::{Gateway, Router};
+pub use security_group::{Direction, EtherType, NewRule, Rule, SecurityGroup, SecurityGroupFilter};
 
 use crate::Session;
 use std::sync::Arc;

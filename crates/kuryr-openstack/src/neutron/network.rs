@@ -2,11 +2,12 @@
 
 use super::{
     Neutron,
-    wire::{Listed, Query, any_of},
+    wire::{Listed, One, Query, any_of},
 };
-use crate::Result;
+use crate::{Call, Result, Service};
+use http::Method;
 use kuryr_api::ids::{NetworkId, ProjectId, SubnetId};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
 /// A network.
@@ -29,6 +30,9 @@ pub struct Network {
     /// `ACTIVE`, `DOWN`.
     #[serde(default)]
     pub status: String,
+    /// Whether routers may lead to it as to the outside.
+    #[serde(default, rename = "router:external")]
+    pub external: bool,
     /// Its tags.
     #[serde(default)]
     pub tags: Vec<String>,
@@ -87,12 +91,33 @@ pub struct HostRoute {
 }
 
 /// A range of addresses that Neutron gives from.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AllocationPool {
     /// The first.
     pub start: IpAddr,
     /// The last.
     pub end: IpAddr,
+}
+
+/// A subnet to be made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NewSubnet {
+    /// Its name.
+    pub name: String,
+    /// Its network.
+    pub network_id: NetworkId,
+    /// Its prefix.
+    pub cidr: String,
+    /// 4 or 6.
+    pub ip_version: u8,
+    /// The router's address; without one, the first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gateway_ip: Option<IpAddr>,
+    /// What Neutron gives from; if there is none, all but the gateway.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub allocation_pools: Vec<AllocationPool>,
+    /// Whether Neutron is to serve DHCP there.
+    pub enable_dhcp: bool,
 }
 
 /// Which networks to list: those that answer to all that is set.
@@ -158,6 +183,20 @@ impl Neutron {
             found.append(&mut self.list("/networks", &query).await?);
         }
         Ok(found)
+    }
+
+    /// Makes a network.
+    pub async fn create_network(&self, name: &str) -> Result<Network> {
+        let call = Call::new(Service::Network, Method::POST, "/networks", "/networks".into());
+        let call = call.json(&serde_json::json!({ "network": { "name": name } }))?;
+        Ok(self.session.call(&call).await?.json::<One<Network>>()?.item)
+    }
+
+    /// Makes a subnet.
+    pub async fn create_subnet(&self, subnet: &NewSubnet) -> Result<Subnet> {
+        let call = Call::new(Service::Network, Method::POST, "/subnets", "/subnets".into());
+        let call = call.json(&serde_json::json!({ "subnet": subnet }))?;
+        Ok(self.session.call(&call).await?.json::<One<Subnet>>()?.item)
     }
 
     /// A subnet by its id.

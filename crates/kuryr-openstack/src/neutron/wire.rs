@@ -19,7 +19,14 @@ pub(super) trait Listed: DeserializeOwned {
 
 #[derive(Deserialize)]
 pub(super) struct One<T> {
-    #[serde(alias = "port", alias = "network", alias = "subnet", alias = "security_group", alias = "quota")]
+    #[serde(
+        alias = "port",
+        alias = "network",
+        alias = "subnet",
+        alias = "security_group",
+        alias = "router",
+        alias = "quota"
+    )]
     pub item: T,
 }
 
@@ -31,6 +38,7 @@ pub(super) struct Many<T> {
         alias = "networks",
         alias = "subnets",
         alias = "security_groups",
+        alias = "routers",
         alias = "extensions"
     )]
     pub items: Vec<T>,
@@ -39,7 +47,8 @@ pub(super) struct Many<T> {
         alias = "ports_links",
         alias = "networks_links",
         alias = "subnets_links",
-        alias = "security_groups_links"
+        alias = "security_groups_links",
+        alias = "routers_links"
     )]
     links: Vec<Link>,
 }
