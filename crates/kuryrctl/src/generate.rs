@@ -24,9 +24,9 @@ mod secrets;
 mod split;
 
 use std::{
-    fs::{self, OpenOptions},
+    fs::{self, OpenOptions, Permissions},
     io::Write,
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::Path,
 };
 
@@ -111,7 +111,11 @@ fn kustomization(files: &[File]) -> Value {
 
 fn put(path: &Path, content: &str, mode: u32) -> Result<()> {
     let opened = OpenOptions::new().create(true).write(true).truncate(true).mode(mode).open(path);
-    let written = opened.and_then(|mut file| file.write_all(content.as_bytes()));
+    let written = opened.and_then(|mut file| {
+        // The mode above is for a new file only.
+        file.set_permissions(Permissions::from_mode(mode))?;
+        file.write_all(content.as_bytes())
+    });
     written.with_context(|| format!("cannot write {}", path.display()))
 }
 

@@ -18,7 +18,10 @@ const CONFIG: &str = "config-volume";
 /// The node's `/proc` in the container.
 pub(super) const PROC: &str = "/host_proc";
 /// What the daemon needs below the node's `/run`: Open vSwitch's socket, namespaces, and the plugin's socket.
-const RUN: [&str; 3] = ["openvswitch", "netns", "kuryr"];
+const RUN: [&str; 3] = ["openvswitch", NETNS, "kuryr"];
+/// Where the daemon puts the network configuration unless it is told otherwise.
+const CNI_CONF_DIR: &str = "/etc/cni/net.d";
+const NETNS: &str = "netns";
 /// Programs and users write one or the other, and mean the same.
 const RUN_NAMES: [&str; 2] = ["/run", "/var/run"];
 
@@ -72,12 +75,11 @@ fn pod_spec(parameters: &Parameters) -> PodSpec {
 }
 
 fn container(parameters: &Parameters) -> Container {
-    let conf = format!("{}/kuryr.conf", pod::CONF_DIR);
     Container {
         name: "kuryr-cni".to_owned(),
         image: Some(parameters.daemon.image.clone()),
         image_pull_policy: Some(parameters.pull_policy.as_str().to_owned()),
-        args: Some(vec!["--config-file".to_owned(), conf]),
+        args: Some(args(&parameters.host.cni_conf)),
         env: Some(vec![pod::field("KUBERNETES_NODE_NAME", "spec.nodeName")]),
         ports: Some(pod::ports(&parameters.daemon)),
         readiness_probe: Some(pod::ready(&parameters.daemon, 2, 5)),
@@ -96,24 +98,32 @@ fn container(parameters: &Parameters) -> Container {
     }
 }
 
+fn args(cni_conf: &str) -> Vec<String> {
+    let mut args = vec!["--config-file".to_owned(), format!("{}/kuryr.conf", pod::CONF_DIR)];
+    if cni_conf != CNI_CONF_DIR {
+        args.extend(["--cni-conf-dir".to_owned(), cni_conf.to_owned()]);
+    }
+    args
+}
+
 fn mounts(parameters: &Parameters) -> Vec<VolumeMount> {
     let mut mounts = vec![
         pod::mount("bin", "/opt/cni/bin"),
-        pod::mount("net-conf", "/etc/cni/net.d"),
+        // Where the node has it: a plugin without a daemon is told of files there.
+        pod::mount("net-conf", &parameters.host.cni_conf),
         VolumeMount { read_only: Some(true), ..pod::mount(CONFIG, pod::CONF_DIR) },
     ];
     if parameters.host.needs_proc {
-        mounts.push(from_node("proc", PROC));
+        mounts.push(pod::mount("proc", PROC));
     }
-    for (name, run) in RUN.iter().flat_map(|name| RUN_NAMES.map(|run| (name, run))) {
-        mounts.push(from_node(name, &format!("{run}/{name}")));
-    }
+    mounts.extend(RUN.iter().flat_map(|name| RUN_NAMES.map(|run| below_run(name, run))));
     mounts
 }
 
-/// Namespaces are mounts that the runtime makes while the daemon runs.
-fn from_node(volume: &str, path: &str) -> VolumeMount {
-    VolumeMount { mount_propagation: Some("HostToContainer".to_owned()), ..pod::mount(volume, path) }
+fn below_run(name: &str, run: &str) -> VolumeMount {
+    // Namespaces are mounts that the runtime makes while the daemon runs.
+    let propagation = (name == NETNS).then(|| "HostToContainer".to_owned());
+    VolumeMount { mount_propagation: propagation, ..pod::mount(name, &format!("{run}/{name}")) }
 }
 
 fn volumes(parameters: &Parameters) -> Vec<Volume> {

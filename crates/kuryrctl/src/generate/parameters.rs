@@ -1,9 +1,12 @@
 //! All that the definitions depend on, worked out from options and files. Nothing after this reads a file or an option.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result, bail};
-use kuryr_config::{Config, Layers, Loaded};
+use kuryr_config::{Config, Layers, Loaded, cloud::CloudAccess};
 
 use super::{
     conf,
@@ -104,7 +107,7 @@ pub(crate) fn prepare(options: &Options) -> Result<Prepared> {
     }
     let mut credentials = controller.split.secret.clone();
     credentials += &ca_option(&controller.config, &ca_bundle, &mut notices);
-    controller.tell_clouds(&mut notices);
+    controller.tell_missing(&mut notices);
     tell_unused(&options.cluster, &mut notices);
     let parameters = Parameters {
         namespace: options.cluster.namespace.clone(),
@@ -153,12 +156,28 @@ impl Conf {
         }
     }
 
-    fn tell_clouds(&self, notices: &mut Vec<String>) {
-        if let Some(cloud) = &self.config.neutron.cloud {
-            notices.push(format!(
-                "warning: {}: [neutron] cloud = {cloud} needs a clouds.yaml, which is not in the definitions: write the login into [neutron], or add the file to the Deployment",
-                self.name
-            ));
+    /// What the controller will not start without is no error here: files may be filled in before they are applied.
+    fn tell_missing(&self, notices: &mut Vec<String>) {
+        let mut tell = |what: String| notices.push(format!("warning: {}: {what}", self.name));
+        let defaults = &self.config.neutron_defaults;
+        if defaults.pod_subnet.is_none() && defaults.pod_subnets.is_empty() {
+            tell(
+                "[neutron_defaults] pod_subnet is not set, and the controller needs it: see --pod-subnet-id"
+                    .to_owned(),
+            );
+        }
+        if defaults.pod_security_groups.is_empty() {
+            tell("[neutron_defaults] pod_security_groups is not set, and the controller needs it: see --pod-sg".to_owned());
+        }
+        match &self.config.neutron.cloud {
+            Some(cloud) => tell(format!(
+                "[neutron] cloud = {cloud} needs a clouds.yaml, which is not in the definitions: write the login into [neutron], or add the file to the Deployment"
+            )),
+            None => {
+                if let Err(error) = CloudAccess::resolve(&self.config, &BTreeMap::new()) {
+                    tell(error.to_string());
+                }
+            }
         }
     }
 }

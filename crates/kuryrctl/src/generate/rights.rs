@@ -34,7 +34,7 @@ pub(super) fn controller() -> Vec<PolicyRule> {
 pub(super) fn election() -> Vec<PolicyRule> {
     let lease = PolicyRule {
         resource_names: Some(vec![super::controller::NAME.to_owned()]),
-        ..rule("coordination.k8s.io", &["leases"], &["get", "update", "patch"])
+        ..rule("coordination.k8s.io", &["leases"], &["get", "update"])
     };
     // What is created has no name yet that a rule could ask for.
     vec![lease, rule("coordination.k8s.io", &["leases"], &["create"])]
@@ -42,12 +42,7 @@ pub(super) fn election() -> Vec<PolicyRule> {
 
 /// What a daemon may do. Its only writes are events.
 pub(super) fn daemon() -> Vec<PolicyRule> {
-    vec![
-        // The daemon lists and watches; the plugin without a daemon gets the one that it is called for.
-        rule("", &["pods"], &["get", "list", "watch"]),
-        rule(CUSTOM, &["kuryrports"], &["get", "list", "watch"]),
-        events(),
-    ]
+    vec![rule("", &["pods"], &["list", "watch"]), rule(CUSTOM, &["kuryrports"], &["list", "watch"]), events()]
 }
 
 fn events() -> PolicyRule {

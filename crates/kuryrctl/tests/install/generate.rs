@@ -2,7 +2,7 @@
 //!
 //! After a change that is meant, `KURYR_UPDATE=1 cargo test -p kuryrctl --test install` writes the files anew.
 
-use std::fs;
+use std::{fs, os::unix::fs::PermissionsExt};
 
 use crate::support::{self, Run, documents, expect_files, input, script};
 
@@ -133,6 +133,31 @@ fn what_is_wrong_with_a_configuration_is_told_with_its_place() {
         fs::write(&conf, text).unwrap();
         let said = Run::flags(&["--controller-conf", &path], &[]).bad();
         assert!(said.contains(why) && said.contains(&path), "{said}");
+    }
+}
+
+#[test]
+fn what_the_controller_will_miss_is_told() {
+    let said = Run::flags(&[], &[DOCUMENTED]).good().said;
+    for option in ["pod_subnet", "pod_security_groups"] {
+        assert!(said.contains(&format!("[neutron_defaults] {option} is not set")), "{said}");
+    }
+    let complete = [("KURYR_K8S_POD_SUBNET_ID", "subnet"), ("KURYR_K8S_POD_SG", "group"), DOCUMENTED];
+    assert_eq!(Run::flags(&[], &complete).good().said, "");
+    let folder = tempfile::tempdir().unwrap();
+    let conf = folder.path().join("kuryr.conf").display().to_string();
+    fs::write(&conf, "[neutron]\nauth_url = http://keystone\n").unwrap();
+    let said = Run::flags(&["--controller-conf", &conf], &[]).good().said;
+    assert!(said.contains("[neutron]") && said.contains("username is not set"), "{said}");
+}
+
+#[test]
+fn the_login_is_for_its_owners_eyes_only() {
+    let run = Run::script(&[], &[DOCUMENTED]).good();
+    for (file, mode) in [("certificates_secret.yml", 0o600), ("kuryr.conf", 0o600), ("config_map.yml", 0o644)]
+    {
+        let found = fs::metadata(run.folder().join(file)).unwrap().permissions().mode();
+        assert_eq!(found & 0o777, mode, "{file}");
     }
 }
 
