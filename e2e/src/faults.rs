@@ -105,7 +105,7 @@ async fn lab<W: Into<OsString>>(command: OsString, words: impl IntoIterator<Item
     command::run([command].into_iter().chain(words.into_iter().map(Into::into)).collect()).await
 }
 
-async fn signal(name: &str, pids: &[String]) -> Result<()> {
+pub(crate) async fn signal(name: &str, pids: &[String]) -> Result<()> {
     let words = ["kill".to_owned(), format!("-{name}")];
     command::run(words.iter().chain(pids).map(Into::into).collect()).await.map(drop)
 }

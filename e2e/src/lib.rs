@@ -13,6 +13,7 @@
 mod census;
 mod cloud;
 mod command;
+mod controller;
 mod crowd;
 mod facts;
 mod faults;
@@ -24,10 +25,11 @@ mod wait;
 
 pub use anyhow::{Context, Error, Result, bail, ensure};
 pub use cloud::AsAdmin;
+pub use controller::{Controller, Helping, Instead};
 pub use facts::Facts;
 pub use faults::Component;
 pub use node::{Node, OvsPort};
 pub use pod::{NewPod, Protocol, RunningPod};
 pub use scrape::Counters;
-pub use stage::{Ending, Failed, Stage, story, story_within};
+pub use stage::{Ending, Failed, Stage, say, story, story_within};
 pub use wait::{seconds, until};

@@ -265,6 +265,6 @@ fn words_of(panic: &(dyn Any + Send)) -> String {
 }
 
 /// Past cargo's capture, so that a run that passes shows its times as well.
-fn say(line: &str) {
+pub fn say(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }

@@ -6,7 +6,9 @@
 
 use crate::fault::percentile;
 use http_body_util::{BodyExt, Full, combinators::BoxBody};
-use hyper::{Request, Response, StatusCode, Uri, body::Bytes, body::Incoming, header, service::service_fn};
+use hyper::{
+    Method, Request, Response, StatusCode, Uri, body::Bytes, body::Incoming, header, service::service_fn,
+};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioIo},
@@ -76,6 +78,7 @@ struct Shared {
     plan: Mutex<Plan>,
     requests: AtomicU64,
     done: Mutex<BTreeMap<Fault, u64>>,
+    writes: Mutex<Vec<String>>,
     client: Client<HttpConnector, Incoming>,
 }
 
@@ -167,6 +170,7 @@ impl Faulty {
             plan: Mutex::new(plan),
             requests: AtomicU64::new(0),
             done: Mutex::default(),
+            writes: Mutex::default(),
             client: Client::builder(TokioExecutor::new()).build_http(),
         });
         let task = tokio::spawn(accept(listener, Arc::clone(&shared)));
@@ -192,6 +196,11 @@ impl Faulty {
     /// How many requests have come.
     pub fn requests(&self) -> u64 {
         self.shared.requests.load(Ordering::Relaxed)
+    }
+
+    /// Everything that came and was to change something, as `POST /v2.0/ports`, in the order of coming.
+    pub fn writes(&self) -> Vec<String> {
+        self.shared.writes.lock().clone()
     }
 
     /// What the present plan has done.
@@ -235,6 +244,7 @@ async fn answer(
     kill: Arc<Notify>,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, HangUp> {
+    shared.note(&request);
     let fault = shared.next_fault();
     match fault {
         Some(Fault::Refuse) => return Err(HangUp::Planned),
@@ -265,6 +275,12 @@ async fn answer(
 }
 
 impl Shared {
+    fn note(&self, request: &Request<Incoming>) {
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            self.writes.lock().push(format!("{} {}", request.method(), request.uri().path()));
+        }
+    }
+
     fn next_fault(&self) -> Option<Fault> {
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
         let plan = self.plan.lock();

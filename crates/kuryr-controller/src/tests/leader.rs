@@ -35,11 +35,11 @@ struct Process {
 }
 
 impl Process {
-    async fn start(world: &World, name: &str) -> Self {
-        Self::start_with(world, name, world.cloud_settings()).await
+    fn start(world: &World, name: &str) -> Self {
+        Self::start_with(world, name, world.cloud_settings())
     }
 
-    async fn start_with(world: &World, name: &str, cloud: Settings) -> Self {
+    fn start_with(world: &World, name: &str, cloud: Settings) -> Self {
         let (health, metrics, current) = (Health::default(), Metrics::default(), Current::default());
         let client = world.kubernetes.client();
         let candidate = Candidate {
@@ -111,9 +111,9 @@ fn holder(world: &World) -> Value {
 
 /// The first leads, the second stands by.
 async fn two(world: &World) -> (Process, Process) {
-    let first = Process::start(world, "first").await;
+    let first = Process::start(world, "first");
     world.until("the first leads", |_| first.leads()).await;
-    let second = Process::start(world, "second").await;
+    let second = Process::start(world, "second");
     world.until("the second is ready", |_| second.ready().0).await;
     (first, second)
 }
@@ -185,7 +185,7 @@ async fn one_that_was_held_still_writes_nothing_and_stands_by() {
 #[tokio::test(flavor = "multi_thread")]
 async fn alone_it_leads_again_after_an_outage_of_the_api() {
     let world = World::new().await;
-    let only = Process::start(&world, "only").await;
+    let only = Process::start(&world, "only");
     world.until("it leads", |_| only.leads()).await;
     world.kubernetes.fail_next("PUT leases", u32::MAX, 503);
     world.until("it lost the lease", |_| !only.leads()).await;
@@ -206,7 +206,7 @@ async fn while_keystone_hangs_each_component_says_what_it_waits_for() {
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut cloud = world.cloud_settings();
     cloud.auth_url = format!("http://{}/v3", silent.local_addr().unwrap());
-    let process = Process::start_with(&world, "only", cloud).await;
+    let process = Process::start_with(&world, "only", cloud);
     world.until("it says that nobody answers", |_| process.ready().1.contains("no answer within")).await;
     let (healthy, text) = process.ready();
     assert!(!healthy);

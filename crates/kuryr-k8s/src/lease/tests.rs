@@ -86,7 +86,7 @@ async fn a_killed_leader_is_followed_after_its_lease_and_not_before() {
     let kept = keeping(first, &permit);
     let mut second = of(&server, "b");
     let waits = tokio::spawn(async move { (lead(&mut second).await, Instant::now()) });
-    sleep(Duration::from_secs(60)).await;
+    sleep(Duration::from_mins(1)).await;
     let (killed, until) = (Instant::now(), permit.left().unwrap());
     kept.abort();
     let (theirs, taken) = waits.await.unwrap();
@@ -136,7 +136,7 @@ async fn a_leader_that_cannot_renew_stops_before_another_may_start() {
     server.fail_next("PUT leases", 1000, 503);
     let lost = keeping(first, &permit).await.unwrap();
     assert!(matches!(lost, Lost::Late(Some(Error::Send { .. }))), "{lost:?}");
-    assert!(began.elapsed() < Times::default().lease - Duration::from_secs(3));
+    assert!(began.elapsed() < Duration::from_secs(9));
     assert!(permit.left().is_none());
 }
 

@@ -1,0 +1,135 @@
+//! A second controller beside the lab's own, which the story starts and ends itself.
+
+use crate::faults::signal;
+use crate::stage::Stage;
+use crate::wait::{seconds, until};
+use anyhow::{Context, Result, ensure};
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+/// Where it reaches its servers instead of at their own addresses.
+#[derive(Debug, Clone, Default)]
+pub struct Instead {
+    /// Neutron.
+    pub neutron: Option<String>,
+    /// The Kubernetes API.
+    pub kubernetes: Option<String>,
+}
+
+/// A controller with ports of its own. It ends with this value.
+pub struct Controller {
+    child: Child,
+    http: reqwest::Client,
+}
+
+/// Beside those of the lab's own.
+const HEALTH_PORT: u16 = 18082;
+const METRICS_PORT: u16 = 19654;
+/// `kubectl proxy`: the API over plain HTTP.
+const PLAIN_PORT: u16 = 18001;
+
+/// A program that ends with this value.
+pub struct Helping(Child);
+
+impl Drop for Helping {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Stage {
+    /// Starts a second controller, by the lab's configuration and with the lab's program.
+    pub fn second_controller(&self, instead: &Instead) -> Result<Controller> {
+        let (folder, run) = (self.facts.lab.join("kuryr"), self.facts.lab.join("run"));
+        let conf = run.join("second-controller.conf");
+        fs::write(&conf, settings(instead)?)?;
+        let log = File::create(self.facts.lab.join("log/second-controller.log"))?;
+        let child = Command::new(folder.join("bin/kuryr-k8s-controller"))
+            .arg("--config-file")
+            .arg(folder.join("controller.conf"))
+            .arg("--config-file")
+            .arg(conf)
+            .stdin(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .context("failed to start a second controller")?;
+        Ok(Controller { child, http: self.http.clone() })
+    }
+
+    /// Whether the lab's own controller is the one that works.
+    pub async fn lab_controller_leads(&self) -> Result<()> {
+        let leads = self.controller_counters().await?.sum(&["kuryr_controller_leader"]);
+        ensure!(leads > 0.0, "the lab's controller does not lead");
+        Ok(())
+    }
+
+    /// The API over plain HTTP, so that a proxy can see what passes, and its address.
+    pub async fn plain_api(&self) -> Result<(Helping, String)> {
+        let child = Command::new(self.facts.binary("kubectl")?)
+            .arg("--kubeconfig")
+            .arg(&self.facts.kubernetes.kubeconfig)
+            .args(["proxy", "--port", &PLAIN_PORT.to_string()])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .context("failed to start kubectl proxy")?;
+        let (helping, url) = (Helping(child), format!("http://127.0.0.1:{PLAIN_PORT}"));
+        until("kubectl proxy answers", seconds(10), async || {
+            Ok(self.http.get(format!("{url}/readyz")).send().await?.error_for_status().map(drop)?)
+        })
+        .await?;
+        Ok((helping, url))
+    }
+}
+
+impl Controller {
+    /// Whether it is the one that works.
+    pub async fn leads(&self) -> Result<()> {
+        let url = format!("http://127.0.0.1:{METRICS_PORT}/metrics");
+        let text = self.http.get(url).send().await?.text().await?;
+        ensure!(text.lines().any(|line| line == "kuryr_controller_leader 1"), "it does not lead");
+        Ok(())
+    }
+
+    /// Whether it is ready, and says that it stands by.
+    pub async fn stands_by(&self) -> Result<()> {
+        let answer = self.http.get(format!("http://127.0.0.1:{HEALTH_PORT}/ready")).send().await?;
+        let status = answer.status();
+        let text = answer.text().await?;
+        ensure!(status.is_success() && text.contains("leader: standby"), "{status}: {text}");
+        Ok(())
+    }
+
+    /// Sends it a signal by its name: `STOP`, `CONT`.
+    pub async fn signal(&self, name: &str) -> Result<()> {
+        signal(name, &[self.child.id().to_string()]).await
+    }
+
+    /// SIGTERM; returns when it has ended.
+    pub async fn stop(mut self) -> Result<ExitStatus> {
+        self.signal("TERM").await?;
+        until("it ends", seconds(25), async || self.child.try_wait()?.context("it runs")).await
+    }
+}
+
+impl Drop for Controller {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn settings(instead: &Instead) -> Result<String> {
+    let mut text = format!(
+        "[health_server]\nport = {HEALTH_PORT}\n[prometheus_exporter]\ncontroller_exporter_port = {METRICS_PORT}\n"
+    );
+    if let Some(url) = &instead.neutron {
+        write!(text, "[neutron]\nendpoint_override = {url}\n")?;
+    }
+    if let Some(url) = &instead.kubernetes {
+        write!(text, "[kubernetes]\napi_root = {url}\n")?;
+    }
+    Ok(text)
+}
