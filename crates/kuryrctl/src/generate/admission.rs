@@ -12,7 +12,7 @@ use k8s_openapi::api::admissionregistration::v1::{
 use super::{cni_account, parameters::Parameters, pod::named};
 
 const NAME: &str = "kuryr-cni-own-node";
-const IS_OWN: &str = "request.userInfo.extra[?'authentication.kubernetes.io/node-name'].orValue(['']).exists(node, \
+const IS_OWN: &str = "request.userInfo.?extra[?'authentication.kubernetes.io/node-name'].orValue(['']).exists(node, \
                       node != '' && node == object.?reportingInstance.orValue(''))";
 
 pub(super) fn policy(parameters: &Parameters) -> ValidatingAdmissionPolicy {
