@@ -72,9 +72,12 @@ pub enum Lost {
     /// Another has the lease.
     #[error("{holder} took the lease")]
     Taken {
-        /// Who; empty if the lease was given away by hand.
+        /// Who.
         holder: String,
     },
+    /// Nobody has it.
+    #[error("the lease was deleted, or emptied by hand")]
+    Gone,
     /// It could not be renewed in time, or the process was held still.
     #[error("the lease was not renewed in time")]
     Late(#[source] Option<Error>),
@@ -206,21 +209,23 @@ impl Elector {
 
     async fn renew(&mut self, permit: &Permit) -> Result<Result<(), Lost>, Error> {
         let asked = self.settings.clock.now();
-        // As we left it, so that one request is enough; read only when that was not so.
-        let lease = match self.held.take() {
-            Some(lease) => lease,
-            None => self.read().await?.unwrap_or_default(),
-        };
-        if !self.is_ours(&lease) {
-            let holder = lease.spec.and_then(|spec| spec.holder_identity).unwrap_or_default();
-            return Ok(Err(Lost::Taken { holder }));
+        // As we left it, so that one request is enough; read again when that is not so any more.
+        for known in [self.held.take(), None] {
+            let lease = match known {
+                Some(lease) => lease,
+                None => self.read().await?.unwrap_or_default(),
+            };
+            if !self.is_ours(&lease) {
+                return Ok(Err(lost_to(lease)));
+            }
+            self.held = self.write(self.renewed(&lease)).await?;
+            if self.held.is_some() {
+                let prolonged = permit.prolong(asked.saturating_add(self.settings.times.permit));
+                return Ok(prolonged.map_err(|Fenced| Lost::Late(None)));
+            }
         }
-        self.held = self.write(self.renewed(&lease)).await?;
-        if self.held.is_none() {
-            return Ok(Ok(()));
-        }
-        let prolonged = permit.prolong(asked.saturating_add(self.settings.times.permit));
-        Ok(prolonged.map_err(|Fenced| Lost::Late(None)))
+        // Someone writes as we do; the next look tells whether the lease is still ours.
+        Ok(Ok(()))
     }
 
     /// Who has the lease now, if it is not us and not free.
@@ -299,6 +304,13 @@ impl Elector {
             Ok(Err(source)) => Err(Error::Send { action, namespace, name, source: Box::new(source) }),
             Err(_) => Err(Error::Timeout { action, namespace, name }),
         }
+    }
+}
+
+fn lost_to(lease: Lease) -> Lost {
+    match lease.spec.and_then(|spec| spec.holder_identity).filter(|holder| !holder.is_empty()) {
+        Some(holder) => Lost::Taken { holder },
+        None => Lost::Gone,
     }
 }
 

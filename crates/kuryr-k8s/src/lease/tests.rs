@@ -198,6 +198,32 @@ async fn a_lease_taken_by_hand_is_let_go() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_lease_that_was_deleted_ends_the_term_and_anybody_may_begin_the_next() {
+    let server = FakeKubernetes::default();
+    let mut first = of(&server, "a");
+    let permit = lead(&mut first).await;
+    let kept = keeping(first, &permit);
+    sleep(Duration::from_secs(3)).await;
+    server.delete(AT);
+    let lost = timeout(Duration::from_secs(3), kept).await.unwrap().unwrap();
+    assert!(matches!(lost, Lost::Gone), "{lost:?}");
+    assert!(permit.left().is_none() && lead(&mut of(&server, "b")).await.left().is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn someone_who_annotates_the_lease_costs_nobody_anything() {
+    let server = FakeKubernetes::default();
+    let mut first = of(&server, "a");
+    let permit = lead(&mut first).await;
+    let kept = keeping(first, &permit);
+    for note in 0..20 {
+        sleep(Duration::from_secs(1)).await;
+        server.patch(AT, &json!({ "metadata": { "annotations": { "note": note.to_string() } } }));
+    }
+    assert!(permit.left().is_some() && !kept.is_finished());
+}
+
+#[tokio::test(start_paused = true)]
 async fn of_many_one_leads() {
     let server = FakeKubernetes::default();
     let all = ["a", "b", "c", "d"].map(|name| {
