@@ -35,7 +35,7 @@ main() {
         printf '%s\n' "$key" > "$folder/key"
     fi
     for archive in "$folder"/*.tar; do
-        printf '%s  %s  %s\n' "$(tar -xOf "$archive" index.json | jq -r '.manifests[0].digest')" "$(stat -c %s "$archive")" "$archive"
+        printf '%s  %s  %s\n' "$(tar -xOf "$archive" ./index.json | jq -r '.manifests[0].digest')" "$(stat -c %s "$archive")" "$archive"
     done
 }
 

@@ -40,6 +40,8 @@ impl Api {
         Router::new()
             .route("/apis/openstack.org/v1/{plural}", get(answer))
             .route("/api/v1/{plural}", get(answer))
+            .route("/apis/openstack.org/v1/namespaces/{namespace}/{plural}", get(answer_in))
+            .route("/api/v1/namespaces/{namespace}/{plural}", get(answer_in))
             .with_state(self.clone())
     }
 
@@ -78,6 +80,15 @@ impl Content {
         self.told.push((self.version, plural.to_owned(), event.clone()));
         self.watchers.retain(|(watched, watcher)| watched != plural || watcher.send(event.clone()).is_ok());
     }
+}
+
+/// The tests' objects are all in one namespace.
+async fn answer_in(
+    api: State<Api>,
+    Path((_, plural)): Path<(String, String)>,
+    query: Query<BTreeMap<String, String>>,
+) -> Response {
+    answer(api, Path(plural), query).await
 }
 
 async fn answer(
