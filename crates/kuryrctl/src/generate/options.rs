@@ -154,8 +154,8 @@ pub(crate) struct Node {
     /// choice every runtime works
     #[arg(long, env = "CONTAINER_ENGINE", value_enum, value_name = "NAME", ignore_case = true)]
     pub(crate) container_engine: Option<Engine>,
-    /// The node's /run
-    #[arg(long, env = "VAR_RUN_PATH", value_name = "DIR", default_value = "/var/run")]
+    /// The node's /run. Not /var/run where that is a link and the root is not mounted shared: containerd does not follow it
+    #[arg(long, env = "VAR_RUN_PATH", value_name = "DIR", default_value = "/run")]
     pub(crate) var_run_path: String,
     /// The container runtime's folder of plugins on the node
     #[arg(long, env = "CNI_PLUGIN_DIR", value_name = "DIR", default_value = "/opt/cni/bin")]
