@@ -6,9 +6,10 @@ use crate::stage::Stage;
 use crate::wait::{seconds, until};
 use anyhow::{Context, Result, ensure};
 use kuryr_api::PortId;
+use kuryr_api::cloud::{Auth, Domain, Project, Scope, Secret, User};
 use kuryr_api::names::DEVICE_OWNER;
 use kuryr_openstack::neutron::{Neutron, NewPort, Port, PortFilter, PortStatus};
-use kuryr_openstack::{Auth, Call, Domain, Scope, Service, Session, Settings, User};
+use kuryr_openstack::{Call, Service, Session, Settings};
 use reqwest::Method;
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -122,9 +123,9 @@ pub(crate) fn neutron(facts: &Facts) -> Result<Neutron> {
 fn session(facts: &Facts, account: &Account) -> Result<Session> {
     let domain = || Domain::Name(facts.openstack.domain.clone());
     let auth = Auth::Password {
-        user: User::Name { name: account.user.clone(), domain: domain() },
-        password: account.password.as_str().into(),
-        scope: Scope::ProjectName { name: account.project.clone(), domain: domain() },
+        user: User::Name(account.user.clone(), domain()),
+        password: Secret::new(account.password.as_str()),
+        scope: Scope::Project(Project::Name(account.project.clone(), domain())),
     };
     Ok(Session::open(Settings::new(&facts.openstack.keystone, auth))?)
 }

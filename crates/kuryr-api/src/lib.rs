@@ -12,11 +12,13 @@
 //!
 //! Without the feature `kubernetes` there is only what can be read without Kubernetes' own types, which take minutes to build.
 //!
+//! - [`cloud`]: how to get at OpenStack
 //! - [`ids`]: newtypes for OpenStack identifiers
 //! - [`names`]: finalizers, labels, annotations, event reasons
 //! - [`vif`]: os-vif's versioned objects
 //! - [`port`], [`load_balancer`], [`network`], [`network_policy`]: the custom resources
 
+pub mod cloud;
 #[cfg(feature = "kubernetes")]
 mod definitions;
 pub mod ids;
@@ -35,7 +37,7 @@ pub mod vif;
 pub use definitions::crds;
 #[cfg(feature = "kubernetes")]
 pub(crate) use definitions::free_form_object;
-pub use ids::{NetworkId, PortId, ProjectId, SecurityGroupId, SubnetId};
+pub use ids::{NetworkId, PortId, ProjectId, RouterId, SecurityGroupId, SubnetId};
 #[cfg(feature = "kubernetes")]
 pub use load_balancer::KuryrLoadBalancer;
 #[cfg(feature = "kubernetes")]

@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use crate::{
+    Secret,
     kind::{DICT, INT, Kind, LIST, Value},
-    secret::Secret,
 };
 
 /// A type that a field of the configuration may have.

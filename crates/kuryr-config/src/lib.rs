@@ -29,7 +29,6 @@ mod python;
 mod reader;
 mod resolve;
 mod schema;
-mod secret;
 mod sources;
 mod template;
 mod warning;
@@ -37,13 +36,14 @@ mod warning;
 use std::path::PathBuf;
 
 use crate::reader::Reader;
+pub use kuryr_api::cloud::Secret;
+
 pub use crate::{
     error::{ConfigError, Origin, Problem, ReferenceError, Shown},
     layers::Layers,
     options::Config,
     resolve::Resolver,
     schema::{DEFAULT, Schema},
-    secret::Secret,
     sources::{Override, Sources},
     warning::{Warning, What},
 };

@@ -2,11 +2,8 @@
 
 use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
-use kuryr_config::{
-    Config, Secret, Sources,
-    cloud::{Auth, CloudAccess, Credential, Domain, Interface, Project, Scope, User},
-    load,
-};
+use kuryr_api::cloud::{Auth, CloudAccess, Credential, Domain, Interface, Project, Scope, User};
+use kuryr_config::{Config, Secret, Sources, cloud, load};
 
 const CLOUDS: &str = "
 clouds:
@@ -55,12 +52,12 @@ fn from_clouds(conf: &str, extra: &[(&str, &str)]) -> Result<CloudAccess, String
     let dir = tempfile::tempdir().expect("a directory");
     let mut env = home(dir.path(), &[("clouds.yaml", CLOUDS), ("secure.yaml", SECURE)]);
     env.extend(extra.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-    let access = CloudAccess::resolve(&config(conf), &env);
+    let access = cloud::access(&config(conf), &env);
     access.map_err(|error| error.to_string().replace(&dir.path().display().to_string(), "~"))
 }
 
 fn fault(conf: &str) -> String {
-    CloudAccess::resolve(&config(conf), &BTreeMap::new()).expect_err("not enough").to_string()
+    cloud::access(&config(conf), &BTreeMap::new()).expect_err("not enough").to_string()
 }
 
 #[test]
@@ -83,7 +80,7 @@ fn a_password_in_kuryr_conf() {
         network_endpoint_override: Some("http://n".into()),
         load_balancer_endpoint_override: Some("http://o".into()),
     };
-    assert_eq!(CloudAccess::resolve(&config(text), &BTreeMap::new()).expect("enough"), expected);
+    assert_eq!(cloud::access(&config(text), &BTreeMap::new()).expect("enough"), expected);
 }
 
 #[test]
@@ -92,10 +89,10 @@ fn an_application_credential_and_a_token_in_kuryr_conf() {
                 application_credential_secret = s\nuser_id = u\n";
     let credential = Credential::Name("c".into(), User::Id("u".into()));
     let auth = Auth::ApplicationCredential { credential, secret: Secret::new("s") };
-    assert_eq!(CloudAccess::resolve(&config(text), &BTreeMap::new()).expect("enough").auth, auth);
+    assert_eq!(cloud::access(&config(text), &BTreeMap::new()).expect("enough").auth, auth);
     let text = "[neutron]\nauth_section = elsewhere\n[elsewhere]\nauth_type = token\nauth_url = http://k\ntoken = t\nsystem_scope = all\n";
     let auth = Auth::Token { token: Secret::new("t"), scope: Scope::System };
-    assert_eq!(CloudAccess::resolve(&config(text), &BTreeMap::new()).expect("enough").auth, auth);
+    assert_eq!(cloud::access(&config(text), &BTreeMap::new()).expect("enough").auth, auth);
 }
 
 #[test]
@@ -175,7 +172,7 @@ fn a_cloud_that_is_not_there_is_named_with_those_that_are() {
 
 #[test]
 fn without_a_file_the_places_are_named() {
-    let error = CloudAccess::resolve(
+    let error = cloud::access(
         &config("[neutron]\ncloud = x\n"),
         &BTreeMap::from([("HOME".into(), "/nobody".into())]),
     );
@@ -191,7 +188,7 @@ fn without_a_file_the_places_are_named() {
 fn a_broken_file_shows_no_secret() {
     let dir = tempfile::tempdir().expect("a directory");
     let env = home(dir.path(), &[("clouds.yaml", "clouds:\n  x: {password: hunter2\n  y: [")]);
-    let error = CloudAccess::resolve(&config("[neutron]\ncloud = x\n"), &env).expect_err("broken");
+    let error = cloud::access(&config("[neutron]\ncloud = x\n"), &env).expect_err("broken");
     let message = error.to_string();
     assert!(message.contains("is not YAML") && !message.contains("hunter2"), "{message}");
 }

@@ -19,7 +19,6 @@
 //! - [`mod@run`]: starts and stops it all
 
 mod args;
-mod cloud;
 mod context;
 mod dispatch;
 mod leader;

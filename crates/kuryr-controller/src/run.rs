@@ -5,12 +5,13 @@ use crate::context::{Caches, Current};
 use crate::leader::Candidate;
 use crate::metrics::Metrics;
 use crate::upkeep::{Components, Outages};
-use crate::{cloud, settings, upkeep};
+use crate::{settings, upkeep};
 use anyhow::Context as _;
-use kuryr_config::cloud::CloudAccess;
+use kuryr_api::cloud::CloudAccess;
+use kuryr_config::cloud;
 use kuryr_config::{Config, Sources};
 use kuryr_k8s::lease::Elector;
-use kuryr_openstack::{Finished, Observer, Session};
+use kuryr_openstack::{Finished, Observer, Session, Settings};
 use kuryr_telemetry::{Health, http, logs, process};
 use std::pin::pin;
 use std::process::ExitCode;
@@ -35,7 +36,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    let configured = CloudAccess::resolve(&loaded.config, &sources.env).map_err(anyhow::Error::from);
+    let configured = cloud::access(&loaded.config, &sources.env).map_err(anyhow::Error::from);
     let configured = configured.and_then(|cloud| Ok((cloud, settings::pod_defaults(&loaded.config)?)));
     let (access, defaults) = match configured {
         Ok(configured) => configured,
@@ -66,7 +67,7 @@ async fn serve(
     let metrics_port = http::listen(config.prometheus_exporter.controller_exporter_port).await?;
     http::spawn(health_port, http::health_router(health));
     let client = kuryr_k8s::client::connect(&settings::kubernetes_access(&config))?;
-    let cloud = cloud::session_settings(access);
+    let cloud = Settings::from(access);
     // Each term opens its own; what can't be opened is told at the start, by a standby too.
     Session::open(cloud.clone()).context("failed to set up the way to OpenStack")?;
     let (metrics, outages) = (Metrics::default(), Arc::new(Outages::default()));

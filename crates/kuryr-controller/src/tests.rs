@@ -8,9 +8,10 @@ use crate::context::{Caches, Context, Current, Parts};
 use crate::metrics::Metrics;
 use crate::settings::PodDefaults;
 use crate::{dispatch, relist, wiring};
+use kuryr_api::cloud::{Auth, Domain, Project, Scope, Secret, User};
 use kuryr_core::network::Naming;
 use kuryr_k8s::events::Voice;
-use kuryr_openstack::{Auth, Domain, Scope, Session, Settings, User};
+use kuryr_openstack::{Session, Settings};
 use kuryr_testkit::{FakeCloud, FakeKubernetes};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -70,9 +71,9 @@ impl World {
     fn cloud_settings(&self) -> Settings {
         let domain = || Domain::Name("Default".into());
         let auth = Auth::Password {
-            user: User::Name { name: "kuryr".into(), domain: domain() },
-            password: "secret".into(),
-            scope: Scope::ProjectName { name: "k8s".into(), domain: domain() },
+            user: User::Name("kuryr".into(), domain()),
+            password: Secret::new("secret"),
+            scope: Scope::Project(Project::Name("k8s".into(), domain())),
         };
         let mut settings = Settings::new(self.cloud.auth_url(), auth);
         settings.retry.times = 0;

@@ -1,214 +1,92 @@
-//! Who we are to Keystone, and the request that says so.
+//! The request that says to Keystone who we are.
 
+use kuryr_api::cloud::{Auth, Credential, Domain, Project, Scope, User};
 use serde_json::{Value, json};
-use std::fmt;
 
-/// A secret that no message shows.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(Box<str>);
-
-/// How to sign in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Auth {
-    /// `auth_type = password`.
-    Password {
-        /// Who.
-        user: User,
-        /// The user's password.
-        password: Secret,
-        /// What for.
-        scope: Scope,
-    },
-    /// `auth_type = v3applicationcredential`: its project is part of it.
-    ApplicationCredential {
-        /// Which one.
-        credential: ApplicationCredential,
-        /// Its secret.
-        secret: Secret,
-    },
-    /// `auth_type = v3token`: a token that somebody else got. It can be exchanged, but never outlived.
-    Token {
-        /// The token.
-        token: Secret,
-        /// What for.
-        scope: Scope,
-    },
-}
-
-/// An application credential: by id, or by its user and its name with that user.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ApplicationCredential {
-    /// By id.
-    Id(String),
-    /// By name.
-    Name {
-        /// Its name.
-        name: String,
-        /// Whose it is.
-        user: User,
-    },
-}
-
-/// A Keystone user.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum User {
-    /// By id.
-    Id(String),
-    /// By name.
-    Name {
-        /// The user's name.
-        name: String,
-        /// The domain that the name belongs to.
-        domain: Domain,
-    },
-}
-
-/// A Keystone domain.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Domain {
-    /// By id.
-    Id(String),
-    /// By name.
-    Name(String),
-}
-
-/// What a token is for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Scope {
-    /// Whatever Keystone makes of it: the user's default project.
-    Default,
-    /// A project by its id.
-    Project(String),
-    /// A project by its name.
-    ProjectName {
-        /// The project's name.
-        name: String,
-        /// The domain that the name belongs to.
-        domain: Domain,
-    },
-    /// A domain.
-    Domain(Domain),
-    /// The whole system (`system_scope = all`).
-    System,
-}
-
-impl Secret {
-    /// The secret itself, for the one place that sends it.
-    pub fn reveal(&self) -> &str {
-        &self.0
+/// The body of `POST /v3/auth/tokens`.
+pub(crate) fn request(auth: &Auth) -> Value {
+    let mut body = json!({ "identity": identity(auth) });
+    if let Some(scope) = scope_of(auth).and_then(scope) {
+        body["scope"] = scope;
     }
+    json!({ "auth": body })
 }
 
-impl From<&str> for Secret {
-    fn from(secret: &str) -> Self {
-        Self(secret.into())
-    }
-}
-
-impl From<String> for Secret {
-    fn from(secret: String) -> Self {
-        Self(secret.into_boxed_str())
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
-
-impl Auth {
-    /// The body of `POST /v3/auth/tokens`.
-    pub(crate) fn request(&self) -> Value {
-        let mut auth = json!({ "identity": self.identity() });
-        if let Some(scope) = self.scope().and_then(Scope::request) {
-            auth["scope"] = scope;
+fn identity(auth: &Auth) -> Value {
+    match auth {
+        Auth::Password { user: who, password, .. } => {
+            let mut user = user(who);
+            user["password"] = password.expose().into();
+            json!({ "methods": ["password"], "password": { "user": user } })
         }
-        json!({ "auth": auth })
-    }
-
-    fn identity(&self) -> Value {
-        match self {
-            Self::Password { user, password, .. } => {
-                let mut user = user.request();
-                user["password"] = password.reveal().into();
-                json!({ "methods": ["password"], "password": { "user": user } })
-            }
-            Self::ApplicationCredential { credential, secret } => {
-                let mut credential = credential.request();
-                credential["secret"] = secret.reveal().into();
-                json!({ "methods": ["application_credential"], "application_credential": credential })
-            }
-            Self::Token { token, .. } => json!({ "methods": ["token"], "token": { "id": token.reveal() } }),
+        Auth::ApplicationCredential { credential: which, secret } => {
+            let mut credential = credential(which);
+            credential["secret"] = secret.expose().into();
+            json!({ "methods": ["application_credential"], "application_credential": credential })
         }
-    }
-
-    fn scope(&self) -> Option<&Scope> {
-        match self {
-            Self::Password { scope, .. } | Self::Token { scope, .. } => Some(scope),
-            Self::ApplicationCredential { .. } => None,
-        }
+        Auth::Token { token, .. } => json!({ "methods": ["token"], "token": { "id": token.expose() } }),
     }
 }
 
-impl ApplicationCredential {
-    fn request(&self) -> Value {
-        match self {
-            Self::Id(id) => json!({ "id": id }),
-            Self::Name { name, user } => json!({ "name": name, "user": user.request() }),
-        }
+/// An application credential's scope is part of it.
+fn scope_of(auth: &Auth) -> Option<&Scope> {
+    match auth {
+        Auth::Password { scope, .. } | Auth::Token { scope, .. } => Some(scope),
+        Auth::ApplicationCredential { .. } => None,
     }
 }
 
-impl User {
-    fn request(&self) -> Value {
-        match self {
-            Self::Id(id) => json!({ "id": id }),
-            Self::Name { name, domain } => json!({ "name": name, "domain": domain.request() }),
-        }
+fn credential(credential: &Credential) -> Value {
+    match credential {
+        Credential::Id(id) => json!({ "id": id }),
+        Credential::Name(name, of) => json!({ "name": name, "user": user(of) }),
     }
 }
 
-impl Domain {
-    fn request(&self) -> Value {
-        match self {
-            Self::Id(id) => json!({ "id": id }),
-            Self::Name(name) => json!({ "name": name }),
-        }
+fn user(user: &User) -> Value {
+    match user {
+        User::Id(id) => json!({ "id": id }),
+        User::Name(name, of) => json!({ "name": name, "domain": domain(of) }),
     }
 }
 
-impl Scope {
-    fn request(&self) -> Option<Value> {
-        match self {
-            Self::Default => None,
-            Self::Project(id) => Some(json!({ "project": { "id": id } })),
-            Self::ProjectName { name, domain } => {
-                Some(json!({ "project": { "name": name, "domain": domain.request() } }))
-            }
-            Self::Domain(domain) => Some(json!({ "domain": domain.request() })),
-            Self::System => Some(json!({ "system": { "all": true } })),
+fn domain(domain: &Domain) -> Value {
+    match domain {
+        Domain::Id(id) => json!({ "id": id }),
+        Domain::Name(name) => json!({ "name": name }),
+    }
+}
+
+fn scope(scope: &Scope) -> Option<Value> {
+    match scope {
+        Scope::Unscoped => None,
+        Scope::Project(Project::Id(id)) => Some(json!({ "project": { "id": id } })),
+        Scope::Project(Project::Name(name, of)) => {
+            Some(json!({ "project": { "name": name, "domain": domain(of) } }))
         }
+        Scope::Domain(of) => Some(json!({ "domain": domain(of) })),
+        Scope::System => Some(json!({ "system": { "all": true } })),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use kuryr_api::cloud::Secret;
 
     fn user() -> User {
-        User::Name { name: "kuryr".into(), domain: Domain::Name("Default".into()) }
+        User::Name("kuryr".into(), Domain::Name("Default".into()))
     }
 
     #[test]
     fn a_password_signs_in_to_a_project() {
         let auth = Auth::Password {
             user: user(),
-            password: "secret".into(),
-            scope: Scope::ProjectName { name: "k8s".into(), domain: Domain::Id("default".into()) },
+            password: Secret::new("secret"),
+            scope: Scope::Project(Project::Name("k8s".into(), Domain::Id("default".into()))),
         };
         assert_eq!(
-            auth.request(),
+            request(&auth),
             json!({"auth": {
                 "identity": {"methods": ["password"], "password": {
                     "user": {"name": "kuryr", "domain": {"name": "Default"}, "password": "secret"}}},
@@ -220,11 +98,11 @@ mod tests {
     #[test]
     fn an_application_credential_names_no_scope() {
         let auth = Auth::ApplicationCredential {
-            credential: ApplicationCredential::Name { name: "kuryr".into(), user: User::Id("u1".into()) },
-            secret: "s".into(),
+            credential: Credential::Name("kuryr".into(), User::Id("u1".into())),
+            secret: Secret::new("s"),
         };
         assert_eq!(
-            auth.request(),
+            request(&auth),
             json!({"auth": {"identity": {"methods": ["application_credential"],
                 "application_credential": {"name": "kuryr", "user": {"id": "u1"}, "secret": "s"}}}})
         );
@@ -232,9 +110,9 @@ mod tests {
 
     #[test]
     fn a_token_is_exchanged() {
-        let auth = Auth::Token { token: "t".into(), scope: Scope::System };
+        let auth = Auth::Token { token: Secret::new("t"), scope: Scope::System };
         assert_eq!(
-            auth.request(),
+            request(&auth),
             json!({"auth": {"identity": {"methods": ["token"], "token": {"id": "t"}}, "scope": {"system": {"all": true}}}})
         );
     }

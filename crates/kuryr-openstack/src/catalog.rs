@@ -1,7 +1,8 @@
 //! The service catalogue: which address a service has for us.
 
+use kuryr_api::cloud::Interface;
 use serde::Deserialize;
-use std::{collections::BTreeMap, fmt, str::FromStr};
+use std::{collections::BTreeMap, fmt};
 
 /// A service that we call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -12,25 +13,6 @@ pub enum Service {
     Network,
     /// Octavia.
     LoadBalancer,
-}
-
-/// Which of a service's addresses to use.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub enum Interface {
-    /// Everybody's.
-    #[default]
-    Public,
-    /// That of the cloud's own networks.
-    Internal,
-    /// The administrators'.
-    Admin,
-}
-
-/// Not the name of an interface.
-#[derive(Debug, thiserror::Error)]
-#[error("{name:?} is none of public, internal, admin")]
-pub struct ParseInterfaceError {
-    name: String,
 }
 
 /// What Keystone lists with a token.
@@ -99,30 +81,6 @@ impl fmt::Display for Service {
     }
 }
 
-impl fmt::Display for Interface {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Public => "public",
-            Self::Internal => "internal",
-            Self::Admin => "admin",
-        })
-    }
-}
-
-impl FromStr for Interface {
-    type Err = ParseInterfaceError;
-
-    /// Takes the old spelling (`publicURL`) too.
-    fn from_str(name: &str) -> Result<Self, Self::Err> {
-        match name.strip_suffix("URL").unwrap_or(name) {
-            "public" => Ok(Self::Public),
-            "internal" => Ok(Self::Internal),
-            "admin" => Ok(Self::Admin),
-            _ => Err(ParseInterfaceError { name: name.into() }),
-        }
-    }
-}
-
 impl Catalog {
     /// The address of `service`, versioned.
     pub(crate) fn find(&self, service: Service, wanted: &Endpoints) -> Option<String> {
@@ -175,7 +133,6 @@ mod tests {
     fn old_names_are_known() {
         let url = catalog().find(Service::LoadBalancer, &wanted(Some("One"), Interface::Public));
         assert_eq!(url.as_deref(), Some("http://lb/v2.0"));
-        assert_eq!("internalURL".parse::<Interface>().unwrap(), Interface::Internal);
         assert!("private".parse::<Interface>().is_err());
     }
 

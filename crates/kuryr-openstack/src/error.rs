@@ -3,8 +3,9 @@
 //! A caller matches on [`Error::kind`] to learn what happened, on [`Error::class`] to learn whether trying again helps,
 //! and on [`Error::effect`] before it repeats a call that is not idempotent.
 
-use crate::{Interface, Service};
+use crate::Service;
 use http::{Method, StatusCode};
+use kuryr_api::cloud::Interface;
 use serde::Deserialize;
 use std::{fmt, sync::Arc, time::Duration};
 

@@ -24,8 +24,7 @@ mod tls;
 mod token;
 mod transport;
 
-pub use auth::{ApplicationCredential, Auth, Domain, Scope, Secret, User};
-pub use catalog::{Endpoints, Interface, ParseInterfaceError, Service};
+pub use catalog::{Endpoints, Service};
 pub use error::{Class, Effect, Error, Kind, Refusal, Result, Target};
 pub use gate::{Gate, Ungated};
 pub use limit::Limits;

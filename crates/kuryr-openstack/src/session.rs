@@ -1,15 +1,18 @@
 //! The one way to OpenStack: it signs in, finds the service, keeps the pace, and repeats what may be repeated.
 
 use crate::{
-    Answer, Auth, Call, Endpoints, Error, Gate, Kind, Limits, Observer, Result, Retry, Service, Tls,
-    TlsError, Ungated, Unobserved,
+    Answer, Call, Endpoints, Error, Gate, Kind, Limits, Observer, Result, Retry, Service, Tls, TlsError,
+    Trust, Ungated, Unobserved,
     limit::Limiter,
     tls::Needed,
     token::{Token, Tokens},
     transport::Transport,
 };
-use kuryr_api::ids::ProjectId;
-use std::{sync::Arc, time::Duration};
+use kuryr_api::{
+    cloud::{Auth, CloudAccess},
+    ids::ProjectId,
+};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// What a session needs to know.
 #[derive(Debug, Clone)]
@@ -110,6 +113,31 @@ impl Settings {
             timeouts: Timeouts::default(),
         }
     }
+}
+
+impl From<&CloudAccess> for Settings {
+    fn from(access: &CloudAccess) -> Self {
+        let mut settings = Self::new(access.auth_url.clone(), access.auth.clone());
+        settings.endpoints = Endpoints {
+            region: access.region_name.clone(),
+            interface: access.interface,
+            overrides: overrides(access),
+        };
+        settings.tls.trust = match (&access.cafile, access.insecure) {
+            (_, true) => Trust::Anyone,
+            (Some(path), false) => Trust::File(path.clone()),
+            (None, false) => Trust::System,
+        };
+        settings.timeouts.request = access.timeout.unwrap_or(settings.timeouts.request);
+        settings
+    }
+}
+
+fn overrides(access: &CloudAccess) -> BTreeMap<Service, String> {
+    let network = access.network_endpoint_override.clone();
+    let load_balancer = access.load_balancer_endpoint_override.clone();
+    let named = [(Service::Network, network), (Service::LoadBalancer, load_balancer)];
+    named.into_iter().filter_map(|(service, url)| Some((service, url?))).collect()
 }
 
 impl Session {

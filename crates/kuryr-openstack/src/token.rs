@@ -1,11 +1,12 @@
 //! Keystone tokens: got once for everybody, renewed before they expire or when a service rejects them.
 
-use crate::{Auth, Call, Error, Repeat, Result, Retry, Service, catalog::Catalog, transport::Transport};
+use crate::{Call, Error, Repeat, Result, Retry, Service, auth, catalog::Catalog, transport::Transport};
 use futures::{
     FutureExt,
     future::{BoxFuture, Shared},
 };
 use http::Method;
+use kuryr_api::cloud::Auth;
 use kuryr_api::ids::ProjectId;
 use parking_lot::Mutex;
 use serde::Deserialize;
@@ -119,7 +120,8 @@ impl Tokens {
 
     async fn try_sign_in(&self) -> Result<Token> {
         let call = Call::new(Service::Identity, Method::POST, "/auth/tokens", "/auth/tokens".into());
-        let answer = self.transport.send(&call.json(&self.auth.request())?, &self.auth_url, None).await?;
+        let answer =
+            self.transport.send(&call.json(&auth::request(&self.auth))?, &self.auth_url, None).await?;
         let value = answer.headers.get("x-subject-token").and_then(|value| value.to_str().ok());
         let value = value.ok_or(Error::ReadToken { missing: "token" })?.to_owned();
         let Body { token } = answer.json()?;

@@ -5,9 +5,9 @@ mod common;
 
 use common::{auth, client, settings};
 use futures::future::join_all;
+use kuryr_api::cloud::Interface;
 use kuryr_openstack::{
-    Class, Effect, Error, Finished, Gate, Hooks, Interface, Kind, Limits, Neutron, Observer, Service,
-    Session,
+    Class, Effect, Error, Finished, Gate, Hooks, Kind, Limits, Neutron, Observer, Service, Session,
     neutron::{NewPort, PortFilter},
 };
 use kuryr_testkit::{FakeCloud, Reply, neutron::Pace};

@@ -1,7 +1,9 @@
 //! keystoneauth's options, wherever they stand, as one [`Auth`].
 
-use super::{Auth, CloudAccess, CloudError, Credential, Domain, Interface, Place, Project, Scope, User};
-use crate::{options::Neutron, secret::Secret};
+use kuryr_api::cloud::{Auth, CloudAccess, Credential, Domain, Interface, Project, Scope, Secret, User};
+
+use super::{CloudError, Place};
+use crate::options::Neutron;
 
 /// What authentication is made of, wherever it stands: both places use keystoneauth's names.
 pub(super) struct Credentials<'a> {

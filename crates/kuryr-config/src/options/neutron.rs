@@ -4,9 +4,9 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use super::group;
 use crate::{
+    Secret,
     kind::Kind,
     option::{Choice, Opt},
-    secret::Secret,
 };
 
 /// keystoneauth takes seconds with a fraction.

@@ -1,15 +1,16 @@
 //! A client of the fake cloud.
 
-use kuryr_openstack::{Auth, Domain, Limits, Neutron, Retry, Scope, Service, Session, Settings, User};
+use kuryr_api::cloud::{Auth, Domain, Project, Scope, Secret, User};
+use kuryr_openstack::{Limits, Neutron, Retry, Service, Session, Settings};
 use kuryr_testkit::FakeCloud;
 use std::time::Duration;
 
 pub fn auth() -> Auth {
     let domain = || Domain::Name(FakeCloud::DOMAIN.into());
     Auth::Password {
-        user: User::Name { name: FakeCloud::USER.into(), domain: domain() },
-        password: FakeCloud::PASSWORD.into(),
-        scope: Scope::ProjectName { name: FakeCloud::PROJECT.into(), domain: domain() },
+        user: User::Name(FakeCloud::USER.into(), domain()),
+        password: Secret::new(FakeCloud::PASSWORD),
+        scope: Scope::Project(Project::Name(FakeCloud::PROJECT.into(), domain())),
     }
 }
 

@@ -3,10 +3,10 @@
 //! Every function makes its own ports, tells them from others' by a `device_id` of its own, and removes them.
 #![allow(clippy::unwrap_used)]
 
+use kuryr_api::cloud::{Auth, Credential, Domain, Project, Scope, Secret, User};
 use kuryr_api::ids::{NetworkId, PortId, ProjectId, SecurityGroupId, SubnetId};
 use kuryr_openstack::{
-    ApplicationCredential, Auth, Call, Class, Domain, Effect, Kind, Neutron, Scope, Service, Session,
-    Settings, User,
+    Call, Class, Effect, Kind, Neutron, Service, Session, Settings,
     neutron::{
         Bulk, Deleted, FixedIpRequest, Joining, NetworkFilter, NewPort, Port, PortFilter, PortStatus,
         PortUpdate, SecurityGroupFilter, SubnetFilter,
@@ -45,12 +45,12 @@ const NOWHERE: &str = "11111111-1111-1111-1111-111111111111";
 
 impl Cloud {
     pub fn scope(&self) -> Scope {
-        Scope::ProjectName { name: self.project.clone(), domain: Domain::Name(self.domain.clone()) }
+        Scope::Project(Project::Name(self.project.clone(), Domain::Name(self.domain.clone())))
     }
 
     pub fn auth(&self) -> Auth {
-        let user = User::Name { name: self.user.clone(), domain: Domain::Name(self.domain.clone()) };
-        Auth::Password { user, password: self.password.as_str().into(), scope: self.scope() }
+        let user = User::Name(self.user.clone(), Domain::Name(self.domain.clone()));
+        Auth::Password { user, password: Secret::new(self.password.as_str()), scope: self.scope() }
     }
 
     pub fn session(&self, auth: Auth) -> Session {
@@ -119,8 +119,8 @@ pub async fn signs_in_with_a_password(cloud: &Cloud) {
 }
 
 pub async fn refuses_a_wrong_password(cloud: &Cloud) {
-    let user = User::Name { name: cloud.user.clone(), domain: Domain::Name(cloud.domain.clone()) };
-    let auth = Auth::Password { user, password: "not this one".into(), scope: cloud.scope() };
+    let user = User::Name(cloud.user.clone(), Domain::Name(cloud.domain.clone()));
+    let auth = Auth::Password { user, password: Secret::new("not this one"), scope: cloud.scope() };
     let error = cloud.session(auth).check().await.unwrap_err();
     assert_eq!((error.kind(), error.class()), (Kind::Unauthorized, Class::Wait));
     assert_eq!(error.refusal().unwrap().message, "The request you have made requires authentication.");
@@ -140,8 +140,8 @@ pub async fn signs_in_with_an_application_credential(cloud: &Cloud) {
     let id = made["application_credential"]["id"].as_str().unwrap();
 
     let with = |id: &str, secret: &str| Auth::ApplicationCredential {
-        credential: ApplicationCredential::Id(id.into()),
-        secret: secret.into(),
+        credential: Credential::Id(id.into()),
+        secret: Secret::new(secret),
     };
     let session = cloud.session(with(id, "s3cret"));
     assert_eq!(session.project().await.unwrap().as_ref(), Some(&cloud.project_id));
@@ -164,7 +164,7 @@ pub async fn signs_in_with_a_token(cloud: &Cloud) {
     let url = format!("{}/auth/tokens", cloud.auth_url);
     let answer = reqwest::Client::new().post(url).json(&body).send().await.unwrap();
     let token = answer.headers()["x-subject-token"].to_str().unwrap().to_owned();
-    let session = cloud.session(Auth::Token { token: token.as_str().into(), scope: cloud.scope() });
+    let session = cloud.session(Auth::Token { token: Secret::new(token.as_str()), scope: cloud.scope() });
     assert_eq!(session.project().await.unwrap().as_ref(), Some(&cloud.project_id));
     Neutron::new(session).network(&cloud.network).await.unwrap();
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use kuryr_config::{Config, Layers, Loaded, cloud::CloudAccess};
+use kuryr_config::{Config, Layers, Loaded, cloud};
 
 use super::{
     conf,
@@ -174,7 +174,7 @@ impl Conf {
                 "[neutron] cloud = {cloud} needs a clouds.yaml, which is not in the definitions: write the login into [neutron], or add the file to the Deployment"
             )),
             None => {
-                if let Err(error) = CloudAccess::resolve(&self.config, &BTreeMap::new()) {
+                if let Err(error) = cloud::access(&self.config, &BTreeMap::new()) {
                     tell(error.to_string());
                 }
             }
