@@ -1,5 +1,8 @@
 //! What `kuryrctl generate` can be told, by flags and by the environment variables of the Python Kuryr's script.
-
+#![allow(
+    rustdoc::broken_intra_doc_links,
+    reason = "these are the texts of --help, where brackets hold groups of kuryr.conf"
+)]
 #![expect(clippy::doc_markdown, reason = "these are texts for a terminal")]
 
 use std::{ffi::OsString, path::PathBuf};
