@@ -15,6 +15,7 @@ mod error;
 mod ids;
 mod plugin;
 mod pod;
+pub mod program;
 mod request;
 mod result;
 mod version;

@@ -22,10 +22,8 @@ use tokio::time::{sleep, timeout};
 use crate::{
     api::{Api, PORTS},
     ovs::{self, Server},
-    stage::{BRIDGE, namespace, tap, vif},
+    stage::{BRIDGE, SOON, namespace, tap, until, vif},
 };
-
-const SOON: Duration = Duration::from_secs(20);
 
 /// The program in a namespace of its own, with all that it needs.
 struct Daemon {
@@ -56,17 +54,8 @@ impl Daemon {
         );
         let child = spawn(folder.path(), &host, &config).await;
         let daemon = Self { folder, server, api, host, child, _host_file: host_file };
-        daemon.waits_for(|daemon| daemon.conflist().exists()).await;
+        until(|| daemon.conflist().exists()).await;
         daemon
-    }
-
-    async fn waits_for(&self, mut found: impl FnMut(&Self) -> bool) {
-        let waiting = async {
-            while !found(self) {
-                sleep(Duration::from_millis(10)).await;
-            }
-        };
-        timeout(SOON, waiting).await.expect("it does not happen");
     }
 
     fn conflist(&self) -> PathBuf {

@@ -35,6 +35,8 @@ use crate::{
     ovs::{self, Server},
 };
 
+/// The longest that anything of the node's own takes.
+pub const SOON: Duration = Duration::from_secs(20);
 pub const PATIENCE: Duration = Duration::from_secs(2);
 pub const BRIDGE: &str = "br-int";
 
@@ -63,6 +65,16 @@ pub fn namespace() -> (NetNs, File) {
         (NetNs::own().unwrap(), File::open("/proc/thread-self/ns/net").unwrap())
     };
     std::thread::spawn(make).join().unwrap()
+}
+
+/// Waits until it is so, and fails when that takes too long.
+pub async fn until(mut so: impl FnMut() -> bool) {
+    let waiting = async {
+        while !so() {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(SOON, waiting).await.expect("it does not happen");
 }
 
 impl Stage {

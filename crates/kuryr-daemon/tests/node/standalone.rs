@@ -5,7 +5,6 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::PathBuf,
     process::{Child, Command, Stdio},
-    time::Duration,
 };
 
 use nix::{
@@ -13,14 +12,11 @@ use nix::{
     unistd::Pid,
 };
 use serde_json::{Value, json};
-use tokio::time::{sleep, timeout};
 
 use crate::{
     process::serve,
-    stage::{Pod, Stage, mac},
+    stage::{Pod, Stage, mac, until},
 };
-
-const SOON: Duration = Duration::from_secs(20);
 
 /// The container, with the stage's node around it.
 struct Container {
@@ -52,17 +48,8 @@ impl Container {
         command.stdout(Stdio::null()).stderr(std::fs::File::create(folder.path().join("log")).unwrap());
         let child = stage.host.enter(move || command.spawn().unwrap()).await.unwrap();
         let container = Self { stage, folder, child };
-        container.waits_for(|container| container.conflist().exists()).await;
+        until(|| container.conflist().exists()).await;
         container
-    }
-
-    async fn waits_for(&self, mut found: impl FnMut(&Self) -> bool) {
-        let waiting = async {
-            while !found(self) {
-                sleep(Duration::from_millis(10)).await;
-            }
-        };
-        timeout(SOON, waiting).await.expect("it does not happen");
     }
 
     fn conflist(&self) -> PathBuf {
@@ -164,7 +151,7 @@ async fn what_takes_a_pod_away_needs_no_credentials() {
     let config = container.config("1.1.0");
     assert!(container.plugin("ADD", &pod, &config).await.0);
     kill(Pid::from_raw(i32::try_from(container.child.id()).unwrap()), Signal::SIGTERM).unwrap();
-    container.waits_for(|container| !container.kubeconfig().exists()).await;
+    until(|| !container.kubeconfig().exists()).await;
     assert!(container.child.wait().unwrap().success());
     assert!(!container.conflist().exists());
     let (good, said) = container.plugin("STATUS", &pod, &config).await;
@@ -193,5 +180,5 @@ async fn the_container_hands_over_each_new_token_to_root_alone() {
     let tells = |token: &str| std::fs::read_to_string(container.kubeconfig()).unwrap().contains(token);
     assert!(tells("first"));
     std::fs::write(container.folder.path().join("token"), "second").unwrap();
-    container.waits_for(|_| tells("second")).await;
+    until(|| tells("second")).await;
 }
