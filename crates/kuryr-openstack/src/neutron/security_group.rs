@@ -9,6 +9,7 @@ use crate::{Call, Result, Service};
 use http::Method;
 use kuryr_api::ids::{ProjectId, SecurityGroupId};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// A security group.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -27,13 +28,13 @@ pub struct SecurityGroup {
     /// Its tags.
     #[serde(default)]
     pub tags: Vec<String>,
-    /// What it lets through.
+    /// What it lets through. Neutron lists its rules in no order.
     #[serde(default, rename = "security_group_rules")]
-    pub rules: Vec<Rule>,
+    pub rules: BTreeSet<Rule>,
 }
 
 /// What a group lets through: traffic that has all that is set.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 pub struct Rule {
     /// Whither, seen from the port.
     pub direction: Direction,
@@ -71,7 +72,7 @@ pub struct NewRule {
 }
 
 /// Of traffic, seen from the port.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Direction {
     /// To the port.
@@ -81,7 +82,7 @@ pub enum Direction {
 }
 
 /// A family of addresses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum EtherType {
     /// Version 4.
     IPv4,
