@@ -2,7 +2,7 @@
 
 use crate::census::Census;
 use crate::facts::Facts;
-use crate::wait::{seconds, until};
+use crate::wait::{PATIENCE, seconds, until};
 use crate::{cloud, command};
 use anyhow::{Context, Result, anyhow, ensure};
 use futures::FutureExt;
@@ -84,6 +84,7 @@ pub async fn story_within(
 async fn play(longest: Duration, name: &str, body: impl AsyncFnOnce(&Stage) -> Result<()>) -> Result<()> {
     let stage = Stage::set(name).await.with_context(|| format!("no stage for {name}"))?;
     let started = Instant::now();
+    let longest = longest * PATIENCE;
     let played = timeout(longest, AssertUnwindSafe(body(&stage)).catch_unwind()).await;
     let played = match played {
         Ok(Ok(result)) => result,

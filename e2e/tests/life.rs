@@ -70,8 +70,13 @@ async fn finished_pods_give_their_ports_back() -> Ending {
         for pod in &pods {
             gives_back(stage, &pod.uid().unwrap_or_default()).await?;
         }
-        let left = stage.api::<KuryrPort>().list(&ListParams::default()).await?.items.len();
-        ensure!(left == 0, "{left} records are left of them");
+        // The record goes after its port.
+        until("the pods' records go", seconds(15), async || {
+            let left = stage.api::<KuryrPort>().list(&ListParams::default()).await?.items.len();
+            ensure!(left == 0, "{left} are left");
+            Ok(())
+        })
+        .await?;
         let there = stage.api::<Pod>().list(&done).await?.items.len();
         ensure!(there == 3, "{there} of the three pods are still there to be read");
         Ok(())
@@ -152,7 +157,7 @@ async fn a_namespace_goes_with_its_pods() -> Ending {
             Ok(())
         })
         .await?;
-        stage.nothing_left().await
+        until("all of it is gone", seconds(20), async || stage.nothing_left().await).await
     })
     .await
 }
