@@ -17,6 +17,7 @@ use kuryr_openstack::Session;
 use kuryr_openstack::neutron::{Bulk, Joining, Neutron};
 use parking_lot::RwLock;
 use std::sync::{Arc, Weak};
+use tokio::sync::Notify;
 
 /// What Kubernetes says.
 #[derive(Clone)]
@@ -55,6 +56,8 @@ pub struct Context {
     pub own_tag: String,
     /// The pods' network, once it is known.
     pub network: RwLock<Option<Arc<PodNetwork>>>,
+    /// Told when OpenStack answers again after a time in which it did not.
+    pub outage_over: Notify,
     /// What is counted.
     pub metrics: Metrics,
 }
@@ -94,6 +97,7 @@ impl Context {
             neutron,
             defaults,
             network: RwLock::new(None),
+            outage_over: Notify::new(),
             metrics,
         }
     }

@@ -171,7 +171,7 @@ impl Candidate {
 
     async fn first_look(&self, context: &Context) {
         let Components { openstack, network, .. } = &self.components;
-        relist::first(context, |error| {
+        relist::once(context, |error| {
             let why = relist::chain(error);
             tracing::warn!(why, "can't start yet");
             network.bad(why.clone());

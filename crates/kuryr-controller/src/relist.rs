@@ -16,9 +16,9 @@ use thiserror::Error;
 
 /// How often everything is listed again. Nothing depends on it but the repair of what others broke.
 const PERIOD: Duration = Duration::from_mins(10);
-/// Neutron may still be at work for a controller that died when this one lists its ports: it is listed again soon after,
-/// first when a usual request has ended, then when the slowest has.
-const AFTER_START: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(35)];
+/// Neutron may still be at work for a controller that died when this one lists its ports, and after a time in which it was away it
+/// may not have known them all: it is listed again soon after, first when a usual request has ended, then when the slowest has.
+const SOON: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(35)];
 /// First and longest pause while Neutron does not answer.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
 
@@ -33,8 +33,8 @@ pub enum Error {
     List(#[source] kuryr_openstack::Error),
 }
 
-/// The first look, repeated until it succeeds. `report` hears of each failure.
-pub async fn first(context: &Context, report: impl Fn(&Error)) {
+/// A look, repeated until it succeeds. `report` hears of each failure.
+pub async fn once(context: &Context, mut report: impl FnMut(&Error)) {
     let mut pause = PAUSES.0;
     while let Err(error) = look(context).await {
         report(&error);
@@ -45,12 +45,21 @@ pub async fn first(context: &Context, report: impl Fn(&Error)) {
 
 /// The slow looks. Runs until it is dropped.
 pub async fn run(context: &Context) {
-    for pause in AFTER_START.into_iter().chain(std::iter::repeat(PERIOD)) {
-        tokio::time::sleep(pause).await;
-        match look(context).await {
-            Ok(()) => context.look_at_all(),
-            Err(error) => tracing::warn!(error = chain(&error), "failed to list what is in Neutron"),
+    let mut soon = SOON.into_iter();
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(soon.next().unwrap_or(PERIOD)) => {}
+            () = context.outage_over.notified() => {
+                soon = SOON.into_iter();
+                continue;
+            }
         }
+        once(context, |error| {
+            tracing::warn!(error = chain(error), "failed to list what is in Neutron");
+            soon = SOON.into_iter();
+        })
+        .await;
+        context.look_at_all();
     }
 }
 

@@ -119,7 +119,7 @@ impl World {
         let context = self.context().await;
         let running = context.clone();
         let task = tokio::spawn(async move {
-            relist::first(&running, |_| {}).await;
+            relist::once(&running, |_| {}).await;
             running.look_at_all();
             let tracker = TaskTracker::new();
             tokio::join!(dispatch::run(&running, &tracker), wiring::run(&running));

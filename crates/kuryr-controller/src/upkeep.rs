@@ -51,8 +51,14 @@ pub async fn kubernetes(caches: &Caches, component: &Component) -> Infallible {
 pub async fn openstack(context: &Context, components: &Components, outages: &Outages) {
     // Not asked yet is not known to work.
     outages.failed("it was not asked yet".to_owned());
+    let mut was_away = false;
     loop {
         look_at_openstack(context, components, outages).await;
+        let is_away = outages.current().is_some();
+        if was_away && !is_away {
+            context.outage_over.notify_one();
+        }
+        was_away = is_away;
         tokio::time::sleep(PERIOD).await;
     }
 }

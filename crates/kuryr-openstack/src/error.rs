@@ -271,8 +271,17 @@ impl Refusal {
         body: &[u8],
     ) -> Self {
         let (message, neutron_type) = explain(body);
-        let kind = kind_of(status, neutron_type.as_deref());
+        let kind = match (&call.method, neutron_type.as_deref()) {
+            // The path of a collection exists, so that the server has not come to it yet.
+            (&Method::POST, Some(NO_SUCH_PATH)) => Kind::Unavailable,
+            (_, name) => kind_of(status, name),
+        };
         Self { call, status, message, neutron_type, request_id, retry_after, kind }
+    }
+
+    /// Whether a 404 tells what does not exist. One that does not may come from a server that is still starting.
+    pub(crate) fn names_what_is_missing(&self) -> bool {
+        self.neutron_type.as_deref().is_some_and(|name| name != NO_SUCH_PATH)
     }
 
     /// A service that answers 503 or 4xx has not begun; 500, 502 and 504 may come from anywhere on the way.
@@ -306,6 +315,9 @@ impl fmt::Display for Target {
         write!(f, "{} {} of {}", self.method, self.path, self.service)
     }
 }
+
+/// Neutron's name for a 404 that is about the path, or hides whether there is something.
+const NO_SUCH_PATH: &str = "HTTPNotFound";
 
 /// Longer texts (a proxy's HTML page) say nothing more.
 const LONGEST_TEXT: usize = 300;
@@ -439,6 +451,16 @@ mod tests {
             let error = refusal(status, "");
             assert_eq!((error.kind(), error.class(), error.effect()), (kind, class, effect), "{status}");
         }
+    }
+
+    #[test]
+    fn a_collection_that_is_not_there_yet_is_waited_for() {
+        let body = r#"{"NeutronError": {"type": "HTTPNotFound", "message": "The resource could not be found.", "detail": ""}}"#;
+        let error = refusal(404, body);
+        assert_eq!(
+            (error.kind(), error.class(), error.effect()),
+            (Kind::Unavailable, Class::Retry, Effect::None)
+        );
     }
 
     #[test]

@@ -8,7 +8,7 @@ use futures::future::join_all;
 use kuryr_api::cloud::Interface;
 use kuryr_openstack::{
     Class, Effect, Error, Finished, Gate, Hooks, Kind, Limits, Neutron, Observer, Service, Session,
-    neutron::{NewPort, PortFilter},
+    neutron::{Deleted, NewPort, PortFilter},
 };
 use kuryr_testkit::{FakeCloud, Reply, neutron::Pace};
 use serde_json::json;
@@ -29,6 +29,21 @@ async fn list_at_once(neutron: &Neutron, times: usize) {
 fn unavailable(status: u16, retry_after: Option<&str>) -> Reply {
     let reply = Reply::neutron_error(status, "ServiceUnavailable", "try later");
     retry_after.into_iter().fold(reply, |reply, seconds| reply.with_header("retry-after", seconds))
+}
+
+#[tokio::test]
+async fn a_server_that_is_still_starting_has_not_lost_a_port() {
+    let cloud = FakeCloud::start().await.unwrap();
+    let neutron = client(&cloud, &cloud.neutron_url());
+    let network = cloud.neutron().id_of("k8s-pod-net").unwrap();
+    let port = neutron.create_port(&NewPort::on(network.as_str().into())).await.unwrap();
+    let nameless = Reply::neutron_error(404, "HTTPNotFound", "The resource could not be found.");
+    cloud.neutron().fail_next("DELETE /ports/{id}", 1, nameless.clone());
+    let error = neutron.delete_port(&port.id).await.unwrap_err();
+    assert_eq!((error.kind(), error.class()), (Kind::Unavailable, Class::Retry), "{}", error.chain());
+    assert_eq!(neutron.delete_port(&port.id).await.unwrap(), Deleted::Now);
+    cloud.neutron().fail_next("DELETE /ports/{id}", 1, nameless);
+    assert_eq!(neutron.delete_port(&port.id).await.unwrap(), Deleted::Before);
 }
 
 #[tokio::test]

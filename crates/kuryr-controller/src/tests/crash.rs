@@ -23,7 +23,7 @@ fn short_life(world: &World, limit: u64) {
     let start = requests(world);
     let context = life.block_on(world.context());
     life.spawn(async move {
-        relist::first(&context, |_| {}).await;
+        relist::once(&context, |_| {}).await;
         context.look_at_all();
         dispatch::run(&context, &TaskTracker::new()).await;
     });

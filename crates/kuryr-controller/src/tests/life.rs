@@ -171,7 +171,7 @@ async fn a_vanished_port_of_a_running_pod_is_told() {
     world.set_phase("web", "Running");
     let id = port_of(&world.record("web").unwrap()).into();
     controller.context.neutron.delete_port(&id).await.unwrap();
-    relist::first(&controller.context, |error| panic!("{error}")).await;
+    relist::once(&controller.context, |error| panic!("{error}")).await;
     controller.context.look_at_all();
     world.until("the pod is told", |world| world.events().contains(&"PortVanished".into())).await;
     assert!(world.record("web").is_some());

@@ -4,7 +4,7 @@ use super::{
     Neutron, NewPort, Port, PortFilter, PortUpdate,
     wire::{Many, One, PortBody, PortsBody},
 };
-use crate::{Call, Error, Kind, Result, Service};
+use crate::{Call, Error, Kind, Refusal, Result, Service};
 use http::{HeaderValue, Method, header::IF_MATCH};
 use kuryr_api::ids::PortId;
 use std::{sync::Arc, time::Duration};
@@ -64,9 +64,21 @@ impl Neutron {
         let call = Call::new(Service::Network, Method::DELETE, "/ports/{id}", format!("/ports/{id}"));
         match self.session.call(&call).await {
             Ok(_) => Ok(Deleted::Now),
-            Err(error) if error.kind() == Kind::NotFound => Ok(Deleted::Before),
+            Err(error) if error.kind() == Kind::NotFound => self.missing(id, error).await,
             Err(error) => Err(error),
         }
+    }
+
+    /// Whether a port is gone indeed. A Neutron that is still starting answers 404 for ports that exist, but does not name them.
+    async fn missing(&self, id: &PortId, error: Error) -> Result<Deleted> {
+        let Some(refusal) = error.refusal().filter(|refusal| !refusal.names_what_is_missing()) else {
+            return Ok(Deleted::Before);
+        };
+        let filter = PortFilter { ids: Some(vec![id.clone()]), ..PortFilter::default() };
+        if self.ports(&filter).await?.is_empty() {
+            return Ok(Deleted::Before);
+        }
+        Err(Error::Refused(Arc::new(Refusal { kind: Kind::Unavailable, ..refusal.clone() })))
     }
 
     /// Sets a port's tags, whatever it had.
