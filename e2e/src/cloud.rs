@@ -9,9 +9,7 @@ use kuryr_api::PortId;
 use kuryr_api::cloud::{Auth, Domain, Project, Scope, Secret, User};
 use kuryr_api::names::DEVICE_OWNER;
 use kuryr_openstack::neutron::{Neutron, NewPort, Port, PortFilter, PortStatus};
-use kuryr_openstack::{Call, Service, Session, Settings};
-use reqwest::Method;
-use serde_json::json;
+use kuryr_openstack::{Session, Settings};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
@@ -26,10 +24,8 @@ impl AsAdmin {
 
     /// How many ports the project of the pods may have; below zero: as many as it likes.
     pub async fn set_port_quota(&self, facts: &Facts, ports: i64) -> Result<()> {
-        let path = format!("/quotas/{}", facts.openstack.project_id);
-        let call = Call::new(Service::Network, Method::PUT, "/quotas/{id}", path);
-        let call = call.json(&json!({ "quota": { "port": ports } }))?;
-        self.0.session().call(&call).await.context("failed to set the quota").map(drop)
+        let project = facts.openstack.project_id.as_str().into();
+        self.0.set_port_quota(&project, ports).await.context("failed to set the quota")
     }
 }
 

@@ -143,12 +143,12 @@ pub enum Step {
         /// The external network's name.
         external: Option<String>,
     },
-    /// The subnet of this name becomes the router's.
+    /// A subnet becomes the router's.
     Interface {
         /// The router's name.
         router: String,
-        /// The subnet's name.
-        subnet: String,
+        /// The subnet, as it was wanted: [`Found::same`] tells which it is.
+        subnet: NewSubnet,
     },
     /// A security group of this name.
     Group(String),
@@ -199,11 +199,8 @@ fn router(layout: &Layout, subnets: &[NewSubnet], found: &Found) -> Vec<Step> {
         let pair = router.zip(found.same(wanted));
         pair.is_some_and(|(router, subnet)| router.subnets.contains(&subnet.id))
     };
-    let missing = subnets.iter().filter(|wanted| !is_in(wanted));
-    let joins = missing.map(|subnet| Step::Interface {
-        router: layout.router.clone(),
-        subnet: found.same(subnet).map_or(&subnet.name, |found| &found.name).clone(),
-    });
+    let missing = subnets.iter().filter(|wanted| !is_in(wanted)).cloned();
+    let joins = missing.map(|subnet| Step::Interface { router: layout.router.clone(), subnet });
     router.is_none().then(make).into_iter().chain(joins).collect()
 }
 
@@ -246,11 +243,6 @@ impl Found {
     /// The network of this name.
     pub fn network(&self, name: &str) -> Option<&Network> {
         self.networks.iter().find(|network| network.name == name)
-    }
-
-    /// The subnet of this name.
-    pub fn subnet(&self, name: &str) -> Option<&Subnet> {
-        self.subnets.iter().find(|subnet| subnet.name == name)
     }
 
     /// The router of this name.

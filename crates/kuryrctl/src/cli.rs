@@ -4,7 +4,7 @@ use std::{io::Write, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{config, crds, generate};
+use crate::{config, crds, generate, openstack, status};
 
 /// Generates what an installation of Kuryr needs, and checks it.
 #[derive(Debug, Parser)]
@@ -24,6 +24,11 @@ enum Command {
     Generate(Box<generate::Options>),
     /// Write the custom resource definitions that Kuryr needs in Kubernetes
     Crds(Crds),
+    /// Make what Kuryr needs in OpenStack
+    #[command(subcommand)]
+    Openstack(OpenStack),
+    /// Show how Kuryr does on a cluster
+    Status(status::Options),
     /// Explain and check kuryr.conf
     #[command(subcommand)]
     Config(Config),
@@ -49,8 +54,15 @@ enum Config {
     Check(Sources),
 }
 
-#[derive(Debug, Args)]
-struct Sources {
+#[derive(Debug, Subcommand)]
+enum OpenStack {
+    /// Make, or find, networks, subnets, router and security group of a cluster, and print the kuryr.conf for them
+    Init(openstack::Options),
+}
+
+/// Where a configuration is.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Sources {
     /// File to read; may be repeated, later ones win [default: the places of oslo.config, then
     /// /etc/kuryr/kuryr.conf]
     #[arg(long, value_name = "FILE")]
@@ -60,17 +72,26 @@ struct Sources {
     config_dir: Vec<PathBuf>,
 }
 
+impl Sources {
+    /// All that the configuration is read from, the environment too.
+    pub(crate) fn sources(&self) -> kuryr_config::Sources {
+        kuryr_config::Sources::from_cli(self.config_file.clone(), self.config_dir.clone())
+    }
+}
+
 /// Does what the command line asks for, and writes to `out` what it asks to see.
 pub(crate) fn run(cli: Cli, out: &mut impl Write) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Generate(options) => generate::run(&options, out, &mut std::io::stderr())?,
         Command::Crds(Crds { out: None }) => crds::print(out)?,
         Command::Crds(Crds { out: Some(dir) }) => crds::write(&dir)?,
+        Command::Openstack(OpenStack::Init(options)) => {
+            openstack::init(&options, out, &mut std::io::stderr())?;
+        }
+        Command::Status(options) => status::run(&options, out)?,
         Command::Config(Config::Sample) => config::sample(out)?,
         Command::Config(Config::Docs) => config::docs(out)?,
-        Command::Config(Config::Check(Sources { config_file, config_dir })) => {
-            return config::check(config_file, config_dir, out);
-        }
+        Command::Config(Config::Check(sources)) => return config::check(&sources, out),
     }
     Ok(ExitCode::SUCCESS)
 }

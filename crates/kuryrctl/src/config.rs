@@ -2,12 +2,13 @@
 
 use std::{
     io::{self, Write},
-    path::PathBuf,
     process::ExitCode,
 };
 
 use anyhow::Result;
-use kuryr_config::{ConfigError, Loaded, Sources, docs, options::schema};
+use kuryr_config::{ConfigError, Loaded, docs, options::schema};
+
+use crate::cli::Sources;
 
 /// What the programs exit with when they cannot start with their configuration.
 const BAD_CONFIGURATION: u8 = 2;
@@ -20,8 +21,8 @@ pub(crate) fn docs(out: &mut impl Write) -> io::Result<()> {
     out.write_all(docs::reference(&schema()).as_bytes())
 }
 
-pub(crate) fn check(files: Vec<PathBuf>, dirs: Vec<PathBuf>, out: &mut impl Write) -> Result<ExitCode> {
-    match kuryr_config::load(&Sources::from_cli(files, dirs)) {
+pub(crate) fn check(sources: &Sources, out: &mut impl Write) -> Result<ExitCode> {
+    match kuryr_config::load(&sources.sources()) {
         Ok(loaded) => {
             good(&loaded, out)?;
             Ok(ExitCode::SUCCESS)

@@ -2,8 +2,11 @@
 
 mod cli;
 mod config;
+mod connect;
 mod crds;
 mod generate;
+mod openstack;
+mod status;
 mod yaml;
 
 use std::{io, process::ExitCode};

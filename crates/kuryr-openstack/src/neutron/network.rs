@@ -33,6 +33,9 @@ pub struct Network {
     /// Whether routers may lead to it as to the outside.
     #[serde(default, rename = "router:external")]
     pub external: bool,
+    /// Whether every project may use it.
+    #[serde(default)]
+    pub shared: bool,
     /// Its tags.
     #[serde(default)]
     pub tags: Vec<String>,
@@ -151,6 +154,13 @@ impl Listed for Network {
 impl Listed for Subnet {
     fn marker(&self) -> &str {
         self.id.as_str()
+    }
+}
+
+impl Network {
+    /// Whether a project may work with it. An administrator sees others' networks, too.
+    pub fn usable_by(&self, project: &ProjectId) -> bool {
+        self.external || self.shared || self.project_id.as_ref() == Some(project)
     }
 }
 

@@ -1,7 +1,8 @@
 //! How much a project may have, and has.
 
 use super::Neutron;
-use crate::Result;
+use crate::{Call, Result, Service};
+use http::Method;
 use kuryr_api::ids::ProjectId;
 use serde::Deserialize;
 
@@ -44,6 +45,13 @@ impl Neutron {
     /// The quotas of `project`.
     pub async fn quotas(&self, project: &ProjectId) -> Result<Quotas> {
         self.get("/quotas/{id}/details", format!("/quotas/{project}/details.json")).await
+    }
+
+    /// Sets how many ports `project` may have; below zero: as many as it likes. An administrator's right.
+    pub async fn set_port_quota(&self, project: &ProjectId, ports: i64) -> Result<()> {
+        let call = Call::new(Service::Network, Method::PUT, "/quotas/{id}", format!("/quotas/{project}"));
+        let call = call.json(&serde_json::json!({ "quota": { "port": ports } }))?;
+        self.session.call(&call).await.map(drop)
     }
 }
 

@@ -1,0 +1,95 @@
+//! The ways out: to OpenStack by kuryr.conf, as the controller goes it, and to Kubernetes by the places where kubectl looks.
+
+use std::{future::Future, path::PathBuf, time::Duration};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use kube::{
+    Client,
+    config::{KubeConfigOptions, Kubeconfig},
+};
+use kuryr_api::cloud::CloudAccess;
+use kuryr_config::{Loaded, cloud};
+use kuryr_openstack::{Session, Settings};
+
+use crate::cli::Sources;
+
+/// A person waits: an API server that does not answer by then is told.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// OpenStack, and the configuration that leads to it.
+pub(crate) struct OpenStack {
+    pub(crate) loaded: Loaded,
+    pub(crate) access: CloudAccess,
+    /// Not signed in yet: the first call does that.
+    pub(crate) session: Session,
+}
+
+/// Which Kubernetes cluster is meant.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Kubernetes")]
+pub(crate) struct Cluster {
+    /// Kubeconfig to read [default: $KUBECONFIG, then ~/.kube/config; inside of a pod without these its service account]
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+    /// Context of the kubeconfig [default: its current one]
+    #[arg(long, value_name = "NAME")]
+    context: Option<String>,
+}
+
+/// Waits for work that talks to a cloud.
+pub(crate) fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    // It fails only if a provider is there already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.context("cannot start the runtime")?.block_on(work)
+}
+
+impl OpenStack {
+    /// Reads the configuration and prepares a session.
+    pub(crate) fn open(sources: &Sources) -> Result<Self> {
+        let sources = sources.sources();
+        let loaded = kuryr_config::load(&sources).context("cannot use the configuration")?;
+        let access = cloud::access(&loaded.config, &sources.env).context(
+            "cannot tell how to reach OpenStack: name a kuryr.conf by --config-file, or a cloud of clouds.yaml by OS_CLOUD",
+        )?;
+        let session = Session::open(Settings::from(&access));
+        let session = session.context("cannot set up the way to OpenStack")?;
+        Ok(Self { loaded, access, session })
+    }
+}
+
+impl Cluster {
+    /// A client of the cluster. No request is sent yet.
+    pub(crate) async fn client(&self) -> Result<Client> {
+        let mut config = self.config().await?;
+        config.connect_timeout = Some(CONNECT_TIMEOUT);
+        config.read_timeout = Some(REQUEST_TIMEOUT);
+        // What fails is told at once, and not after many tries behind our back.
+        config.default_retry = false;
+        Client::try_from(config).context("cannot make a client of Kubernetes from its configuration")
+    }
+
+    async fn config(&self) -> Result<kube::Config> {
+        let options = KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
+        match &self.kubeconfig {
+            Some(path) => {
+                let failure = || format!("cannot use kubeconfig {}", path.display());
+                let file = Kubeconfig::read_from(path).with_context(failure)?;
+                kube::Config::from_custom_kubeconfig(file, &options).await.with_context(failure)
+            }
+            None if self.context.is_some() => {
+                kube::Config::from_kubeconfig(&options).await.with_context(|| {
+                    format!(
+                        "cannot use context {} of the kubeconfig",
+                        self.context.as_deref().unwrap_or_default()
+                    )
+                })
+            }
+            None => kube::Config::infer()
+                .await
+                .context("cannot find Kubernetes: name a kubeconfig by --kubeconfig or KUBECONFIG"),
+        }
+    }
+}
