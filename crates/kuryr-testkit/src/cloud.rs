@@ -1,6 +1,7 @@
-//! A fake cloud: Keystone and Neutron with a project, a pod network of both families and a security group.
+//! A fake cloud: Keystone and Neutron with a project, a pod network of both families and a security group; an Octavia that names
+//! its providers.
 
-use crate::{keystone::FakeKeystone, neutron::FakeNeutron, reply::Server};
+use crate::{keystone::FakeKeystone, neutron::FakeNeutron, octavia, reply::Server};
 use std::io;
 
 /// A cloud on the loopback, that ends with this value.
@@ -10,6 +11,7 @@ pub struct FakeCloud {
     neutron: FakeNeutron,
     identity: Server,
     network: Server,
+    _load_balancer: Server,
 }
 
 impl FakeCloud {
@@ -38,10 +40,19 @@ impl FakeCloud {
             let neutron = served.clone();
             async move { neutron.serve(method, uri, headers, body).await }
         });
+        let served = keystone.clone();
+        let load_balancer = Server::start(move |method, uri, headers, _| {
+            let reply = octavia::answer(&served, &method, &uri, &headers);
+            async move { reply }
+        });
         let (identity, network) = (identity.await?, network.await?);
-        keystone
-            .set_endpoints(vec![("identity", format!("{}/v3", identity.url())), ("network", network.url())]);
-        Ok(Self { keystone, neutron, identity, network })
+        let load_balancer = load_balancer.await?;
+        keystone.set_endpoints(vec![
+            ("identity", format!("{}/v3", identity.url())),
+            ("network", network.url()),
+            ("load-balancer", load_balancer.url()),
+        ]);
+        Ok(Self { keystone, neutron, identity, network, _load_balancer: load_balancer })
     }
 
     /// Keystone's address.

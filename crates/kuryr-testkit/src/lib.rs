@@ -10,6 +10,7 @@ mod fault;
 pub mod keystone;
 mod kubernetes;
 pub mod neutron;
+mod octavia;
 pub mod proxy;
 mod reply;
 

@@ -8,6 +8,7 @@ mod network;
 mod port;
 mod port_calls;
 mod quota;
+mod right;
 mod router;
 mod security_group;
 mod wire;
@@ -18,6 +19,7 @@ pub use network::{AllocationPool, HostRoute, Network, NetworkFilter, NewSubnet, 
 pub use port::{AddressPair, FixedIp, FixedIpRequest, NewPort, Port, PortFilter, PortStatus, PortUpdate};
 pub use port_calls::Deleted;
 pub use quota::{Quota, Quotas};
+pub use right::Right;
 pub use router::{Gateway, Router};
 pub use security_group::{Direction, EtherType, NewRule, Rule, SecurityGroup, SecurityGroupFilter};
 

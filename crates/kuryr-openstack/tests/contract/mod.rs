@@ -6,10 +6,10 @@
 use kuryr_api::cloud::{Auth, Credential, Domain, Project, Scope, Secret, User};
 use kuryr_api::ids::{NetworkId, PortId, ProjectId, SecurityGroupId, SubnetId};
 use kuryr_openstack::{
-    Call, Class, Effect, Kind, Neutron, Service, Session, Settings,
+    Call, Class, Effect, Kind, Neutron, Octavia, Service, Session, Settings,
     neutron::{
         Bulk, Deleted, FixedIpRequest, Joining, NetworkFilter, NewPort, Port, PortFilter, PortStatus,
-        PortUpdate, SecurityGroupFilter, SubnetFilter,
+        PortUpdate, Right, SecurityGroupFilter, SubnetFilter,
     },
 };
 use kuryr_testkit::proxy::{Faulty, Plan};
@@ -224,6 +224,22 @@ pub async fn knows_its_extensions(cloud: &Cloud) {
     assert!(extensions.has("standard-attr-tag") && extensions.has("binding"));
     assert!(extensions.tags_new_ports() && extensions.address_groups());
     assert!(!extensions.has("no-such-extension"));
+}
+
+pub async fn lists_providers_of_load_balancers(cloud: &Cloud) {
+    let octavia = Octavia::new(cloud.session(cloud.auth()));
+    let providers = octavia.providers().await.unwrap();
+    assert!(providers.iter().any(|provider| provider.name == "ovn"), "{providers:?}");
+}
+
+pub async fn a_right_is_found_out_and_nothing_is_left(cloud: &Cloud) {
+    let neutron = cloud.neutron();
+    let right = neutron.may_bind_ports(&cloud.network, Some(&cloud.project_id)).await.unwrap();
+    assert_eq!(right, Right::Granted);
+    let asked = PortFilter { host: Some("kuryr-asks-for-rights".into()), ..PortFilter::default() };
+    assert_eq!(neutron.ports(&asked).await.unwrap(), []);
+    let nowhere = neutron.may_bind_ports(&NOWHERE.into(), None).await.unwrap_err();
+    assert_eq!(nowhere.kind(), Kind::NotFound, "a network that is not there says nothing of rights");
 }
 
 pub async fn makes_changes_and_deletes_a_port(cloud: &Cloud) {
@@ -504,6 +520,8 @@ macro_rules! contract {
             shows_networks_subnets_and_groups,
             tells_what_does_not_exist,
             knows_its_extensions,
+            lists_providers_of_load_balancers,
+            a_right_is_found_out_and_nothing_is_left,
             makes_changes_and_deletes_a_port,
             lists_ports_by_what_they_are,
             lists_page_by_page,

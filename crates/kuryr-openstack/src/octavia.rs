@@ -1,0 +1,40 @@
+//! Octavia: the load balancers of Services.
+
+use crate::{Call, Result, Service, Session};
+use http::Method;
+use serde::Deserialize;
+
+/// Octavia's API. Clones share everything.
+#[derive(Debug, Clone)]
+pub struct Octavia {
+    session: Session,
+}
+
+/// What can make load balancers.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Provider {
+    /// Its name: `amphora`, `ovn`, `octavia` (an old name of amphora).
+    pub name: String,
+    /// What its operator says of it.
+    #[serde(default)]
+    pub description: String,
+}
+
+#[derive(Deserialize)]
+struct Providers {
+    providers: Vec<Provider>,
+}
+
+impl Octavia {
+    /// Octavia as `session` finds it.
+    pub fn new(session: Session) -> Self {
+        Self { session }
+    }
+
+    /// The enabled providers. Octavia does not tell which of them is its default.
+    pub async fn providers(&self) -> Result<Vec<Provider>> {
+        let route = "/lbaas/providers";
+        let call = Call::new(Service::LoadBalancer, Method::GET, route, route.into());
+        Ok(self.session.call(&call).await?.json::<Providers>()?.providers)
+    }
+}
