@@ -23,6 +23,9 @@ pub enum NetError {
         #[source]
         source: io::Error,
     },
+    /// No namespace could be made.
+    #[error("make a network namespace")]
+    MakeNamespace(#[source] io::Error),
     /// No thread could be started, or it ended without a result.
     #[error("run a thread in a network namespace")]
     Thread(#[source] io::Error),
@@ -65,7 +68,8 @@ impl NetError {
         match self {
             Self::Netlink { source, .. }
             | Self::Sysctl { source, .. }
-            | Self::OpenNamespace { source, .. } => source.raw_os_error(),
+            | Self::OpenNamespace { source, .. }
+            | Self::MakeNamespace(source) => source.raw_os_error(),
             _ => None,
         }
     }

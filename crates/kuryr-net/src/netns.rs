@@ -10,7 +10,7 @@ use std::{
 };
 
 use nix::{
-    sched::{CloneFlags, setns},
+    sched::{CloneFlags, setns, unshare},
     sys::statfs::{NSFS_MAGIC, fstatfs},
 };
 use tokio::sync::oneshot;
@@ -53,6 +53,21 @@ impl NetNs {
     pub fn own() -> Result<Self, NetError> {
         let missing = || NetError::OpenNamespace { path: OWN.into(), source: io::ErrorKind::NotFound.into() };
         Self::open(Path::new(OWN))?.ok_or_else(missing)
+    }
+
+    /// Makes a namespace that has no name: it goes, with the links in it, when the last clone of the value does.
+    pub async fn fresh() -> Result<Self, NetError> {
+        let (made, done) = oneshot::channel();
+        let leave = move || {
+            // Nobody waits for the result any more when the caller was cancelled.
+            let _ = made.send(match unshare(CloneFlags::CLONE_NEWNET) {
+                Ok(()) => Self::own(),
+                Err(errno) => Err(NetError::MakeNamespace(errno.into())),
+            });
+        };
+        let thread = std::thread::Builder::new().name("netns".to_owned()).spawn(leave);
+        thread.map_err(NetError::Thread)?;
+        done.await.map_err(|error| NetError::Thread(io::Error::other(error)))?
     }
 
     /// A file that was a mount point of a namespace stays behind as an empty one when the namespace goes.

@@ -5,17 +5,12 @@
 use std::{net::IpAddr, path::Path};
 
 use kuryr_net::{LinkRemover, LinkState, MacAddr, NetNs, Netlink, Route, Sysctl, VethPair};
-use nix::sched::{CloneFlags, unshare};
 
 const MAC: &str = "fa:16:3e:00:00:07";
 
 /// A namespace of the test's own.
-fn namespace() -> NetNs {
-    let make = || {
-        unshare(CloneFlags::CLONE_NEWNET).expect("these tests make network namespaces: run them as root");
-        NetNs::own().unwrap()
-    };
-    std::thread::spawn(make).join().unwrap()
+async fn namespace() -> NetNs {
+    NetNs::fresh().await.expect("these tests make network namespaces: run them as root")
 }
 
 fn mac() -> MacAddr {
@@ -27,14 +22,14 @@ fn pair(pod: &NetNs) -> VethPair<'_> {
 }
 
 async fn plugged() -> (Netlink, NetNs, Netlink) {
-    let (host, pod) = (namespace().netlink().await.unwrap(), namespace());
+    let (host, pod) = (namespace().await.netlink().await.unwrap(), namespace().await);
     host.add_veth(&pair(&pod)).await.unwrap();
     let inside = pod.netlink().await.unwrap();
     (host, pod, inside)
 }
 
 #[tokio::test]
-async fn a_pairs_far_end_is_born_in_its_namespace() {
+async fn a_pairs_far_end_is_born_in_its_namespace().await {
     let (host, _, inside) = plugged().await;
     let far = inside.link("eth0").await.unwrap().unwrap();
     assert_eq!(
@@ -115,7 +110,7 @@ async fn a_route_that_cannot_be_is_refused_with_its_text() {
 }
 
 #[tokio::test]
-async fn sysctls_are_those_of_the_namespace() {
+async fn sysctls_are_those_of_the_namespace().await {
     let (_, pod, _) = plugged().await;
     let read = |path: &'static str| {
         let pod = pod.clone();
@@ -137,7 +132,7 @@ async fn sysctls_are_those_of_the_namespace() {
 
 #[tokio::test]
 async fn a_bridge_with_ports() {
-    let host = namespace().netlink().await.unwrap();
+    let host = namespace().await.netlink().await.unwrap();
     for _ in 0..2 {
         host.add_bridge("qbr1", 1442).await.unwrap();
         host.add_patch("qvb1", "qvo1", 1442).await.unwrap();
@@ -165,12 +160,12 @@ async fn what_is_no_namespace_is_not_opened() {
     assert!(NetNs::open(Path::new("/proc/self/status")).unwrap().is_none());
     let own = NetNs::own().unwrap();
     assert_eq!(own.id(), NetNs::open(Path::new("/proc/self/ns/net")).unwrap().unwrap().id());
-    assert_ne!(own.id(), namespace().id());
+    assert_ne!(own.id(), namespace().await.id());
 }
 
 #[tokio::test]
 async fn the_callers_thread_stays_where_it_was() {
-    let (before, pod) = (NetNs::own().unwrap().id(), namespace());
+    let (before, pod) = (NetNs::own().unwrap().id(), namespace().await);
     let inside = pod.enter(|| NetNs::own().unwrap().id()).await.unwrap();
     assert_eq!(inside, pod.id());
     assert!(pod.enter(|| panic!("as a test")).await.is_err());
@@ -179,7 +174,7 @@ async fn the_callers_thread_stays_where_it_was() {
 
 #[tokio::test]
 async fn links_that_go_together_go_whole_and_the_others_stay() {
-    let (space, pods) = (namespace(), (0..10).map(|_| namespace()).collect::<Vec<_>>());
+    let (space, pods) = (namespace().await, (0..10).map(|_| namespace().await).collect::<Vec<_>>());
     let host = space.netlink().await.unwrap();
     let names: Vec<String> = (0..10).map(|number| format!("tap{number}")).collect();
     for (name, pod) in names.iter().zip(&pods) {
@@ -200,7 +195,7 @@ async fn links_that_go_together_go_whole_and_the_others_stay() {
 
 #[tokio::test]
 async fn a_link_that_cannot_be_deleted_keeps_no_other() {
-    let (space, pod) = (namespace(), namespace());
+    let (space, pod) = (namespace().await, namespace().await);
     let host = space.netlink().await.unwrap();
     host.add_veth(&pair(&pod)).await.unwrap();
     let remover = LinkRemover::new(space.clone());
