@@ -4,6 +4,7 @@
 
 use std::{net::IpAddr, path::Path};
 
+use futures::future::join_all;
 use kuryr_net::{LinkRemover, LinkState, MacAddr, NetNs, Netlink, Route, Sysctl, VethPair};
 
 const MAC: &str = "fa:16:3e:00:00:07";
@@ -29,7 +30,7 @@ async fn plugged() -> (Netlink, NetNs, Netlink) {
 }
 
 #[tokio::test]
-async fn a_pairs_far_end_is_born_in_its_namespace().await {
+async fn a_pairs_far_end_is_born_in_its_namespace() {
     let (host, _, inside) = plugged().await;
     let far = inside.link("eth0").await.unwrap().unwrap();
     assert_eq!(
@@ -110,7 +111,7 @@ async fn a_route_that_cannot_be_is_refused_with_its_text() {
 }
 
 #[tokio::test]
-async fn sysctls_are_those_of_the_namespace().await {
+async fn sysctls_are_those_of_the_namespace() {
     let (_, pod, _) = plugged().await;
     let read = |path: &'static str| {
         let pod = pod.clone();
@@ -174,7 +175,7 @@ async fn the_callers_thread_stays_where_it_was() {
 
 #[tokio::test]
 async fn links_that_go_together_go_whole_and_the_others_stay() {
-    let (space, pods) = (namespace().await, (0..10).map(|_| namespace().await).collect::<Vec<_>>());
+    let (space, pods) = (namespace().await, join_all(std::iter::repeat_with(namespace).take(10)).await);
     let host = space.netlink().await.unwrap();
     let names: Vec<String> = (0..10).map(|number| format!("tap{number}")).collect();
     for (name, pod) in names.iter().zip(&pods) {

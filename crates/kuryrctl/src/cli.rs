@@ -4,7 +4,7 @@ use std::{io::Write, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{config, crds, generate, openstack, status};
+use crate::{check, config, crds, generate, openstack, status};
 
 /// Generates what an installation of Kuryr needs, and checks it.
 #[derive(Debug, Parser)]
@@ -29,6 +29,14 @@ enum Command {
     Openstack(OpenStack),
     /// Show how Kuryr does on a cluster
     Status(status::Options),
+    /// Check what Kuryr needs: configuration, OpenStack, Kubernetes, and this host if it is to run Kuryr
+    ///
+    /// From a workstation, a node, or a Job in the cluster. Each finding says what is wrong, why it matters and what to do;
+    /// docs/troubleshooting.md says more. Nothing is changed. What can't be checked is told with the reason, and hides nothing
+    /// else.
+    ///
+    /// Exit code 0: no problem, perhaps warnings. 1: there are problems. 2: none was found, but something could not be checked.
+    Check(Box<check::Options>),
     /// Explain and check kuryr.conf
     #[command(subcommand)]
     Config(Config),
@@ -89,6 +97,7 @@ pub(crate) fn run(cli: Cli, out: &mut impl Write) -> anyhow::Result<ExitCode> {
             openstack::init(&options, out, &mut std::io::stderr())?;
         }
         Command::Status(options) => status::run(&options, out)?,
+        Command::Check(options) => return check::run(&options, out),
         Command::Config(Config::Sample) => config::sample(out)?,
         Command::Config(Config::Docs) => config::docs(out)?,
         Command::Config(Config::Check(sources)) => return config::check(&sources, out),

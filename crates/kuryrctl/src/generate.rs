@@ -19,7 +19,7 @@ mod options;
 mod parameters;
 mod pod;
 mod positional;
-mod rights;
+pub(crate) mod rights;
 mod secrets;
 mod split;
 

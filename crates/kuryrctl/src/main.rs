@@ -1,23 +1,34 @@
-//! kuryrctl: generates what an installation needs and explains its state.
+//! kuryrctl: generates what an installation needs and explains its state. Under the names of older programs it does as they did.
 
+mod check;
 mod cli;
 mod config;
 mod connect;
 mod crds;
 mod generate;
 mod openstack;
+mod sanity;
 mod status;
+mod upgrade;
 mod yaml;
 
-use std::{io, process::ExitCode};
+use std::{env, io, path::Path, process::ExitCode};
 
 use clap::Parser;
 
 fn main() -> ExitCode {
-    match cli::run(cli::Cli::parse(), &mut io::stdout().lock()) {
+    let called = env::args_os().next().unwrap_or_default();
+    let name = Path::new(&called).file_name().and_then(|name| name.to_str()).unwrap_or("kuryrctl");
+    let (out, err) = (&mut io::stdout().lock(), &mut io::stderr());
+    let done = match name {
+        "kuryr-k8s-sanity" => sanity::run(&Parser::parse(), err),
+        "kuryr-k8s-status" | "kuryr-status" => upgrade::run(&Parser::parse(), out, err),
+        _ => cli::run(Parser::parse(), out),
+    };
+    match done {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("kuryrctl: {error:#}");
+            eprintln!("{name}: {error:#}");
             ExitCode::FAILURE
         }
     }

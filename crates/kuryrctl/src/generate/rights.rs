@@ -20,7 +20,7 @@ pub(super) struct Account<'a> {
 }
 
 /// What the controller may do in the whole cluster.
-pub(super) fn controller() -> Vec<PolicyRule> {
+pub(crate) fn controller() -> Vec<PolicyRule> {
     vec![
         rule("", &["pods", "nodes", "namespaces"], &["list", "watch"]),
         // To take off the finalizer that the Python Kuryr put on pods.
@@ -31,7 +31,7 @@ pub(super) fn controller() -> Vec<PolicyRule> {
 }
 
 /// What the controller may do in its own namespace: be elected.
-pub(super) fn election() -> Vec<PolicyRule> {
+pub(crate) fn election() -> Vec<PolicyRule> {
     let lease = PolicyRule {
         resource_names: Some(vec![super::controller::NAME.to_owned()]),
         ..rule("coordination.k8s.io", &["leases"], &["get", "update"])
@@ -41,7 +41,7 @@ pub(super) fn election() -> Vec<PolicyRule> {
 }
 
 /// What a daemon may do. Its only writes are events.
-pub(super) fn daemon() -> Vec<PolicyRule> {
+pub(crate) fn daemon() -> Vec<PolicyRule> {
     vec![rule("", &["pods"], &["list", "watch"]), rule(CUSTOM, &["kuryrports"], &["list", "watch"]), events()]
 }
 

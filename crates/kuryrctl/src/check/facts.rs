@@ -1,0 +1,228 @@
+//! Everything that checks look at, as far as it could be seen.
+
+use std::{collections::BTreeSet, net::IpAddr, path::PathBuf};
+
+use ipnet::IpNet;
+use kuryr_openstack::neutron::{Network, Quota, Right, Subnet};
+
+use super::finding::{Gap, Seen};
+
+/// All of it.
+#[derive(Debug)]
+pub(crate) struct Facts {
+    pub(crate) config: Config,
+    pub(crate) cloud: Cloud,
+    pub(crate) cluster: Cluster,
+    pub(crate) host: Host,
+}
+
+/// The configuration.
+#[derive(Debug)]
+pub(crate) enum Config {
+    Read(Box<Settings>),
+    /// Everything that is wrong with it.
+    Unreadable(Vec<String>),
+}
+
+/// What the configuration says.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Settings {
+    /// How many files it was read from.
+    pub(crate) files: usize,
+    /// What in it does not do what its writer may think.
+    pub(crate) ignored: Vec<String>,
+    /// Files that it names for Kubernetes and that can't be read, with the reason.
+    pub(crate) unreadable: Vec<(&'static str, PathBuf, String)>,
+    pub(crate) project: Option<String>,
+    pub(crate) pod_subnets: Vec<String>,
+    pub(crate) security_groups: Vec<String>,
+    pub(crate) service_subnet: Option<String>,
+    /// Greatest MTU of a pod's interface; 0: that of its network.
+    pub(crate) mtu: u32,
+    pub(crate) pool: PoolSizes,
+    pub(crate) balancer: Balancer,
+    pub(crate) ports: Ports,
+    pub(crate) bridge: String,
+    /// Where Open vSwitch's database is.
+    pub(crate) ovsdb: String,
+}
+
+/// `[vif_pool]`
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct PoolSizes {
+    /// 0: any number.
+    pub(crate) max: i64,
+    pub(crate) min: i64,
+    pub(crate) batch: i64,
+}
+
+/// How load balancers are wanted.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Balancer {
+    pub(crate) provider: String,
+    pub(crate) algorithm: String,
+    pub(crate) enforce_rules: bool,
+}
+
+/// The TCP ports of both programs.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Ports {
+    pub(crate) controller_health: u16,
+    pub(crate) controller_metrics: u16,
+    pub(crate) daemon_health: u16,
+    pub(crate) daemon_metrics: u16,
+}
+
+/// OpenStack.
+#[derive(Debug)]
+pub(crate) struct Cloud {
+    /// Whether there is a way in.
+    pub(crate) way: Seen<Way>,
+    pub(crate) extensions: Seen<BTreeSet<String>>,
+    /// Those of the configured pod subnets that there are.
+    pub(crate) pod_subnets: Seen<Vec<Subnet>>,
+    /// The network of the first of them.
+    pub(crate) pod_network: Seen<Network>,
+    /// The ids of those of the configured security groups that there are.
+    pub(crate) security_groups: Seen<BTreeSet<String>>,
+    /// The configured service subnet, if there is one of that id.
+    pub(crate) service_subnet: Seen<Option<Subnet>>,
+    /// To make ports with `binding:host_id`.
+    pub(crate) binding: Seen<Right>,
+    /// Of ports.
+    pub(crate) quota: Seen<Quota>,
+    /// How many ports pods have.
+    pub(crate) pod_ports: Seen<u64>,
+    /// Octavia's; none if there is no Octavia.
+    pub(crate) providers: Seen<Option<BTreeSet<String>>>,
+}
+
+/// How far the way into OpenStack leads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Way {
+    Open,
+    /// The configuration does not say how.
+    Unsaid(String),
+    /// TLS can't be set up.
+    Tls(String),
+    /// Keystone refuses the credentials.
+    Refused(String),
+    /// Keystone does not answer as it should.
+    Closed(String),
+}
+
+/// Kubernetes.
+#[derive(Debug)]
+pub(crate) struct Cluster {
+    pub(crate) nodes: Seen<Vec<Node>>,
+    /// What cluster IPs are given from.
+    pub(crate) service_ranges: Seen<Vec<IpNet>>,
+    pub(crate) definitions: Seen<Vec<Definition>>,
+    /// What the controller may not do, and ought to.
+    pub(crate) controller_lacks: Seen<Vec<String>>,
+    /// The same of the daemons.
+    pub(crate) daemons_lack: Seen<Vec<String>>,
+}
+
+/// A node.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Node {
+    pub(crate) name: String,
+    /// How many pods it may have.
+    pub(crate) pods: u64,
+    pub(crate) addresses: Vec<IpAddr>,
+}
+
+/// A custom resource definition of ours.
+#[derive(Debug, Clone)]
+pub(crate) struct Definition {
+    pub(crate) name: String,
+    pub(crate) state: State,
+}
+
+/// How a definition is found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum State {
+    Same,
+    Missing,
+    /// Its versions or their schemas are not those of this program.
+    Different,
+    /// The API server does not serve it, for this reason.
+    NotServed(String),
+}
+
+/// The machine that this runs on.
+#[derive(Debug)]
+pub(crate) struct Host {
+    /// Ports that Kuryr needs and somebody else has.
+    pub(crate) taken: Seen<Vec<Taken>>,
+    /// Whether the kernel makes veth pairs in a network namespace and lets their sysctls be set.
+    pub(crate) plumbing: Seen<Result<(), String>>,
+    /// Whether Open vSwitch's database takes connections.
+    pub(crate) ovsdb: Seen<Result<(), String>>,
+    /// Whether the integration bridge is there.
+    pub(crate) bridge: Seen<bool>,
+}
+
+/// A port that somebody else has.
+#[derive(Debug, Clone)]
+pub(crate) struct Taken {
+    pub(crate) port: u16,
+    /// The option that chooses it.
+    pub(crate) option: &'static str,
+    /// Who needs it.
+    pub(crate) program: &'static str,
+}
+
+impl Facts {
+    /// The configuration, if it can be read.
+    pub(crate) fn settings(&self) -> Result<&Settings, Gap> {
+        match &self.config {
+            Config::Read(settings) => Ok(settings),
+            Config::Unreadable(_) => Err(Gap::unknown("the configuration can't be read")),
+        }
+    }
+}
+
+impl Cloud {
+    /// Nothing is known of it, for one reason.
+    pub(crate) fn unseen(way: Seen<Way>, gap: &Gap) -> Self {
+        Self {
+            way,
+            extensions: Err(gap.clone()),
+            pod_subnets: Err(gap.clone()),
+            pod_network: Err(gap.clone()),
+            security_groups: Err(gap.clone()),
+            service_subnet: Err(gap.clone()),
+            binding: Err(gap.clone()),
+            quota: Err(gap.clone()),
+            pod_ports: Err(gap.clone()),
+            providers: Err(gap.clone()),
+        }
+    }
+}
+
+impl Cluster {
+    /// Nothing is known of it, for one reason.
+    pub(crate) fn unseen(gap: &Gap) -> Self {
+        Self {
+            nodes: Err(gap.clone()),
+            service_ranges: Err(gap.clone()),
+            definitions: Err(gap.clone()),
+            controller_lacks: Err(gap.clone()),
+            daemons_lack: Err(gap.clone()),
+        }
+    }
+}
+
+impl Host {
+    /// Nothing is known of it, for one reason.
+    pub(crate) fn unseen(gap: &Gap) -> Self {
+        Self {
+            taken: Err(gap.clone()),
+            plumbing: Err(gap.clone()),
+            ovsdb: Err(gap.clone()),
+            bridge: Err(gap.clone()),
+        }
+    }
+}

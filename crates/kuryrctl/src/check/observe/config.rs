@@ -1,0 +1,212 @@
+//! kuryr.conf, as the programs read it.
+
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use kuryr_config::{Config, Layers, Loaded, Resolver, Sources, Warning, What, kind::Value, options::schema};
+use kuryr_k8s::Access;
+
+use crate::check::{
+    facts::{self, Balancer, PoolSizes, Ports, Settings},
+    finding::Gap,
+};
+
+/// Where a pod finds its account. Files there are nobody's fault outside of pods.
+const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+
+/// The configuration, if it can be read.
+pub(in crate::check) struct Read {
+    loaded: Result<(Config, Box<Settings>), Vec<String>>,
+}
+
+impl Read {
+    pub(in crate::check) fn new(sources: &Sources) -> Self {
+        let loaded = match kuryr_config::load(sources) {
+            Ok(loaded) => Ok((loaded.config.clone(), Box::new(settings(&loaded, sources)))),
+            Err(error) => Err(error.problems.iter().map(ToString::to_string).collect()),
+        };
+        Self { loaded }
+    }
+
+    pub(super) fn config(&self) -> Result<&Config, Gap> {
+        self.both().map(|(config, _)| config)
+    }
+
+    pub(super) fn settings(&self) -> Result<&Settings, Gap> {
+        self.both().map(|(_, settings)| &**settings)
+    }
+
+    fn both(&self) -> Result<&(Config, Box<Settings>), Gap> {
+        self.loaded.as_ref().map_err(|_| Gap::unknown("the configuration can't be read"))
+    }
+
+    pub(in crate::check) fn into_facts(self) -> facts::Config {
+        match self.loaded {
+            Ok((_, settings)) => facts::Config::Read(settings),
+            Err(problems) => facts::Config::Unreadable(problems),
+        }
+    }
+}
+
+fn settings(loaded: &Loaded, sources: &Sources) -> Settings {
+    let Config { neutron_defaults, health_server, cni_health_server, prometheus_exporter, .. } =
+        &loaded.config;
+    let idle = Idle(Layers::read(sources).0);
+    let subnet = neutron_defaults.pod_subnet.iter().filter(|_| neutron_defaults.pod_subnets.is_empty());
+    Settings {
+        files: loaded.files_read.len(),
+        ignored: loaded.warnings.iter().filter(|warning| is_slip(warning)).map(ToString::to_string).collect(),
+        unreadable: unreadable(&loaded.config),
+        project: neutron_defaults.project.clone(),
+        pod_subnets: neutron_defaults.pod_subnets.iter().chain(subnet).cloned().collect(),
+        security_groups: neutron_defaults.pod_security_groups.clone(),
+        service_subnet: idle.text("neutron_defaults", "service_subnet"),
+        mtu: neutron_defaults.network_device_mtu,
+        pool: idle.pool(),
+        balancer: idle.balancer(),
+        ports: Ports {
+            controller_health: health_server.port,
+            controller_metrics: prometheus_exporter.controller_exporter_port,
+            daemon_health: cni_health_server.port,
+            daemon_metrics: prometheus_exporter.cni_exporter_port,
+        },
+        bridge: neutron_defaults.ovs_bridge.clone().unwrap_or_else(|| "br-int".to_owned()),
+        ovsdb: loaded.config.vif_plug_ovs.ovsdb_connection.clone(),
+    }
+}
+
+/// Only what its writer can correct: `kuryrctl config check` tells what has no effect, or none yet.
+fn is_slip(warning: &Warning) -> bool {
+    matches!(warning.what, What::UnknownGroup { .. } | What::UnknownOption { .. } | What::Renamed { .. })
+}
+
+fn unreadable(config: &Config) -> Vec<(&'static str, PathBuf, String)> {
+    let kubernetes = &config.kubernetes;
+    let files = [
+        ("ssl_ca_crt_file", &kubernetes.ssl_ca_crt_file),
+        ("token_file", &kubernetes.token_file),
+        ("ssl_client_crt_file", &kubernetes.ssl_client_crt_file),
+        ("ssl_client_key_file", &kubernetes.ssl_client_key_file),
+    ];
+    let named = files.into_iter().filter_map(|(option, path)| Some((option, path.as_deref()?)));
+    let outside = named.filter(|(_, path)| !path.as_os_str().is_empty() && !path.starts_with(ACCOUNT));
+    outside.filter_map(|(option, path)| Some((option, path.to_owned(), unreadable_file(path)?))).collect()
+}
+
+fn unreadable_file(path: &Path) -> Option<String> {
+    File::open(path).err().map(|error| error.to_string())
+}
+
+/// How the controller reaches the API server.
+pub(super) fn access(config: &Config) -> Access {
+    let options = &config.kubernetes;
+    Access {
+        api_root: options.api_root.clone(),
+        token_file: options.token_file.clone(),
+        client_certificate: options.ssl_client_crt_file.clone(),
+        client_key: options.ssl_client_key_file.clone(),
+        ca_file: options.ssl_ca_crt_file.clone(),
+        insecure: !options.ssl_verify_server_crt,
+        connect_timeout: Some(Duration::from_secs(5)),
+    }
+}
+
+/// Options that no program has a use for in this version, so that [`Config`] has no fields for them.
+struct Idle(Layers);
+
+impl Idle {
+    fn text(&self, group: &str, name: &str) -> Option<String> {
+        match self.value(group, name)? {
+            Value::Text(text) if !text.is_empty() => Some(text),
+            _ => None,
+        }
+    }
+
+    fn number(&self, group: &str, name: &str) -> i64 {
+        match self.value(group, name) {
+            Some(Value::Int(number)) => number,
+            _ => 0,
+        }
+    }
+
+    fn value(&self, group: &str, name: &str) -> Option<Value> {
+        let schema = schema();
+        let option = schema.option(group, name)?;
+        Resolver::new(&schema, &self.0).value(group, option).ok()
+    }
+
+    fn pool(&self) -> PoolSizes {
+        let size = |name| self.number("vif_pool", name);
+        PoolSizes {
+            max: size("ports_pool_max"),
+            min: size("ports_pool_min"),
+            batch: size("ports_pool_batch"),
+        }
+    }
+
+    fn balancer(&self) -> Balancer {
+        let text = |group, name| self.text(group, name).unwrap_or_default();
+        Balancer {
+            provider: text("kubernetes", "endpoints_driver_octavia_provider"),
+            algorithm: text("octavia_defaults", "lb_algorithm"),
+            enforce_rules: self.value("octavia_defaults", "enforce_sg_rules") == Some(Value::Bool(true)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn read(text: &str) -> Read {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("kuryr.conf");
+        fs::write(&file, text).unwrap();
+        Read::new(&Sources { files: vec![file], ..Sources::default() })
+    }
+
+    #[test]
+    fn options_without_effect_are_read_all_the_same() {
+        let read = read(
+            "[neutron_defaults]\nservice_subnet = s\npod_subnet = p\n[octavia_defaults]\nlb_algorithm = SOURCE_IP_PORT\n\
+             enforce_sg_rules = false\n[vif_pool]\nports_pool_min = 7\n",
+        );
+        let settings = read.settings().unwrap();
+        assert_eq!(settings.service_subnet.as_deref(), Some("s"));
+        assert_eq!(settings.pod_subnets, ["p"]);
+        assert_eq!((settings.pool.max, settings.pool.min, settings.pool.batch), (0, 7, 10));
+        let Balancer { provider, algorithm, enforce_rules } = &settings.balancer;
+        assert_eq!(
+            (provider.as_str(), algorithm.as_str(), enforce_rules),
+            ("default", "SOURCE_IP_PORT", &false)
+        );
+        assert_eq!((settings.ports.controller_health, settings.ports.daemon_metrics), (8082, 9655));
+    }
+
+    #[test]
+    fn slips_are_told_and_features_to_come_are_not() {
+        let read = read("[neutron_defaults]\nservice_subnet = s\npod_subnt = p\n");
+        let [slip] = read.settings().unwrap().ignored.as_slice() else { panic!("one slip") };
+        assert!(slip.contains("did you mean pod_subnet?"), "{slip}");
+    }
+
+    #[test]
+    fn files_that_only_a_pod_has_are_nobodys_fault() {
+        let read = read("[kubernetes]\nssl_ca_crt_file = /nowhere/ca.crt\n");
+        let named: Vec<_> =
+            read.settings().unwrap().unreadable.iter().map(|(option, _, _)| *option).collect();
+        assert_eq!(named, ["ssl_ca_crt_file"], "and not the token of the default");
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_told() {
+        let facts = read("[kubernetes]\nuse_events = perhaps\n[health_server]\nport = 99999\n").into_facts();
+        let facts::Config::Unreadable(problems) = facts else { panic!("it is unreadable") };
+        assert_eq!(problems.len(), 2);
+    }
+}

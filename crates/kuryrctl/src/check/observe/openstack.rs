@@ -1,0 +1,149 @@
+//! OpenStack: what the configured user sees and may do there.
+
+use std::collections::BTreeSet;
+
+use kuryr_api::{
+    ids::{ProjectId, SecurityGroupId, SubnetId},
+    names::DEVICE_OWNER,
+};
+use kuryr_config::{Sources, cloud};
+use kuryr_openstack::{
+    Error, Kind, Octavia, OpenError, Retry, Session, Settings as SessionSettings,
+    neutron::{Neutron, PortFilter, SecurityGroupFilter, Subnet, SubnetFilter},
+};
+
+use super::{chain, config::Read};
+use crate::check::{
+    facts::{Cloud, Settings, Way},
+    finding::{Gap, Seen, known},
+};
+
+pub(super) async fn observe(read: &Read, sources: &Sources) -> Cloud {
+    let (config, settings) = match (read.config(), read.settings()) {
+        (Ok(config), Ok(settings)) => (config, settings),
+        (Err(gap), _) | (_, Err(gap)) => return Cloud::unseen(Err(gap.clone()), &gap),
+    };
+    let session = match cloud::access(config, &sources.env) {
+        Ok(access) => open(SessionSettings::from(&access)),
+        Err(error) => Err(Way::Unsaid(chain(&error))),
+    };
+    let session = match session {
+        Ok(session) => session,
+        Err(way) => return closed(way),
+    };
+    match session.check().await {
+        Ok(()) => inside(session, settings).await,
+        Err(error) if error.kind() == Kind::Unauthorized => closed(Way::Refused(error.chain())),
+        Err(error) => closed(Way::Closed(error.chain())),
+    }
+}
+
+fn open(settings: SessionSettings) -> Result<Session, Way> {
+    // A person waits: what does not work at the second try is told.
+    let settings = SessionSettings { retry: Retry { times: 1, ..settings.retry }, ..settings };
+    Session::open(settings).map_err(|error| match &error {
+        OpenError::SetUpTls(_) => Way::Tls(chain(&error)),
+        _ => Way::Unsaid(chain(&error)),
+    })
+}
+
+fn closed(way: Way) -> Cloud {
+    Cloud::unseen(Ok(way), &Gap::unknown("there is no sign-in to OpenStack"))
+}
+
+async fn inside(session: Session, settings: &Settings) -> Cloud {
+    let neutron = Neutron::new(session.clone());
+    let project = match &settings.project {
+        Some(id) => Ok(ProjectId::from(id.as_str())),
+        None => Err(Gap::unknown("[neutron_defaults] project is not set")),
+    };
+    let pod_subnets = subnets(&neutron, &settings.pod_subnets).await;
+    Cloud {
+        way: Ok(Way::Open),
+        extensions: extensions(&neutron).await,
+        pod_network: network(&neutron, &pod_subnets).await,
+        binding: binding(&neutron, &pod_subnets, project.as_ref().ok()).await,
+        security_groups: groups(&neutron, &settings.security_groups).await,
+        service_subnet: service_subnet(&neutron, settings.service_subnet.as_deref()).await,
+        quota: match &project {
+            Ok(project) => neutron.quotas(project).await.map(|quotas| quotas.port).map_err(unseen),
+            Err(gap) => Err(gap.clone()),
+        },
+        pod_ports: match &project {
+            Ok(project) => pod_ports(&neutron, project).await,
+            Err(gap) => Err(gap.clone()),
+        },
+        providers: providers(&Octavia::new(session)).await,
+        pod_subnets,
+    }
+}
+
+async fn extensions(neutron: &Neutron) -> Seen<BTreeSet<String>> {
+    Ok(neutron.extensions().await.map_err(unseen)?.iter().map(ToOwned::to_owned).collect())
+}
+
+async fn subnets(neutron: &Neutron, ids: &[String]) -> Seen<Vec<Subnet>> {
+    if ids.is_empty() {
+        return Err(Gap::unknown("[neutron_defaults] pod_subnets is not set"));
+    }
+    let ids: Vec<SubnetId> = ids.iter().map(|id| id.as_str().into()).collect();
+    let filter = SubnetFilter { ids: Some(ids.clone()), ..SubnetFilter::default() };
+    let mut found = neutron.subnets(&filter).await.map_err(unseen)?;
+    found.sort_by_key(|subnet| ids.iter().position(|id| *id == subnet.id));
+    Ok(found)
+}
+
+async fn service_subnet(neutron: &Neutron, id: Option<&str>) -> Seen<Option<Subnet>> {
+    let Some(id) = id else { return Err(Gap::skipped("[neutron_defaults] service_subnet is not set")) };
+    Ok(subnets(neutron, &[id.to_owned()]).await?.pop())
+}
+
+async fn network(neutron: &Neutron, subnets: &Seen<Vec<Subnet>>) -> Seen<kuryr_openstack::neutron::Network> {
+    neutron.network(&first(subnets)?.network_id).await.map_err(unseen)
+}
+
+async fn binding(
+    neutron: &Neutron,
+    subnets: &Seen<Vec<Subnet>>,
+    project: Option<&ProjectId>,
+) -> Seen<kuryr_openstack::neutron::Right> {
+    neutron.may_bind_ports(&first(subnets)?.network_id, project).await.map_err(unseen)
+}
+
+fn first(subnets: &Seen<Vec<Subnet>>) -> Result<&Subnet, Gap> {
+    known(subnets)?.first().ok_or_else(|| Gap::unknown("there is no subnet of pods"))
+}
+
+async fn groups(neutron: &Neutron, ids: &[String]) -> Seen<BTreeSet<String>> {
+    if ids.is_empty() {
+        return Err(Gap::unknown("[neutron_defaults] pod_security_groups is not set"));
+    }
+    let ids: Vec<SecurityGroupId> = ids.iter().map(|id| id.as_str().into()).collect();
+    let filter = SecurityGroupFilter { ids: Some(ids), ..SecurityGroupFilter::default() };
+    let found = neutron.security_groups(&filter).await.map_err(unseen)?;
+    Ok(found.into_iter().map(|group| group.id.to_string()).collect())
+}
+
+async fn pod_ports(neutron: &Neutron, project: &ProjectId) -> Seen<u64> {
+    let filter = PortFilter {
+        device_owner: Some(DEVICE_OWNER.to_owned()),
+        project: Some(project.clone()),
+        fields: &["id"],
+        ..PortFilter::default()
+    };
+    let ports = neutron.ports(&filter).await.map_err(unseen)?;
+    Ok(u64::try_from(ports.len()).unwrap_or(u64::MAX))
+}
+
+async fn providers(octavia: &Octavia) -> Seen<Option<BTreeSet<String>>> {
+    match octavia.providers().await {
+        Ok(providers) => Ok(Some(providers.into_iter().map(|provider| provider.name).collect())),
+        Err(error) if error.kind() == Kind::NoEndpoint => Ok(None),
+        Err(error) => Err(unseen(error)),
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn unseen(error: Error) -> Gap {
+    Gap::unknown(error.chain())
+}
