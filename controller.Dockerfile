@@ -45,6 +45,7 @@ RUN for name in UPPER_CONSTRAINTS_FILE OSLO_LOCK_PATH RDO_REPO; do \
         if printenv "$name" > /dev/null; then echo "NOTE: the build argument $name is accepted and has no use any more"; fi; done
 RUN mkdir -p /content/etc/ssl/certs /content/etc/kuryr \
     && cp /built/kuryr-k8s-controller /built/kuryrctl /content/ \
+    && for name in kuryr-k8s-sanity kuryr-k8s-status kuryr-status; do ln -s kuryrctl "/content/$name"; done \
     && cp -L /etc/ssl/certs/ca-certificates.crt /content/etc/ssl/certs/ \
     && echo 'kuryr:x:1000:1000::/:/sbin/nologin' > /content/etc/passwd \
     && echo 'kuryr:x:1000:' > /content/etc/group \

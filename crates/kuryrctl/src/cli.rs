@@ -31,7 +31,8 @@ enum Command {
     Status(status::Options),
     /// Check what Kuryr needs: configuration, OpenStack, Kubernetes, and this host if it is to run Kuryr
     ///
-    /// From a workstation, a node, or a Job in the cluster. Each finding says what is wrong, why it matters and what to do;
+    /// From a workstation, a node, or a Job in the cluster, with the controller's configuration; on a node also by
+    /// `--only host --here node`, with the daemon's. Each finding says what is wrong, why it matters and what to do;
     /// docs/troubleshooting.md says more. Nothing is changed. What can't be checked is told with the reason, and hides nothing
     /// else.
     ///

@@ -91,7 +91,7 @@ async fn kubernetes_address(client: &Client) -> Seen<Vec<IpNet>> {
             "can't tell what the cluster gives cluster IPs from ({why}): name it by --service-range"
         ))
     };
-    let service = service.map_err(|error| unseen(chain(&error)))?;
+    let service = service.map_err(|error| unseen(said(&error)))?;
     let address =
         service.spec.and_then(|spec| spec.cluster_ip).and_then(|address| address.parse::<IpAddr>().ok());
     let address = address.ok_or_else(|| unseen("the Service `kubernetes` has no address".to_owned()))?;
@@ -124,7 +124,15 @@ fn state(wanted: &CustomResourceDefinition, there: Option<&CustomResourceDefinit
 }
 
 pub(super) fn unseen(what: &str, error: &kube::Error) -> Gap {
-    Gap::unknown(format!("can't {what}: {}", chain(error)))
+    Gap::unknown(format!("can't {what}: {}", said(error)))
+}
+
+/// What the API server says; its status would come three times over.
+fn said(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => status.message.clone(),
+        other => chain(other),
+    }
 }
 
 #[cfg(test)]

@@ -43,13 +43,15 @@ fn roles(options: &Options, cluster: &Cluster) -> Result<Vec<Role>, Gap> {
         return Ok(options.here.clone());
     }
     let name = own_name();
-    let is_node = cluster.nodes.iter().flatten().any(|node| node.name == name);
-    if is_node {
-        return Ok(vec![Role::Controller, Role::Node]);
+    match &cluster.nodes {
+        Ok(nodes) if nodes.iter().any(|node| node.name == name) => Ok(vec![Role::Controller, Role::Node]),
+        Ok(_) => Err(Gap::skipped(format!(
+            "this host ({name}) is no node of the cluster; if it is to run Kuryr, say --here"
+        ))),
+        Err(_) => Err(Gap::unknown(format!(
+            "can't tell whether this host ({name}) is a node of the cluster: say by --here what it is to run"
+        ))),
     }
-    Err(Gap::skipped(format!(
-        "this host ({name}) is no node of the cluster; if it is to run Kuryr, say --here"
-    )))
 }
 
 fn own_name() -> String {
