@@ -112,6 +112,13 @@ impl Stage {
     }
 }
 
+impl Facts {
+    /// Neutron, as Kuryr's user.
+    pub fn neutron(&self) -> Result<Neutron> {
+        neutron(self)
+    }
+}
+
 pub(crate) fn neutron(facts: &Facts) -> Result<Neutron> {
     Ok(Neutron::new(session(facts, &facts.openstack.kuryr)?))
 }

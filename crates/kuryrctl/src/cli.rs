@@ -1,4 +1,9 @@
 //! The command line.
+#![allow(
+    rustdoc::broken_intra_doc_links,
+    reason = "these are the texts of --help, where brackets hold groups of kuryr.conf"
+)]
+#![expect(clippy::doc_markdown, reason = "these are texts for a terminal")]
 
 use std::{io::Write, path::PathBuf, process::ExitCode};
 
@@ -66,6 +71,10 @@ enum Config {
 #[derive(Debug, Subcommand)]
 enum OpenStack {
     /// Make, or find, networks, subnets, router and security group of a cluster, and print the kuryr.conf for them
+    ///
+    /// The project is that of the credentials: of [neutron] in the configuration, or of the cloud that OS_CLOUD names. What
+    /// is there already is found by name, subnets by network and range; a second run makes nothing. What is in the way is
+    /// told before anything is made. kuryr.conf goes to standard output, without the secret; all else to standard error.
     Init(openstack::Options),
 }
 

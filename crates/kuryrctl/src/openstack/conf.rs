@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 use anyhow::Result;
 use kuryr_api::{
     ProjectId,
-    cloud::{Auth, CloudAccess, Credential, Domain, Project, Scope, User},
+    cloud::{Auth, CloudAccess, Credential, Domain, Interface, Project, Scope, User},
 };
 use kuryr_core::layout::{Found, Layout};
 
@@ -67,9 +67,13 @@ fn neutron(conf: &mut String, access: &CloudAccess) -> fmt::Result {
             within(&mut set, scope)?;
         }
     }
+    if access.interface != Interface::default() {
+        set("endpoint_type", &access.interface.to_string())?;
+    }
     let region = access.region_name.iter().map(|region| ("region_name", region));
-    let region = region.chain(access.network_endpoint_override.iter().map(|url| ("endpoint_override", url)));
-    region.into_iter().try_for_each(|(option, value)| set(option, value))
+    let mut both =
+        region.chain(access.network_endpoint_override.iter().map(|url| ("endpoint_override", url)));
+    both.try_for_each(|(option, value)| set(option, value))
 }
 
 type Set<'a> = dyn FnMut(&str, &str) -> fmt::Result + 'a;
@@ -119,4 +123,138 @@ fn defaults(conf: &mut String, layout: &Layout, found: &Found, project: &Project
         writeln!(conf, "external_svc_net = {}", known(found.network(external), external)?.id)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    use kuryr_api::cloud::Secret;
+    use kuryr_config::{Config, Layers, Loaded};
+    use kuryr_core::layout::{Group, Network, Router, Subnet};
+
+    use super::*;
+
+    fn layout() -> Layout {
+        Layout {
+            pod_network: "pod-net".into(),
+            pod_ranges: vec!["10.1.0.0/16".parse().unwrap(), "fd10:1::/64".parse().unwrap()],
+            service_network: "service-net".into(),
+            service_range: "10.96.0.0/16".parse().unwrap(),
+            external_network: Some("public".into()),
+            router: "router".into(),
+            security_group: "pods".into(),
+        }
+    }
+
+    fn found() -> Found {
+        let network =
+            |name: &str, external| Network { id: format!("{name}-id"), name: name.into(), external };
+        let subnet = |id: &str, network: &str, range: &str| Subnet {
+            id: id.into(),
+            name: "any".into(),
+            network: format!("{network}-id"),
+            range: range.parse().unwrap(),
+            pools: vec![],
+        };
+        Found {
+            networks: vec![network("pod-net", false), network("service-net", false), network("public", true)],
+            subnets: vec![
+                subnet("elsewhere", "public", "10.1.0.0/16"),
+                subnet("services", "service-net", "10.96.0.0/15"),
+                subnet("six", "pod-net", "fd10:1::/64"),
+                subnet("four", "pod-net", "10.1.0.0/16"),
+            ],
+            routers: vec![Router {
+                id: "router-id".into(),
+                name: "router".into(),
+                external: None,
+                subnets: vec![],
+            }],
+            groups: vec![Group { id: "group-id".into(), name: "pods".into(), open: vec![] }],
+        }
+    }
+
+    fn access(auth: Auth) -> CloudAccess {
+        CloudAccess {
+            auth_url: "https://cloud.example:5000/v3".into(),
+            auth,
+            region_name: Some("north".into()),
+            interface: Interface::Internal,
+            cafile: Some(PathBuf::from("/home/me/ca.pem")),
+            insecure: false,
+            timeout: None,
+            network_endpoint_override: None,
+            load_balancer_endpoint_override: None,
+        }
+    }
+
+    fn read(auth: Auth) -> Config {
+        let text = render(&layout(), &found(), &"project".into(), &access(auth)).unwrap();
+        assert!(!text.contains("hunter2"), "{text}");
+        let layers = Layers::from_text(Path::new("kuryr.conf").to_owned(), &text).unwrap();
+        Loaded::from_layers(&layers).unwrap().config
+    }
+
+    fn scope() -> Scope {
+        Scope::Project(Project::Name("k8s".into(), Domain::Id("default".into())))
+    }
+
+    fn user() -> User {
+        User::Name("kuryr".into(), Domain::Name("Default".into()))
+    }
+
+    #[test]
+    fn a_user_stays_and_the_password_does_not() {
+        let config = read(Auth::Password { user: user(), password: Secret::new("hunter2"), scope: scope() });
+        assert_eq!(config.neutron.username.as_deref(), Some("kuryr"));
+        assert_eq!(config.neutron.user_domain_name.as_deref(), Some("Default"));
+        assert_eq!(config.neutron.project_domain_id.as_deref(), Some("default"));
+        assert_eq!(config.neutron.region_name.as_deref(), Some("north"));
+        assert_eq!(config.neutron.endpoint_type.as_deref(), Some("internal"));
+        assert_eq!(config.neutron_defaults.pod_subnets, ["four", "six"]);
+        assert_eq!(config.neutron_defaults.pod_security_groups, ["group-id"]);
+    }
+
+    #[test]
+    fn an_application_credential_stays_without_its_secret() {
+        let secret = || Secret::new("hunter2");
+        let config =
+            read(Auth::ApplicationCredential { credential: Credential::Id("one".into()), secret: secret() });
+        assert_eq!(config.neutron.auth_type.as_deref(), Some("v3applicationcredential"));
+        assert_eq!(config.neutron.application_credential_id.as_deref(), Some("one"));
+        let named = Credential::Name("ours".into(), user());
+        let config = read(Auth::ApplicationCredential { credential: named, secret: secret() });
+        assert_eq!(config.neutron.application_credential_name.as_deref(), Some("ours"));
+        assert_eq!(config.neutron.username.as_deref(), Some("kuryr"));
+    }
+
+    #[test]
+    fn subnets_are_told_by_network_and_range() {
+        let auth = Auth::Token { token: Secret::new("any"), scope: scope() };
+        let text = render(&layout(), &found(), &"project".into(), &access(auth)).unwrap();
+        for line in [
+            "pod_subnets = four,six",
+            "service_subnet = services",
+            "external_svc_net = public-id",
+            "pod_router = router-id",
+        ] {
+            assert!(text.lines().any(|found| found == line), "no {line} in {text}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_not_written_down() {
+        let config = read(Auth::Token { token: Secret::new("hunter2"), scope: scope() });
+        assert_eq!(config.neutron.auth_type.as_deref(), Some("password"));
+        assert_eq!(config.neutron.project_name.as_deref(), Some("k8s"));
+    }
+
+    #[test]
+    fn what_vanished_is_named() {
+        let found = Found { groups: vec![], ..found() };
+        let auth = Auth::Token { token: Secret::new("any"), scope: scope() };
+        let error = render(&layout(), &found, &"project".into(), &access(auth)).unwrap_err();
+        assert!(error.to_string().contains("`pods` vanished"), "{error}");
+    }
 }

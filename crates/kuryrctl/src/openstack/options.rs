@@ -71,8 +71,48 @@ impl Options {
                 "the project sees no external network: say --no-external-network, or ask the cloud's administrator for one"
             ),
             _ => bail!(
-                "the project sees several external networks, {names:?}: choose one by --external-network"
+                "the project sees several external networks ({}): choose one by --external-network",
+                names.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ")
             ),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use kuryr_core::layout::Network;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Program {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    fn external(args: &[&str], outside: &[&str]) -> Result<Option<String>, String> {
+        let options = Program::parse_from([&["program"], args].concat()).options;
+        let network =
+            |name: &&str| Network { id: format!("id of {name}"), name: (*name).to_owned(), external: true };
+        let inside = Network { id: "inside".to_owned(), name: "inside".to_owned(), external: false };
+        let networks = outside.iter().map(network).chain([inside]).collect();
+        let layout = options.layout(&Found { networks, ..Found::default() });
+        layout.map(|layout| layout.external_network).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_only_external_network_needs_no_word() {
+        assert_eq!(external(&[], &["public"]), Ok(Some("public".to_owned())));
+        assert_eq!(external(&["--external-network", "b"], &["a", "b"]), Ok(Some("b".to_owned())));
+        assert_eq!(external(&["--no-external-network"], &["a", "b"]), Ok(None));
+    }
+
+    #[test]
+    fn without_exactly_one_the_user_has_to_choose() {
+        let none = external(&[], &[]).unwrap_err();
+        assert!(none.contains("--no-external-network"), "{none}");
+        let several = external(&[], &["a", "b"]).unwrap_err();
+        assert!(several.contains("a, b") && several.contains("--external-network"), "{several}");
     }
 }
