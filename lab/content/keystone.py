@@ -1,4 +1,9 @@
-"""Fill Keystone: roles, the services' users and endpoints, and the project that Kuryr works in. Safe to repeat."""
+"""Fill Keystone: roles, the services' users and endpoints, and the project that Kuryr works in. Safe to repeat.
+
+usage: keystone.py NEUTRON-URL OCTAVIA-URL
+"""
+
+import sys
 
 import openstack
 
@@ -35,8 +40,8 @@ role("load-balancer_admin")
 services = project("service")
 for name in ("neutron", "octavia"):
     grant(user(name, services), services, "admin", "service")
-endpoints("network", "neutron", "http://127.0.0.1:9696")
-endpoints("load-balancer", "octavia", "http://127.0.0.1:9876")
+endpoints("network", "neutron", sys.argv[1])
+endpoints("load-balancer", "octavia", sys.argv[2])
 
 k8s = project("k8s")
 # Kuryr sets a port's binding:host_id, which Neutron's default policy allows to administrators only.

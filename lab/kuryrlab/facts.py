@@ -90,6 +90,7 @@ def _kubernetes() -> dict:
         "controller_kubeconfig": str(paths.PKI / "kuryr-controller.conf"),
         "controller": {"cert": str(paths.PKI / "kuryr-controller.crt"), "key": str(paths.PKI / "kuryr-controller.key")},
         "etcd": kubernetes.ETCD_URL,
+        "audit_log": str(kubernetes.AUDIT),
         "service_cidr": paths.SERVICE_CIDR,
     }
 

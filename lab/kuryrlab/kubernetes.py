@@ -11,6 +11,7 @@ KUBECTL = paths.KUBERNETES_BIN / "kubectl"
 ETCD_URL = "http://127.0.0.1:2379"
 RBAC = paths.REPOSITORY / "deploy" / "lab" / "rbac.yaml"
 CRDS = paths.REPOSITORY / "kubernetes_crds"
+AUDIT = paths.LOG / "kubernetes-audit.log"
 
 
 def daemons() -> list[Daemon]:
@@ -27,6 +28,11 @@ def apply_permissions() -> str:
     """Give Kuryr's users what they may do."""
     kubectl("apply", "--server-side", "--force-conflicts", "-f", str(RBAC))
     return ""
+
+
+def runs() -> bool:
+    """Whether the API server answers."""
+    return shell.succeeds([KUBECTL, "--kubeconfig", paths.PKI / "admin.conf", "get", "--raw", "/readyz"], 5)
 
 
 def answers(url: str, timeout: float = 2) -> bool:
@@ -81,16 +87,14 @@ def _apiserver() -> Daemon:
         "authorization-mode": "Node,RBAC",
         "allow-privileged": "true",
         "enable-admission-plugins": "NodeRestriction",
+        "audit-policy-file": str(paths.SOURCE / "conf" / "audit.yaml"),
+        "audit-log-path": str(AUDIT),
         "kubelet-client-certificate": f"{pki}/admin.crt",
         "kubelet-client-key": f"{pki}/admin.key",
         "kubelet-certificate-authority": f"{pki}/ca.crt",
         "kubelet-preferred-address-types": "InternalIP",
     }
-    return _component(
-        "kube-apiserver",
-        flags,
-        lambda: shell.succeeds([KUBECTL, "--kubeconfig", pki / "admin.conf", "get", "--raw", "/readyz"], 5),
-    )
+    return _component("kube-apiserver", flags, runs)
 
 
 def _controller_manager() -> Daemon:

@@ -1,6 +1,7 @@
 """Kuryr itself in the lab: its configuration, the controller in the root namespace, a daemon in each node.
 
-The programs are copied before they start, so that a build does not pull them from under a running test.
+The programs are copied before they start, so that a build does not pull them from under a running test. A Kuryr that was installed as
+pods, by generated definitions, makes way for them.
 """
 
 import configparser
@@ -21,6 +22,13 @@ CONTROLLER, DAEMON = "kuryr-controller", "kuryr-daemon"
 # What a daemon that was killed leaves, and the runtime would go on using.
 CONFLIST = "etc/cni/net.d/10-kuryr.conflist"
 STOP_GRACE = 25
+# What `kuryrctl generate` makes but for the custom resources, which hold the records of pods that run.
+# The programs go first, since they use the rest to their end.
+_INSTALLED = (
+    ("deployments", "daemonsets"),
+    ("configmaps", "secrets", "serviceaccounts", "roles", "rolebindings", "clusterroles", "clusterrolebindings"),
+    ("validatingadmissionpolicies", "validatingadmissionpolicybindings"),
+)
 _BIN = paths.KURYR / "bin"
 _EXTRA = paths.KURYR / "extra.conf"
 _PASSED_ON = ("RUST_LOG", "RUST_BACKTRACE", "LLVM_PROFILE_FILE")
@@ -34,6 +42,7 @@ def up(folders: Sequence[Path], extra: Path | None) -> None:
             Step("programs", lambda: _copy_programs(folders)),
             Step("configuration", lambda: _write_configuration(extra)),
             Step("custom resources", _apply_definitions),
+            Step("pods of an installation", _remove_installation),
         ]
     )
     changed = _fingerprints() != before
@@ -45,6 +54,8 @@ def down() -> None:
     running = [daemon for daemon in daemons() if daemon.running()]
     with ThreadPoolExecutor(max_workers=8) as pool:
         list(pool.map(lambda daemon: daemon.stop(STOP_GRACE), running))
+    if kubernetes.runs():
+        _remove_installation()
     for node in nodes():
         (node.root / CONFLIST).unlink(missing_ok=True)
 
@@ -135,6 +146,12 @@ def _apply_definitions() -> str:
     kubernetes.kubectl("apply", "--server-side", "--force-conflicts", "--recursive", "-f", str(kubernetes.CRDS))
     kubernetes.kubectl("wait", "--for=condition=Established", "--timeout=30s", "--recursive", "-f", str(kubernetes.CRDS))
     return ""
+
+
+def _remove_installation() -> str:
+    words = ["--all-namespaces", "-l", "app.kubernetes.io/name=kuryr", "--ignore-not-found", "--cascade=foreground", "--timeout=60s"]
+    deleted = [kubernetes.kubectl("delete", ",".join(kinds), *words).splitlines() for kinds in _INSTALLED]
+    return f"{len(deleted[0])} workloads" if deleted[0] else "none"
 
 
 def _controller_settings(layout: dict) -> dict[str, dict[str, object]]:

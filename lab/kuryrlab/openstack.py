@@ -77,7 +77,7 @@ def _gunicorn(name: str, port: int, path: str, log: str, env: dict[str, str], pr
     words = [
         *(str(paths.VENV / "bin" / "gunicorn"), "--pythonpath", str(paths.SOURCE / "wsgi"), "-k", "gthread", "--threads", "8"),
         *("--keep-alive", "75", "--timeout", "300", "--graceful-timeout", "2", "--no-control-socket", "-w", "1"),
-        *("-b", f"127.0.0.1:{port}", f"lab_{name}:application"),
+        *("-b", f"127.0.0.1:{port}", "-b", f"{paths.MANAGEMENT_ROOT}:{port}", f"lab_{name}:application"),
     ]
     url = f"http://127.0.0.1:{port}{path}"
     return Daemon(name, tuple(words), ready=lambda: answers(url), env=env, prepare=prepare, log_name=log, timeout=120)

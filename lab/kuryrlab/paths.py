@@ -40,9 +40,10 @@ API_PORT = 6443
 API_FROM_NODES = f"https://{MANAGEMENT_ROOT}:{API_PORT}"
 API_LOCAL = f"https://127.0.0.1:{API_PORT}"
 
-KEYSTONE_URL = "http://127.0.0.1:5000/v3"
-NEUTRON_URL = "http://127.0.0.1:9696"
-OCTAVIA_URL = "http://127.0.0.1:9876"
+# What a controller in a node reaches as well as one on the machine itself.
+KEYSTONE_URL = f"http://{MANAGEMENT_ROOT}:5000/v3"
+NEUTRON_URL = f"http://{MANAGEMENT_ROOT}:9696"
+OCTAVIA_URL = f"http://{MANAGEMENT_ROOT}:9876"
 
 SERVICE_CIDR = "10.96.0.0/16"
 KUBERNETES_SERVICE_IP = "10.96.0.1"

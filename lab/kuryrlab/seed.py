@@ -71,7 +71,7 @@ def fill_keystone() -> str:
     """Make the users, the project and the catalogue."""
     if available():
         return "from the snapshot"
-    _content("keystone.py")
+    _content("keystone.py", paths.NEUTRON_URL, paths.OCTAVIA_URL)
     return ""
 
 

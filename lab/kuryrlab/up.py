@@ -119,11 +119,11 @@ def _openstack() -> list[Step]:
         _daemon(openstack.mariadb(), "OpenStack configuration"),
         Step("databases", seed.fill_databases, ("mariadb", "seed files")),
         Step("keystone tables", seed.fill_keystone_tables, ("seed files",)),
-        _daemon(openstack.keystone(), "keystone tables"),
+        _daemon(openstack.keystone(), "keystone tables", "underlay"),
         Step("keystone content", seed.fill_keystone, ("keystone",)),
-        _daemon(openstack.neutron(), "databases", "ovn-nb", "ovn-sb"),
+        _daemon(openstack.neutron(), "databases", "ovn-nb", "ovn-sb", "underlay"),
         _daemon(openstack.octavia_agent(), "databases", "ovn-nb", "ovn-sb"),
-        _daemon(openstack.octavia(), "databases", "octavia-agent"),
+        _daemon(openstack.octavia(), "databases", "octavia-agent", "underlay"),
         Step("layout", seed.make_layout, ("keystone content", "neutron", "northd")),
     ]
 
