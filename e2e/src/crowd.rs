@@ -11,9 +11,20 @@ use serde_json::{Value, json};
 impl Stage {
     /// A Deployment of idle pods.
     pub async fn deployment(&self, name: &str, replicas: usize) -> Result<()> {
+        self.deployment_of(name, replicas, self.template(name)).await
+    }
+
+    /// A Deployment of pods that answer, and that are ready once the kubelet's probe gets through.
+    pub async fn serving_deployment(&self, name: &str, replicas: usize) -> Result<()> {
+        let mut template = self.template(name);
+        template["spec"]["containers"] = pod::serving(self.facts.image("agnhost"));
+        self.deployment_of(name, replicas, template).await
+    }
+
+    async fn deployment_of(&self, name: &str, replicas: usize, template: Value) -> Result<()> {
         let object = json!({
             "metadata": { "name": name },
-            "spec": { "replicas": replicas, "selector": selector(name), "template": self.template(name) },
+            "spec": { "replicas": replicas, "selector": selector(name), "template": template },
         });
         let deployments = self.api::<Deployment>();
         deployments.create(&PostParams::default(), &serde_json::from_value(object)?).await?;

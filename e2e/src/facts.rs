@@ -34,6 +34,10 @@ pub struct Kubernetes {
     pub kubeconfig: PathBuf,
     /// Its store, without a password.
     pub etcd: String,
+    /// The API as nodes reach it.
+    pub api_from_nodes: String,
+    /// What the API server noted of Kuryr's requests.
+    pub audit_log: PathBuf,
 }
 
 /// The cloud.
@@ -56,6 +60,8 @@ pub struct OpenStack {
     pub pod_network: Named<NetworkId>,
     /// Where their addresses come from.
     pub pod_subnets: Vec<Named<SubnetId>>,
+    /// Where Services have their addresses.
+    pub service_subnet: Named<SubnetId>,
     /// What lets their packets pass.
     pub security_group: Named<SecurityGroupId>,
     /// The world outside.

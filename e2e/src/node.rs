@@ -47,13 +47,17 @@ impl Node {
 
     /// Runs a command in the network of a pod of this node.
     pub async fn in_pod(&self, pod: &RunningPod, words: &[&str]) -> Result<String> {
+        let enter = ["nsenter".to_owned(), format!("--net={}", self.netns(pod).await?)];
+        self.run(enter.into_iter().chain(words.iter().map(|word| (*word).to_owned()))).await
+    }
+
+    /// Where a pod of this node has its network namespace.
+    pub async fn netns(&self, pod: &RunningPod) -> Result<String> {
         let name = pod.path();
         let ports = self.ovs_ports().await?;
         let port = ports.iter().find(|port| port.id("kuryr-pod") == Some(&name));
         let netns = port.and_then(|port| port.id("kuryr-netns"));
-        let netns = netns.with_context(|| format!("{} has no OVS port of {name}", self.name))?;
-        let enter = ["nsenter".to_owned(), format!("--net={netns}")];
-        self.run(enter.into_iter().chain(words.iter().map(|word| (*word).to_owned()))).await
+        netns.map(ToOwned::to_owned).with_context(|| format!("{} has no OVS port of {name}", self.name))
     }
 
     /// The pods' ports on the node's switch.

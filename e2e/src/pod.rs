@@ -240,7 +240,7 @@ pub(crate) fn container(image: &str, more: Value) -> Value {
     container
 }
 
-fn serving(image: &str) -> Value {
+pub(crate) fn serving(image: &str) -> Value {
     let probe =
         json!({ "httpGet": { "path": "/hostname", "port": 8080 }, "periodSeconds": 1, "timeoutSeconds": 3 });
     json!([container(image, json!({ "args": ["netexec"], "readinessProbe": probe }))])

@@ -15,6 +15,7 @@ use kuryr_api::names;
 use kuryr_openstack::Neutron;
 use serde_json::json;
 use std::any::Any;
+use std::ffi::OsString;
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -233,9 +234,20 @@ impl Stage {
 
     /// Runs kubectl as the administrator and returns what it printed.
     pub async fn kubectl(&self, words: &[&str]) -> Result<String> {
+        command::run(self.kubectl_words(words)?).await
+    }
+
+    /// Runs it when the story ends.
+    pub fn kubectl_at_end(&self, words: &[&str]) -> Result<()> {
+        let words = self.kubectl_words(words)?;
+        self.put_back("kubectl", async move { command::run(words).await.map(drop) });
+        Ok(())
+    }
+
+    fn kubectl_words(&self, words: &[&str]) -> Result<Vec<OsString>> {
         let program = self.facts.binary("kubectl")?;
         let start = [program.into(), "--kubeconfig".into(), self.facts.kubernetes.kubeconfig.clone().into()];
-        command::run(start.into_iter().chain(words.iter().map(Into::into)).collect()).await
+        Ok(start.into_iter().chain(words.iter().map(Into::into)).collect())
     }
 }
 

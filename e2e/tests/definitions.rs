@@ -1,9 +1,7 @@
 //! The definitions that install Kuryr, before a real API server: it takes every file as it stands, and gives the accounts in them
 //! the rights that they need and no others.
 
-use std::env;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use k8s_openapi::api::events::v1::Event;
@@ -11,18 +9,9 @@ use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use kuryr_api::port::KuryrPort;
-use kuryr_e2e::{Context, Ending, Result, Stage, bail, ensure, seconds, story, until};
+use kuryr_e2e::{Context, Ending, FILES, Result, Stage, bail, seconds, story, until};
 use serde_json::json;
 
-/// The document's, in its order.
-const FILES: [&str; 6] = [
-    "config_map.yml",
-    "certificates_secret.yml",
-    "controller_service_account.yml",
-    "cni_service_account.yml",
-    "controller_deployment.yml",
-    "cni_ds.yml",
-];
 const DAEMON: &str = "system:serviceaccount:kube-system:kuryr-cni";
 /// How the API server tells on which node the pod of a token runs.
 const NODE_HEADER: &str = "Impersonate-Extra-authentication.kubernetes.io%2Fnode-name";
@@ -40,7 +29,7 @@ async fn every_file_passes_strict_validation() -> Ending {
             ],
         ];
         for (number, set) in sets.iter().enumerate() {
-            let folder = generate(stage, &number.to_string(), set)?;
+            let folder = stage.generate(&number.to_string(), &[], set)?;
             for file in FILES {
                 apply(stage, &["--dry-run=server", "-f", &text(&folder.join(file))]).await.context(file)?;
             }
@@ -95,18 +84,11 @@ async fn reads_what_it_needs(client: &Client) -> Result<()> {
 
 /// Makes the daemons' account and what binds it, unless Kuryr is installed by them already.
 async fn install_accounts(stage: &Stage) -> Result<()> {
-    let file = text(&generate(stage, "accounts", &[])?.join("cni_service_account.yml"));
+    let file = text(&stage.generate("accounts", &[], &[])?.join("cni_service_account.yml"));
     let account =
         ["get", "serviceaccount", "kuryr-cni", "-n", "kube-system", "--ignore-not-found", "-o", "name"];
     if stage.kubectl(&account).await?.is_empty() {
-        let (kubectl, config) =
-            (stage.facts.binary("kubectl")?.clone(), stage.facts.kubernetes.kubeconfig.clone());
-        let file = file.clone();
-        stage.put_back("the daemons' account", async move {
-            let mut command = Command::new(kubectl);
-            command.arg("--kubeconfig").arg(config).args(["delete", "-n", "kube-system", "-f", &file]);
-            run(&mut command)
-        });
+        stage.kubectl_at_end(&["delete", "-n", "kube-system", "-f", &file])?;
     }
     apply(stage, &["-f", &file]).await
 }
@@ -150,33 +132,6 @@ fn refused<T>(result: kube::Result<T>, why: &str) -> Result<()> {
 async fn apply(stage: &Stage, words: &[&str]) -> Result<()> {
     let start = ["apply", "--validate=strict", "-n", "kube-system"];
     stage.kubectl(&[&start, words].concat()).await.map(drop)
-}
-
-/// The document's own command, into a folder of this story.
-fn generate(stage: &Stage, name: &str, env: &[(&str, &str)]) -> Result<PathBuf> {
-    let folder = env::temp_dir().join(&stage.namespace).join(name);
-    let kuryrctl = built("kuryrctl")?;
-    let script = stage.facts.repository.join("tools/generate_k8s_resource_definitions.sh");
-    run(Command::new(script).arg(&folder).env("KURYRCTL", kuryrctl).envs(env.iter().copied()))?;
-    let parent = env::temp_dir().join(&stage.namespace);
-    stage.put_back("the folder of definitions", async move {
-        if parent.exists() { Ok(std::fs::remove_dir_all(parent)?) } else { Ok(()) }
-    });
-    Ok(folder)
-}
-
-/// A program that cargo built beside this test.
-fn built(name: &str) -> Result<PathBuf> {
-    let here = env::current_exe()?;
-    let path = here.parent().and_then(Path::parent).context("a test lies in a folder")?.join(name);
-    ensure!(path.exists(), "there is no {}: cargo build -p {name}", path.display());
-    Ok(path)
-}
-
-fn run(command: &mut Command) -> Result<()> {
-    let output = command.output()?;
-    ensure!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
-    Ok(())
 }
 
 fn text(path: &Path) -> String {

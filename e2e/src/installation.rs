@@ -1,0 +1,157 @@
+//! Kuryr as a cluster's users have it: images, generated definitions, pods.
+
+use crate::stage::Stage;
+use crate::wait::{seconds, until};
+use anyhow::{Context, Result, ensure};
+use k8s_openapi::api::core::v1::{Node, Pod};
+use kube::api::{Api, ListParams, ResourceExt};
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// What the generator writes, in the order in which the installation guide applies it.
+pub const FILES: [&str; 6] = [
+    "config_map.yml",
+    "certificates_secret.yml",
+    "controller_service_account.yml",
+    "cni_service_account.yml",
+    "controller_deployment.yml",
+    "cni_ds.yml",
+];
+/// The controller's pods.
+pub const CONTROLLER_PODS: &str = "name=kuryr-controller";
+/// The daemons' pods.
+pub const DAEMON_PODS: &str = "app=kuryr-cni";
+const NAMESPACE: &str = "kube-system";
+
+/// How Kuryr is installed.
+#[derive(Debug, Clone, Copy)]
+pub struct Installation<'i> {
+    /// What the nodes have to have.
+    pub images: &'i [Image],
+    /// More arguments of the generator.
+    pub words: &'i [&'i str],
+    /// More variables of the generator.
+    pub env: &'i [(&'i str, &'i str)],
+}
+
+/// Archives of images that `make images` wrote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Image {
+    /// `kuryr/controller:latest`.
+    Controller,
+    /// `kuryr/cni:latest`.
+    Cni,
+    /// `kuryr/cni:daemonless`.
+    Daemonless,
+}
+
+impl Image {
+    /// Its archive.
+    pub fn archive(self) -> Result<PathBuf> {
+        let name = match self {
+            Self::Controller => "controller.tar",
+            Self::Cni => "cni.tar",
+            Self::Daemonless => "cni-daemonless.tar",
+        };
+        let home = env::var_os("HOME").context("HOME is not set")?;
+        let path = PathBuf::from(home).join(".cache/kuryr/images").join(name);
+        ensure!(path.exists(), "there is no {}: `make images`", path.display());
+        Ok(path)
+    }
+}
+
+impl Stage {
+    /// Writes the definitions with the script of the installation guide, into a folder of this story.
+    pub fn generate(&self, name: &str, words: &[&str], env: &[(&str, &str)]) -> Result<PathBuf> {
+        let parent = env::temp_dir().join(&self.namespace);
+        let folder = parent.join(name);
+        let script = self.facts.repository.join("tools/generate_k8s_resource_definitions.sh");
+        run(Command::new(script)
+            .arg(&folder)
+            .args(words)
+            .env("KURYRCTL", built("kuryrctl")?)
+            .envs(env.iter().copied()))?;
+        self.put_back("the folder of definitions", async move {
+            if parent.exists() { Ok(std::fs::remove_dir_all(parent)?) } else { Ok(()) }
+        });
+        Ok(folder)
+    }
+
+    /// Installs Kuryr as pods, in the place of the lab's loose programs, until the story ends: the guide's own command lines.
+    pub async fn install(&self, Installation { images, words, env }: Installation<'_>) -> Result<()> {
+        let programs = self.facts.lab.join("kuryr/bin").into_os_string();
+        self.lab_at_end(["kuryr", "up", "--bin"].map(OsString::from).into_iter().chain([programs]).collect());
+        self.lab(["kuryr", "down"]).await?;
+        let archives = images.iter().map(|image| Ok(image.archive()?.into_os_string()));
+        let archives = archives.collect::<Result<Vec<_>>>()?;
+        self.lab(["images", "import"].map(OsString::from).into_iter().chain(archives)).await?;
+        let settings = self.settings();
+        let settings: Vec<_> =
+            settings.iter().map(|(name, value)| (*name, value.as_str())).chain(env.iter().copied()).collect();
+        let folder = self.generate("definitions", words, &settings)?;
+        for file in FILES {
+            let path = folder.join(file).display().to_string();
+            self.kubectl(&["apply", "-f", &path, "-n", NAMESPACE]).await.context(file)?;
+        }
+        self.installed().await
+    }
+
+    /// Waits until the controllers and a daemon on each node are ready, and with them the nodes.
+    pub async fn installed(&self) -> Result<()> {
+        for workload in ["deployment/kuryr-controller", "daemonset/kuryr-cni-ds"] {
+            self.kubectl(&["rollout", "status", workload, "-n", NAMESPACE, "--timeout=120s"]).await?;
+        }
+        let nodes = Api::<Node>::all(self.kube.clone());
+        until("all nodes are ready", seconds(20), async || {
+            for node in nodes.list(&ListParams::default()).await? {
+                let mut conditions = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
+                let ready = conditions.any(|one| one.type_ == "Ready" && one.status == "True");
+                ensure!(ready, "{} is not", node.name_any());
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Kuryr's own pods with that label.
+    pub async fn kuryr_pods(&self, label: &str) -> Result<Vec<Pod>> {
+        let pods = Api::<Pod>::namespaced(self.kube.clone(), NAMESPACE);
+        Ok(pods.list(&ListParams::default().labels(label)).await?.items)
+    }
+
+    /// The variables of the guide, as they are right for the lab.
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        let cloud = &self.facts.openstack;
+        let subnets = cloud.pod_subnets.iter().map(|subnet| subnet.id.as_str()).collect::<Vec<_>>().join(",");
+        vec![
+            (
+                "KURYR_K8S_API_ROOT",
+                self.facts.kubernetes.api_from_nodes.trim_start_matches("https://").to_owned(),
+            ),
+            ("KURYR_K8S_AUTH_URL", cloud.keystone.clone()),
+            ("KURYR_K8S_USERNAME", cloud.kuryr.user.clone()),
+            ("KURYR_K8S_PASSWORD", cloud.kuryr.password.clone()),
+            ("KURYR_K8S_KURYR_PROJECT_ID", cloud.project_id.to_string()),
+            ("KURYR_K8S_PROJECT_ID", cloud.project_id.to_string()),
+            ("KURYR_K8S_POD_SUBNET_ID", subnets),
+            ("KURYR_K8S_POD_SG", cloud.security_group.id.to_string()),
+            ("KURYR_K8S_SERVICE_SUBNET_ID", cloud.service_subnet.id.to_string()),
+        ]
+    }
+}
+
+/// A program that cargo built beside this test.
+fn built(name: &str) -> Result<PathBuf> {
+    let here = env::current_exe()?;
+    let path = here.parent().and_then(Path::parent).context("a test lies in a folder")?.join(name);
+    ensure!(path.exists(), "there is no {}: cargo build -p {name}", path.display());
+    Ok(path)
+}
+
+fn run(command: &mut Command) -> Result<()> {
+    let output = command.output()?;
+    ensure!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
+}
