@@ -11,7 +11,8 @@ const OPENSTACK: &str = "kuryr_controller_openstack_requests";
 const KUBERNETES: &str = "kuryr_controller_kubernetes_writes";
 const CNI: &str = "kuryr_cni_request_duration_seconds_count";
 /// What the re-list asks, once in ten minutes.
-const RELIST: [&str; 4] = ["/ports", "/networks/{id}", "/subnets", "/quotas/{id}/details"];
+const RELIST: [&str; 5] =
+    ["/ports", "/networks/{id}", "/subnets", "/quotas/{id}/details", "/network-ip-availabilities/{id}"];
 
 #[tokio::test]
 async fn nothing_happens_while_nothing_happens() -> Ending {

@@ -9,6 +9,7 @@ use prometheus_client::metrics::gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 /// A number that goes up and down. Clones share it.
@@ -19,6 +20,15 @@ pub type Gauge = gauge::Gauge;
 pub struct Resource {
     /// `ports`, `subnets`, …
     pub resource: &'static str,
+}
+
+/// Labels of a subnet.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct Subnet {
+    /// Its id.
+    pub subnet_id: String,
+    /// Its name.
+    pub subnet_name: String,
 }
 
 /// Label of a cache.
@@ -69,6 +79,8 @@ type Latencies<L> = Family<L, Histogram, fn() -> Histogram>;
 pub struct Metrics {
     /// Free places in a quota, `kuryr_quota_free_count`.
     pub quota_free: Family<Resource, gauge::Gauge>,
+    /// Addresses left in a subnet of pods, `kuryr_port_quota_per_subnet`.
+    pub subnet_free: Family<Subnet, gauge::Gauge<f64, AtomicU64>>,
     /// From a pod's binding to its node until its port is recorded, `kuryr_pod_creation_latency`.
     pub pod_creation: Histogram,
     /// Ports that were not wired when first looked at, `kuryr_port_readiness_total`.
@@ -93,6 +105,7 @@ impl Default for Metrics {
     fn default() -> Self {
         Self {
             quota_free: Family::default(),
+            subnet_free: Family::default(),
             pod_creation: pod_latency(),
             port_readiness: Counter::default(),
             reconciles: Family::new_with_constructor(latency),
@@ -127,6 +140,11 @@ impl Metrics {
             "quota_free_count",
             "Free places in a Neutron quota, -1 if unlimited",
             self.quota_free.clone(),
+        );
+        all.register(
+            "port_quota_per_subnet",
+            "Ports that a subnet of pods has addresses for",
+            self.subnet_free.clone(),
         );
         all.register(
             "pod_creation_latency",

@@ -1,7 +1,7 @@
 //! Looks at all our ports in Neutron: once at the start, then slowly, to notice what others changed and what nobody needs.
 
 use crate::context::Context;
-use crate::metrics::Resource;
+use crate::metrics::{Resource, Subnet};
 use crate::network;
 use crate::reconcile::translate;
 use kuryr_api::PortId;
@@ -77,6 +77,7 @@ async fn look(context: &Context) -> Result<(), Error> {
     look_up(context, untagged).await.map_err(Error::List)?;
     sweep(context, &records).await;
     quotas(context).await;
+    addresses(context).await;
     Ok(())
 }
 
@@ -137,6 +138,24 @@ async fn quotas(context: &Context) {
         ("security_group_rules", &quotas.security_group_rule),
     ] {
         context.metrics.quota_free.get_or_create(&Resource { resource }).set(free(quota));
+    }
+}
+
+/// Ports that the pods' subnets have addresses for. An administrator's right by default, and not needed for anything else.
+async fn addresses(context: &Context) {
+    let Some(network) = context.network() else { return };
+    let subnets = match context.neutron.subnet_availability(&network.id).await {
+        Ok(subnets) => subnets,
+        Err(error) => {
+            return tracing::debug!(error = error.chain(), "failed to read what addresses are left");
+        }
+    };
+    for subnet in
+        subnets.iter().filter(|subnet| network.subnets.iter().any(|ours| ours.id == subnet.subnet_id))
+    {
+        let labels =
+            Subnet { subnet_id: subnet.subnet_id.to_string(), subnet_name: subnet.subnet_name.clone() };
+        context.metrics.subnet_free.get_or_create(&labels).set(subnet.free());
     }
 }
 

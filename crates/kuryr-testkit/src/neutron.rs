@@ -164,6 +164,7 @@ impl State {
             ("GET", ["extensions"]) => self.list_extensions(),
             ("GET", ["networks"]) => query::list("networks", self.networks.iter(), query),
             ("GET", ["networks", id]) => query::show("network", self.networks.iter(), id),
+            ("GET", ["network-ip-availabilities", id]) => self.show_availability(id),
             ("GET", ["subnets"]) => query::list("subnets", self.subnets.iter().map(|s| &s.shown), query),
             ("GET", ["subnets", id]) => query::show("subnet", self.subnets.iter().map(|s| &s.shown), id),
             ("GET", ["security-groups"]) => query::list("security_groups", self.groups.iter(), query),
@@ -191,6 +192,14 @@ impl State {
             self.failures.remove(at);
         }
         Some(reply)
+    }
+
+    fn show_availability(&self, network: &str) -> Reply {
+        let subnets = self.subnets.iter().filter(|subnet| subnet.network() == network);
+        let subnets: Vec<_> = subnets.map(ipam::Subnet::availability).collect();
+        Reply::ok(
+            json!({ "network_ip_availability": { "network_id": network, "subnet_ip_availability": subnets } }),
+        )
     }
 
     fn list_extensions(&self) -> Reply {

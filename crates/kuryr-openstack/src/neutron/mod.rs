@@ -1,5 +1,6 @@
 //! Neutron: the resources that Kuryr works with, and no more of them than it needs.
 
+mod availability;
 mod blame;
 mod bulk;
 mod extensions;
@@ -13,6 +14,7 @@ mod router;
 mod security_group;
 mod wire;
 
+pub use availability::SubnetAvailability;
 pub use bulk::{Bulk, Joining};
 pub use extensions::Extensions;
 pub use network::{AllocationPool, HostRoute, Network, NetworkFilter, NewSubnet, Subnet, SubnetFilter};

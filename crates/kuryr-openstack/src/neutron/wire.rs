@@ -25,7 +25,8 @@ pub(super) struct One<T> {
         alias = "subnet",
         alias = "security_group",
         alias = "router",
-        alias = "quota"
+        alias = "quota",
+        alias = "network_ip_availability"
     )]
     pub item: T,
 }

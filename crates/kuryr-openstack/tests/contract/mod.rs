@@ -197,6 +197,16 @@ pub async fn shows_networks_subnets_and_groups(cloud: &Cloud) {
     assert_eq!(neutron.security_groups(&by_name).await.unwrap(), [group]);
 }
 
+/// Of both subnets together.
+async fn used_addresses(cloud: &Cloud) -> f64 {
+    let subnets = cloud.neutron().subnet_availability(&cloud.network).await.unwrap();
+    assert_eq!(subnets.len(), 2, "{subnets:?}");
+    for subnet in &subnets {
+        assert!(!subnet.subnet_name.is_empty() && subnet.free() > 100.0, "{subnet:?}");
+    }
+    subnets.iter().map(|subnet| subnet.used_ips).sum()
+}
+
 pub async fn tells_what_does_not_exist(cloud: &Cloud) {
     let neutron = cloud.neutron();
     let errors = [
@@ -256,8 +266,10 @@ pub async fn makes_changes_and_deletes_a_port(cloud: &Cloud) {
         tags: vec!["one".into(), "two".into()],
         ..cloud.new_port(device)
     };
+    let before = used_addresses(cloud).await;
     let made = neutron.create_port(&wanted).await.unwrap();
     assert!(wanted.describes(&made), "{made:?}");
+    assert!(used_addresses(cloud).await >= before + 2.0, "no address of the port is told to be in use");
     assert_eq!((made.name.as_str(), made.device_owner.as_str()), ("contract", OWNER));
     assert_eq!(made.project_id.as_ref(), Some(&cloud.project_id));
     assert_eq!(made.security_groups, std::slice::from_ref(&cloud.group));

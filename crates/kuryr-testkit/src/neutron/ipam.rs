@@ -2,6 +2,7 @@
 
 use super::Object;
 use ipnet::IpNet;
+use serde_json::{Value, json};
 use std::{collections::BTreeSet, net::IpAddr};
 
 #[derive(Debug)]
@@ -24,6 +25,14 @@ impl Subnet {
 
     pub(super) fn network(&self) -> &str {
         super::text(&self.shown, "network_id")
+    }
+
+    pub(super) fn availability(&self) -> Value {
+        let bits = self.prefix.max_prefix_len() - self.prefix.prefix_len();
+        json!({
+            "subnet_id": self.shown["id"], "subnet_name": self.shown["name"],
+            "total_ips": 2_f64.powi(bits.into()), "used_ips": self.taken.len(),
+        })
     }
 
     pub(super) fn contains(&self, address: IpAddr) -> bool {
