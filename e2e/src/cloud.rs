@@ -22,6 +22,10 @@ impl AsAdmin {
         Ok(Self(Neutron::new(session(facts, &facts.openstack.admin)?)))
     }
 
+    pub(crate) fn session(&self) -> &Session {
+        self.0.session()
+    }
+
     /// How many ports the project of the pods may have; below zero: as many as it likes.
     pub async fn set_port_quota(&self, facts: &Facts, ports: i64) -> Result<()> {
         let project = facts.openstack.project_id.as_str().into();

@@ -1,5 +1,6 @@
 //! Kuryr as a cluster's users have it: images, generated definitions, pods.
 
+use crate::command::built;
 use crate::stage::Stage;
 use crate::wait::{seconds, until};
 use anyhow::{Context, Result, ensure};
@@ -140,14 +141,6 @@ impl Stage {
             ("KURYR_K8S_SERVICE_SUBNET_ID", cloud.service_subnet.id.to_string()),
         ]
     }
-}
-
-/// A program that cargo built beside this test.
-fn built(name: &str) -> Result<PathBuf> {
-    let here = env::current_exe()?;
-    let path = here.parent().and_then(Path::parent).context("a test lies in a folder")?.join(name);
-    ensure!(path.exists(), "there is no {}: cargo build -p {name}", path.display());
-    Ok(path)
 }
 
 fn run(command: &mut Command) -> Result<()> {

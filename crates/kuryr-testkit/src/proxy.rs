@@ -79,6 +79,7 @@ struct Shared {
     requests: AtomicU64,
     done: Mutex<BTreeMap<Fault, u64>>,
     writes: Mutex<Vec<String>>,
+    answers: Mutex<BTreeMap<String, (StatusCode, String)>>,
     client: Client<HttpConnector, Incoming>,
 }
 
@@ -171,6 +172,7 @@ impl Faulty {
             requests: AtomicU64::new(0),
             done: Mutex::default(),
             writes: Mutex::default(),
+            answers: Mutex::default(),
             client: Client::builder(TokioExecutor::new()).build_http(),
         });
         let task = tokio::spawn(accept(listener, Arc::clone(&shared)));
@@ -191,6 +193,12 @@ impl Faulty {
     pub fn set_plan(&self, plan: Plan) {
         *self.shared.plan.lock() = plan;
         self.shared.done.lock().clear();
+    }
+
+    /// Answers what asks for this path with this status and JSON from now on, in the server's place: a server that lacks
+    /// something, or has more.
+    pub fn answer_for(&self, path: &str, status: StatusCode, json: impl Into<String>) {
+        self.shared.answers.lock().insert(path.to_owned(), (status, json.into()));
     }
 
     /// How many requests have come.
@@ -255,7 +263,10 @@ async fn answer(
         _ => {}
     }
     if let Some(status) = fault.and_then(Fault::answer) {
-        return Ok(instead(status));
+        return Ok(refusal(status));
+    }
+    if let Some((status, json)) = shared.answers.lock().get(request.uri().path()) {
+        return Ok(instead(*status, json.clone()));
     }
     let answer = shared.forward(request).await?;
     match fault {
@@ -305,18 +316,23 @@ impl Shared {
     }
 }
 
-fn instead(status: StatusCode) -> Response<Body> {
+fn refusal(status: StatusCode) -> Response<Body> {
     let name = status.canonical_reason().unwrap_or_default().replace(' ', "");
     let body = format!(
         r#"{{"NeutronError": {{"type": "{name}", "message": "injected by the proxy", "detail": ""}}}}"#
     );
-    let mut answer = Response::new(Full::from(body).map_err(|never| match never {}).boxed());
-    *answer.status_mut() = status;
-    let headers = answer.headers_mut();
-    headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+    let mut answer = instead(status, body);
     if status == StatusCode::TOO_MANY_REQUESTS {
-        headers.insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
+        answer.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
     }
+    answer
+}
+
+fn instead(status: StatusCode, json: String) -> Response<Body> {
+    let mut answer = Response::new(Full::from(json).map_err(|never| match never {}).boxed());
+    *answer.status_mut() = status;
+    let kind = header::HeaderValue::from_static("application/json");
+    answer.headers_mut().insert(header::CONTENT_TYPE, kind);
     answer
 }
 

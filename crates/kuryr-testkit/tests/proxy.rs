@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use http_body_util::{BodyExt, Empty};
-use hyper::{Response, body::Bytes, body::Incoming};
+use hyper::{Response, StatusCode, body::Bytes, body::Incoming};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
@@ -70,6 +70,19 @@ async fn answers_are_given_in_the_servers_place() {
     }
     assert_eq!(setup.served(), 0);
     assert_eq!(setup.ask().await.unwrap().status(), 401, "the plan is used up");
+}
+
+#[tokio::test]
+async fn a_path_can_have_an_answer_of_its_own() {
+    let setup = Setup::new().await;
+    setup.proxy.answer_for("/v2.0/ports", StatusCode::OK, r#"{"ports": []}"#);
+    let answer = setup.ask().await.unwrap();
+    assert_eq!(
+        (answer.status(), answer.headers()["content-type"].as_bytes()),
+        (StatusCode::OK, &b"application/json"[..])
+    );
+    assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), r#"{"ports": []}"#);
+    assert_eq!(setup.served(), 0);
 }
 
 #[tokio::test]
