@@ -30,6 +30,10 @@ pub struct Facts {
 /// The cluster.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Kubernetes {
+    /// Where its API is, from this machine.
+    pub api_local: String,
+    /// Who vouches for it.
+    pub ca: PathBuf,
     /// The administrator's.
     pub kubeconfig: PathBuf,
     /// Its store, without a password.

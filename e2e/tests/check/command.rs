@@ -54,14 +54,26 @@ impl Check {
 
     /// With the API server behind this proxy.
     pub fn in_cluster(mut self, proxy: &Faulty) -> Result<Self> {
+        self.write_kubeconfig(&json!({ "server": proxy.url() }), &json!({}))?;
+        Ok(self)
+    }
+
+    fn write_kubeconfig(&mut self, cluster: &Value, user: &Value) -> Result<()> {
         self.kubeconfig = self.folder.join("kubeconfig");
         let config = json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "lab",
-            "clusters": [{ "name": "lab", "cluster": { "server": proxy.url() } }],
+            "clusters": [{ "name": "lab", "cluster": cluster }],
             "contexts": [{ "name": "lab", "context": { "cluster": "lab", "user": "lab" } }],
-            "users": [{ "name": "lab", "user": {} }],
+            "users": [{ "name": "lab", "user": user }],
         });
-        serde_json::to_writer(File::create(&self.kubeconfig)?, &config)?;
+        Ok(serde_json::to_writer(File::create(&self.kubeconfig)?, &config)?)
+    }
+
+    /// As the user of this token.
+    pub fn with_token(mut self, stage: &Stage, token: &str) -> Result<Self> {
+        let lab = &stage.facts.kubernetes;
+        let cluster = json!({ "server": lab.api_local, "certificate-authority": lab.ca });
+        self.write_kubeconfig(&cluster, &json!({ "token": token }))?;
         Ok(self)
     }
 

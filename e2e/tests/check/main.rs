@@ -7,8 +7,8 @@ use std::net::TcpListener;
 use std::os::unix::fs::symlink;
 use std::process::Command;
 
-use command::Check;
-use kuryr_e2e::{Context, Ending, Result, built, ensure, story};
+use command::{Check, Told};
+use kuryr_e2e::{Context, Ending, Result, built, ensure, seconds, story, until};
 use kuryr_testkit::proxy::{Faulty, Plan};
 use plant::{external_subnet, small_quota, subnet_within_services, without_definition, without_tags};
 
@@ -192,6 +192,51 @@ async fn a_node_is_looked_at_from_inside() -> Ending {
         let told = told.err().context("a node without Open vSwitch is good")?.to_string();
         ensure!(told.contains("[ovs-unreachable]") && told.contains("/nowhere/db.sock"), "{told}");
         Ok(())
+    })
+    .await
+}
+
+/// The account of `deploy/check.yaml` may see all that is looked at, and no more than that is asked for.
+#[tokio::test]
+async fn the_job_may_look_at_everything() -> Ending {
+    story("check with the rights of its Job", async |stage| {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/check.yaml");
+        let account = ["-f", file, "-l", "kuryr-check=account"];
+        stage.kubectl_at_end(&[&["delete"], &account[..]].concat())?;
+        stage.kubectl(&["apply", "--validate=strict", "--dry-run=server", "-f", file]).await?;
+        stage.kubectl(&[&["apply"], &account[..]].concat()).await?;
+        let token = stage.kubectl(&["create", "token", "kuryr-check", "-n", "kube-system"]).await?;
+        let told = Check::new(stage)?.with_token(stage, &token)?.run().await?;
+        ensure!(told.code == Some(0) && told.report["summary"]["unknown"] == 0, "{}", told.report);
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn the_daemons_rights_are_asked_for() -> Ending {
+    story("check of the daemons' rights", async |stage| {
+        let namespace = stage.namespace.as_str();
+        stage.kubectl(&["create", "serviceaccount", "kuryr-cni", "-n", namespace]).await?;
+        let check = Check::new(stage)?.saying(&["--namespace", namespace]);
+        let daemons = |told: &Told| {
+            let found = told.checks().iter().find(|check| check["check"] == "daemons' rights").cloned();
+            found.context("they are not checked")
+        };
+        let lacking = daemons(&check.run().await?)?;
+        let what = lacking["findings"][0]["what"].as_str().unwrap_or_default();
+        ensure!(what.contains("watch kuryrports.openstack.org") && what.contains("list pods"), "{lacking}");
+        let account = format!("{namespace}:kuryr-cni");
+        let binding = ["clusterrolebinding", namespace];
+        stage.kubectl_at_end(&[&["delete"], &binding[..]].concat())?;
+        let role = ["--clusterrole", "cluster-admin", "--serviceaccount", &account];
+        stage.kubectl(&[&["create"], &binding[..], &role[..]].concat()).await?;
+        until("the binding is in force", seconds(10), async || {
+            let told = daemons(&check.run().await?)?;
+            ensure!(told["outcome"] == "ok", "{told}");
+            Ok(())
+        })
+        .await
     })
     .await
 }

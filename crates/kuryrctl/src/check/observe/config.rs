@@ -100,6 +100,12 @@ fn unreadable_file(path: &Path) -> Option<String> {
     File::open(path).err().map(|error| error.to_string())
 }
 
+/// Whether the API server knows its caller by the account of the pod that it runs in: elsewhere than in the controller's own pod
+/// that is somebody else.
+pub(super) fn by_account(config: &Config) -> bool {
+    config.kubernetes.token_file.as_ref().is_some_and(|path| path.starts_with(ACCOUNT))
+}
+
 /// How the controller reaches the API server.
 pub(super) fn access(config: &Config) -> Access {
     let options = &config.kubernetes;
@@ -201,6 +207,13 @@ mod tests {
         let named: Vec<_> =
             read.settings().unwrap().unreadable.iter().map(|(option, _, _)| *option).collect();
         assert_eq!(named, ["ssl_ca_crt_file"], "and not the token of the default");
+    }
+
+    #[test]
+    fn a_pods_account_is_not_the_controllers() {
+        assert!(by_account(read("").config().unwrap()));
+        let certificate = "[kubernetes]\ntoken_file =\nssl_client_crt_file = /etc/kuryr/client.crt\n";
+        assert!(!by_account(read(certificate).config().unwrap()));
     }
 
     #[test]

@@ -28,9 +28,13 @@ enum Who<'a> {
     Account { asker: &'a Client, namespace: &'a str, name: &'a str },
 }
 
-/// A client as the controller makes it, if the files that it needs are here.
+/// A client as the controller makes it, if the files that it needs are here and say who it is.
 pub(super) fn own_client(read: &config::Read) -> Result<Client, Gap> {
-    client::connect(&config::access(read.config()?)).map_err(|error| Gap::unknown(super::chain(&error)))
+    let config = read.config()?;
+    if config::by_account(config) {
+        return Err(Gap::skipped("the controller is known by its pod's account"));
+    }
+    client::connect(&config::access(config)).map_err(|error| Gap::unknown(super::chain(&error)))
 }
 
 pub(super) async fn controller(asker: &Client, own: Option<&Client>, namespace: &str) -> Seen<Vec<String>> {
