@@ -208,7 +208,9 @@ fn a_pod_starts_again_when_what_it_reads_changes() {
 fn the_lab_gives_the_same_rights() {
     let lab = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/lab/rbac.yaml")).unwrap();
     let ours = Run::flags(&[], &[]).good().printed;
-    for (lab_name, our_name) in [("kuryr-controller", "kuryr-controller"), ("kuryr-daemon", "kuryr-cni")] {
+    for (lab_name, our_name) in
+        [("lab-kuryr-controller", "kuryr-controller"), ("lab-kuryr-daemon", "kuryr-cni")]
+    {
         for kind in ["ClusterRole", "Role"] {
             assert_eq!(
                 support::rules(&lab, kind, lab_name),
