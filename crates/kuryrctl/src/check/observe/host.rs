@@ -27,12 +27,8 @@ const PATIENCE: Duration = Duration::from_secs(3);
 const ENOUGH: u64 = 64 * 1024;
 
 pub(super) async fn observe(options: &Options, read: &Read, cluster: &Cluster) -> Host {
-    let settings = match read.settings() {
-        Ok(settings) => settings,
-        Err(gap) => return Host::unseen(&gap),
-    };
     match roles(options, cluster) {
-        Ok(roles) => look(settings, &roles).await,
+        Ok(roles) => look(read.settings(), &roles).await,
         Err(gap) => Host::unseen(&gap),
     }
 }
@@ -60,16 +56,24 @@ fn own_name() -> String {
     named.unwrap_or_else(|| host().trim().to_lowercase())
 }
 
-async fn look(settings: &Settings, roles: &[Role]) -> Host {
-    let taken = Ok(taken(settings, roles).await);
+/// The kernel is looked at without a configuration, too.
+async fn look(settings: Result<&Settings, Gap>, roles: &[Role]) -> Host {
+    let taken = match &settings {
+        Ok(settings) => Ok(taken(settings, roles).await),
+        Err(gap) => Err(gap.clone()),
+    };
     if !roles.contains(&Role::Node) {
         return Host { taken, ..Host::unseen(&Gap::skipped("this host is to run the controller only")) };
     }
-    Host {
-        taken,
-        plumbing: plumbing().await,
-        ovsdb: Ok(ovsdb(&settings.ovsdb).await.map_err(|error| error.to_string())),
-        bridge: Ok(Path::new("/sys/class/net").join(&settings.bridge).exists()),
+    let plumbing = plumbing().await;
+    match settings {
+        Ok(settings) => Host {
+            taken,
+            plumbing,
+            ovsdb: Ok(ovsdb(&settings.ovsdb).await.map_err(|error| error.to_string())),
+            bridge: Ok(Path::new("/sys/class/net").join(&settings.bridge).exists()),
+        },
+        Err(gap) => Host { plumbing, ..Host::unseen(&gap) },
     }
 }
 
@@ -195,6 +199,14 @@ mod tests {
         let taken = taken(&settings, &[Role::Controller]).await;
         assert_eq!(taken.iter().map(|taken| taken.port).collect::<Vec<_>>(), [port]);
         assert!(super::taken(&settings, &[Role::Node]).await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn without_a_configuration_the_kernel_is_looked_at_all_the_same() {
+        let unread = Gap::unknown("the configuration can't be read");
+        let host = look(Err(unread.clone()), &[Role::Controller, Role::Node]).await;
+        assert_eq!((host.taken.unwrap_err(), host.bridge.unwrap_err()), (unread.clone(), unread.clone()));
+        assert_ne!(host.plumbing.err(), Some(unread), "it is seen, or only root can tell");
     }
 
     #[tokio::test]
