@@ -25,7 +25,7 @@ RUN mkdir -p "$CARGO_HOME" && rm /vendor/Cargo.toml && if [ -n "$(ls /vendor)" ]
 ENV RUSTFLAGS="-C target-feature=+crt-static --remap-path-prefix=/src=kuryr --remap-path-prefix=/vendor=crates --remap-path-prefix=/usr/local/cargo/registry/src=crates"
 RUN printf '%s\n' '#!/bin/sh' 'set -eu' \
         'build() { cargo build --locked --target "$(rustc -vV | sed -n "s/^host: //p")" --target-dir /target "$@"; }' \
-        'build --release -p kuryr-controller -p kuryr-daemon -p kuryrctl' \
+        'build --release -p kuryr-daemon -p kuryrctl' \
         'build --profile cni -p kuryr-cni' > /usr/local/bin/build-kuryr \
     && chmod +x /usr/local/bin/build-kuryr
 WORKDIR /src
@@ -45,13 +45,13 @@ ARG OSLO_LOCK_PATH
 ARG RDO_REPO
 RUN for name in UPPER_CONSTRAINTS_FILE OSLO_LOCK_PATH RDO_REPO; do \
         if printenv "$name" > /dev/null; then echo "NOTE: the build argument $name is accepted and has no use any more"; fi; done
-# Old DaemonSets start `cni_ds_init`.
-RUN case "$CNI_DAEMON" in \
-        [Tt]rue) plugin=kuryr-cni ;; \
-        [Ff]alse) plugin=kuryr-cni-standalone ;; \
+# Old DaemonSets start `cni_ds_init`. Without a daemon its program is the plugin too.
+RUN mkdir -p /content/etc/ssl/certs /content/etc/kuryr /content/usr/local/bin \
+    && cp /built/kuryr-daemon /content/ \
+    && case "$CNI_DAEMON" in \
+        [Tt]rue) cp /built/kuryr-cni /content/ ;; \
+        [Ff]alse) ;; \
         *) echo "the build argument CNI_DAEMON is '$CNI_DAEMON'; True and False are known" >&2; exit 1 ;; esac \
-    && mkdir -p /content/etc/ssl/certs /content/etc/kuryr /content/usr/local/bin \
-    && cp /built/kuryr-daemon /content/ && cp "/built/$plugin" /content/kuryr-cni \
     && ln -s /kuryr-daemon /content/usr/local/bin/cni_ds_init \
     && cp -L /etc/ssl/certs/ca-certificates.crt /content/etc/ssl/certs/ \
     && echo 'root:x:0:0::/:/sbin/nologin' > /content/etc/passwd \
@@ -70,6 +70,6 @@ LABEL org.opencontainers.image.title="kuryr-cni" \
       org.opencontainers.image.version="$VERSION" \
       org.opencontainers.image.revision="$REVISION"
 COPY --from=content /content/ /
-ENV PATH=/usr/local/bin:/ SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt CNI_DAEMON=$CNI_DAEMON KURYR_CNI_BINARY=/kuryr-cni
+ENV PATH=/usr/local/bin:/ SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt CNI_DAEMON=$CNI_DAEMON
 ENTRYPOINT ["/kuryr-daemon"]
 CMD ["--config-file", "/etc/kuryr/kuryr.conf"]

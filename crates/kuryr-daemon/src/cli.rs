@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::{
+    env,
     fs::OpenOptions,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -41,7 +42,7 @@ pub struct Cli {
     /// The container runtime's folder of plugins.
     #[arg(long, env = "KURYR_CNI_BIN_DIR", value_name = "DIR", default_value = "/opt/cni/bin")]
     cni_bin_dir: PathBuf,
-    /// The plugin to install there; `kuryr-cni` beside this program if not set.
+    /// The plugin to install there; `kuryr-cni` beside this program if not set, and without a daemon this program itself.
     #[arg(long, env = "KURYR_CNI_BINARY", value_name = "FILE")]
     cni_binary: Option<PathBuf>,
     /// Whether pods are connected by this daemon; if not, it only installs a plugin that works by itself, with what that needs.
@@ -97,7 +98,10 @@ impl Cli {
         Installation {
             conf_dir: self.cni_conf_dir.clone(),
             bin_dir: self.cni_bin_dir.clone(),
-            plugin: self.cni_binary.clone().or_else(sibling),
+            plugin: self
+                .cni_binary
+                .clone()
+                .or_else(|| if self.cni_daemon { sibling() } else { env::current_exe().ok() }),
             kuryr_conf: read.unwrap_or_else(|| "/etc/kuryr/kuryr.conf".into()),
             socket: Some(socket.clone()).filter(|socket| socket != Path::new(DEFAULT_SOCKET)),
             handover: (!self.cni_daemon).then(|| Handover::new(&self.cni_conf_dir, node)),
@@ -110,7 +114,7 @@ fn append(path: &Path) -> std::io::Result<std::fs::File> {
 }
 
 fn sibling() -> Option<PathBuf> {
-    let beside = std::env::current_exe().ok()?.with_file_name("kuryr-cni");
+    let beside = env::current_exe().ok()?.with_file_name("kuryr-cni");
     beside.exists().then_some(beside)
 }
 

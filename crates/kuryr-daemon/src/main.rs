@@ -1,11 +1,21 @@
-//! `kuryr-daemon`: see the library.
+//! `kuryr-daemon`: see the library. Where a container runtime starts it, it is the plugin of a node without daemon.
 
-use std::process::ExitCode;
+use std::{env, process::ExitCode};
 
 use clap::Parser;
-use kuryr_daemon::{cli::Cli, run};
+use kuryr_daemon::{cli::Cli, run, standalone};
+
+const PLUGIN: &str = concat!(
+    "kuryr-cni ",
+    env!("CARGO_PKG_VERSION"),
+    " without daemon: a CNI plugin, which a container runtime starts"
+);
 
 fn main() -> anyhow::Result<ExitCode> {
+    // Every runtime says by this what the plugin is to do (CNI specification, section 2).
+    if env::var_os("CNI_COMMAND").is_some() {
+        return Ok(kuryr_cni::program::main(PLUGIN, |variables, input| standalone::run(variables, input)));
+    }
     let cli = Cli::parse();
     let settings = match cli.settings()? {
         Ok(settings) => settings,

@@ -1,4 +1,4 @@
-//! The plugin without a daemon: `kuryr-cni-standalone` carries out each call in its own process.
+//! The plugin without a daemon: the program of the daemon, started by a container runtime, carries out each call in its own process.
 //!
 //! A container of the node installs it as `kuryr-cni`, with a configuration and a kubeconfig of its own ([`crate::handover`]). It does
 //! what the daemon would, with the same code, and remembers as little: what is plugged is in OVSDB, what should be in the API.

@@ -44,7 +44,6 @@ impl Container {
         command.arg("--config-file").arg(folder.path().join("kuryr.conf")).env("CNI_DAEMON", "False");
         command.arg("--cni-conf-dir").arg(folder.path().join("net.d")).args(["--node-name", "node1"]);
         command.arg("--cni-bin-dir").arg(folder.path().join("bin"));
-        command.arg("--cni-binary").arg(env!("CARGO_BIN_EXE_kuryr-cni-standalone"));
         command.stdout(Stdio::null()).stderr(std::fs::File::create(folder.path().join("log")).unwrap());
         let child = stage.host.enter(move || command.spawn().unwrap()).await.unwrap();
         let container = Self { stage, folder, child };
