@@ -24,7 +24,7 @@ RUN mkdir -p "$CARGO_HOME" && rm /vendor/Cargo.toml && if [ -n "$(ls /vendor)" ]
 ENV RUSTFLAGS="-C target-feature=+crt-static --remap-path-prefix=/src=kuryr --remap-path-prefix=/vendor=crates --remap-path-prefix=/usr/local/cargo/registry/src=crates"
 RUN printf '%s\n' '#!/bin/sh' 'set -eu' \
         'build() { cargo build --locked --target "$(rustc -vV | sed -n "s/^host: //p")" --target-dir /target "$@"; }' \
-        'build --release -p kuryr-controller -p kuryr-daemon -p kuryrctl' \
+        'build --release -p kuryr-daemon -p kuryrctl' \
         'build --profile cni -p kuryr-cni' > /usr/local/bin/build-kuryr \
     && chmod +x /usr/local/bin/build-kuryr
 WORKDIR /src
@@ -44,8 +44,8 @@ ARG RDO_REPO
 RUN for name in UPPER_CONSTRAINTS_FILE OSLO_LOCK_PATH RDO_REPO; do \
         if printenv "$name" > /dev/null; then echo "NOTE: the build argument $name is accepted and has no use any more"; fi; done
 RUN mkdir -p /content/etc/ssl/certs /content/etc/kuryr \
-    && cp /built/kuryr-k8s-controller /built/kuryrctl /content/ \
-    && for name in kuryr-k8s-sanity kuryr-k8s-status kuryr-status; do ln -s kuryrctl "/content/$name"; done \
+    && cp /built/kuryrctl /content/kuryr-k8s-controller \
+    && for name in kuryrctl kuryr-k8s-sanity kuryr-k8s-status kuryr-status; do ln -s kuryr-k8s-controller "/content/$name"; done \
     && cp -L /etc/ssl/certs/ca-certificates.crt /content/etc/ssl/certs/ \
     && echo 'kuryr:x:1000:1000::/:/sbin/nologin' > /content/etc/passwd \
     && echo 'kuryr:x:1000:' > /content/etc/group \
