@@ -12,6 +12,7 @@ STATIC := RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --targe
 RELEASE := $(CARGO_TARGET_DIR)/$(HOST)/release
 PLUGIN := $(CARGO_TARGET_DIR)/$(HOST)/cni
 DEBUG := $(CARGO_TARGET_DIR)/debug
+IMAGES := $(HOME)/.cache/kuryr/images
 TOOLS := $(HOME)/.cache/kuryr/tools
 FUZZ_SECONDS ?= 5
 
@@ -20,8 +21,8 @@ help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  %-10s %s\n", $$1, $$2 }'
 
 .PHONY: demo
-demo: build lab-up ## build, bring the lab up, run Kuryr in it and show two pods talking through their Neutron ports
-	tools/demo.sh "$(RELEASE)" "$(PLUGIN)"
+demo: lab-up images ## build, bring the lab up, install Kuryr in it and show two pods talking through their Neutron ports
+	tools/demo.sh "$(IMAGES)"
 
 .PHONY: test
 test: ## everything that must pass, the lab included
@@ -57,7 +58,7 @@ build: ## build the programs: release, static
 
 .PHONY: images
 images: ## build the container images, as archives in ~/.cache/kuryr/images
-	tools/images.sh
+	tools/images.sh "$(IMAGES)"
 
 .PHONY: fmt
 fmt: tools ## format Rust and Python

@@ -1,20 +1,31 @@
 #!/usr/bin/env bash
-# Kuryr in the running lab: two pods on two nodes, their Neutron ports, and traffic between them. `make demo` calls it.
+# Kuryr in the running lab, installed as on any cluster: two pods on two nodes, their Neutron ports, and traffic between them.
+# `make demo` calls it.
 #
-#   tools/demo.sh FOLDER...     where the programs are
+#   tools/demo.sh FOLDER     where `make images` left the images and kuryrctl
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
-folders=()
-for folder in "$@"; do folders+=(--bin "$folder"); done
+images=$1
+definitions=$(mktemp -d)
+trap 'rm -rf "$definitions"' EXIT
 eval "$(lab/lab env)"
 
 say() {
     printf '\n\033[1m%s\033[0m\n' "$*"
 }
 
+run() {
+    printf '$ %s\n' "$*"
+    "$@"
+}
+
+fact() {
+    jq -r "$1" "$KURYR_LAB/lab.json"
+}
+
 pod() {
-    kubectl run "$1" --image=docker.io/lab/agnhost:1 --image-pull-policy=IfNotPresent --overrides="{\"spec\":{\"nodeName\":\"$2\"}}" \
+    kubectl run "$1" --image="$(fact .images.agnhost)" --image-pull-policy=IfNotPresent --overrides="{\"spec\":{\"nodeName\":\"$2\"}}" \
         --command -- /agnhost netexec --http-port=8080
 }
 
@@ -22,34 +33,53 @@ address() {
     kubectl get pod "$1" -o jsonpath="{.status.podIPs[$2].ip}"
 }
 
-say "Kuryr starts: a controller, and a daemon on each node"
-lab/lab kuryr up "${folders[@]}"
+say "The images go to the nodes, which have no registry"
+lab/lab kuryr down
+lab/lab images import "$images/controller.tar" "$images/cni.tar"
+
+say "The definitions, for this OpenStack and this Kubernetes"
+export KURYR_K8S_API_ROOT KURYR_K8S_AUTH_URL KURYR_K8S_USERNAME KURYR_K8S_PASSWORD KURYR_K8S_KURYR_PROJECT_ID KURYR_K8S_PROJECT_ID
+export KURYR_K8S_POD_SUBNET_ID KURYR_K8S_POD_SG KURYR_K8S_SERVICE_SUBNET_ID
+KURYR_K8S_API_ROOT=$(fact .kubernetes.api_from_nodes)
+KURYR_K8S_AUTH_URL=$(fact .openstack.keystone)
+KURYR_K8S_USERNAME=$(fact .openstack.user)
+KURYR_K8S_PASSWORD=$(fact .openstack.password)
+KURYR_K8S_KURYR_PROJECT_ID=$(fact .openstack.project_id)
+KURYR_K8S_PROJECT_ID=$KURYR_K8S_KURYR_PROJECT_ID
+KURYR_K8S_POD_SUBNET_ID=$(fact '[.openstack.pod_subnets[].id] | join(",")')
+KURYR_K8S_POD_SG=$(fact .openstack.security_group.id)
+KURYR_K8S_SERVICE_SUBNET_ID=$(fact .openstack.service_subnet.id)
+KURYRCTL=$images/kuryrctl run tools/generate_k8s_resource_definitions.sh "$definitions"
+
+say "Kuryr is installed: a controller, and a daemon on each node"
+for file in config_map certificates_secret controller_service_account cni_service_account controller_deployment cni_ds; do
+    run kubectl apply -f "$definitions/$file.yml" -n kube-system
+done
+kubectl rollout status -n kube-system deployment/kuryr-controller daemonset/kuryr-cni-ds --timeout=120s
 kubectl wait --for=condition=Ready node --all --timeout=60s
+run kubectl get pods -n kube-system -o wide
 
 say "Two pods, one on each node"
 kubectl delete pod here there --ignore-not-found --wait
 pod here node1
 pod there node2
 kubectl wait --for=condition=Ready pod/here pod/there --timeout=60s
-kubectl get pods -o wide
+run kubectl get pods -o wide
 
 say "The Neutron ports that belong to them"
-uid() { kubectl get pod "$1" -o jsonpath='{.metadata.uid}'; }
 for name in here there; do
-    openstack port list --device-id "$(uid "$name")" -c ID -c "MAC Address" -c "Fixed IP Addresses" -c Status --long 2>/dev/null ||
-        openstack port list --device-id "$(uid "$name")"
+    run openstack port list --device-id "$(kubectl get pod "$name" -o jsonpath='{.metadata.uid}')"
 done
-kubectl get kuryrports
+run kubectl get kuryrports
 
 say "A ping from here to there, IPv4 and IPv6"
-sandbox=$(lab/lab exec node1 sh -c 'ls /run/netns | grep ^cni- | tail -n 1')
-lab/lab exec node1 ip netns exec "$sandbox" ping -c 3 "$(address there 0)"
-lab/lab exec node1 ip netns exec "$sandbox" ping -c 3 "$(address there 1)"
+sandbox=$(lab/lab exec node1 sh -c 'ls -t /run/netns | grep ^cni- | head -n 1')
+run lab/lab exec node1 ip netns exec "$sandbox" ping -c 3 "$(address there 0)"
+run lab/lab exec node1 ip netns exec "$sandbox" ping -c 3 "$(address there 1)"
 
 say "An HTTP request from here to there"
-kubectl exec here -- /agnhost connect "$(address there 0):8080" --timeout=5s
-kubectl get --raw "/api/v1/namespaces/default/pods/there:8080/proxy/hostname" 2>/dev/null ||
-    lab/lab exec node1 ip netns exec "$sandbox" curl -s "http://$(address there 0):8080/hostname"
+url=http://$(address there 0):8080/hostname
+run lab/lab exec node1 ip netns exec "$sandbox" curl -sS --max-time 5 "$url"
 echo
 
 cat <<HINTS
@@ -59,7 +89,7 @@ What to look at next:
   kubectl get kuryrport here -o yaml          # what the controller recorded and the node plugged
   openstack port list --device-owner compute:kuryr
   lab/lab exec node1 ovs-vsctl show           # a node from inside
-  curl -s localhost:8082/ready                # health of the controller; metrics on 9654
+  kubectl -n kube-system logs deployment/kuryr-controller
   lab/lab status                              # what runs, and where its logs are
   lab/lab kuryr down; make lab-down           # the end
 HINTS

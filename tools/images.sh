@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds Kuryr's images as archives, with the Dockerfiles that everybody uses. `make images` calls it; docs/images.md explains.
 #
-#   tools/images.sh [FOLDER]     where the archives go; ~/.cache/kuryr/images if not given
+#   tools/images.sh [FOLDER]     where the archives go, and kuryrctl beside them; ~/.cache/kuryr/images if not given
 #
 # Uses the machine's Docker if one answers. Else it runs one of its own for the time of the build, from Debian's package, and where no
 # registry answers it makes the builder's image from Debian and this machine's Rust.
@@ -26,12 +26,15 @@ main() {
     else
         mkdir -p "$folder"
         rm -f "$folder/key"
+        install_packages
         docker info > /dev/null 2>&1 || start_engine
         has_builder || make_builder
         fill_context
         build controller kuryr/controller:latest controller.Dockerfile
         build cni kuryr/cni:latest cni.Dockerfile
         build cni-daemonless kuryr/cni:daemonless cni.Dockerfile --build-arg CNI_DAEMON=False
+        take_out kuryr/controller:latest kuryrctl
+        docker image prune --force --filter until=72h > /dev/null
         printf '%s\n' "$key" > "$folder/key"
     fi
     for archive in "$folder"/*.tar; do
@@ -39,7 +42,31 @@ main() {
     done
 }
 
-files() { git ls-files -z --cached --others --exclude-standard -- "${sources[@]}"; }
+# What this script calls, if Debian has it and the machine has not.
+install_packages() {
+    local -A package=([jq]=jq [debootstrap]=debootstrap [containerd]=containerd [runc]=runc)
+    local program missing=()
+    for program in "${!package[@]}"; do command -v "$program" > /dev/null || missing+=("${package[$program]}"); done
+    if [[ ${#missing[@]} -gt 0 ]]; then
+        say "installing ${missing[*]}"
+        apt-get update -qq && apt-get install -qq -y --no-install-recommends "${missing[@]}" > /dev/null
+    fi
+}
+
+# A program of an image, for this machine.
+take_out() {
+    local container
+    container=$(docker create "$1")
+    docker cp --follow-link "$container:/$2" "$folder/$2" > /dev/null
+    docker rm "$container" > /dev/null
+}
+
+# Those that are there: git lists also what was deleted since the last commit.
+files() {
+    git ls-files -z --cached --others --exclude-standard -- "${sources[@]}" | while IFS= read -r -d '' file; do
+        [[ ! -e $file ]] || printf '%s\0' "$file"
+    done
+}
 
 fingerprint() {
     { files | sort -z | xargs -0 sha256sum; sha256sum tools/images.sh; rustc --version; revision; } | sha256sum | cut -d ' ' -f 1
@@ -55,7 +82,7 @@ start_engine() {
     mkdir -p "$engine"
     if [[ ! -x $engine/debian/usr/sbin/dockerd ]]; then
         say "unpacking Debian's docker.io"
-        (cd "$engine" && apt-get download -qq docker.io && dpkg -x docker.io_*.deb debian && rm docker.io_*.deb)
+        (cd "$engine" && { apt-get download -qq docker.io 2> /dev/null || { apt-get update -qq && apt-get download -qq docker.io; }; } && dpkg -x docker.io_*.deb debian && rm docker.io_*.deb)
     fi
     export PATH=$engine/debian/usr/sbin:$engine/debian/usr/bin:$PATH DOCKER_HOST=unix://$engine/docker.sock DOCKER_BUILDKIT=0
     dockerd --data-root "$engine/data" --exec-root "$engine/exec" --host "$DOCKER_HOST" --pidfile "$engine/docker.pid" \
@@ -79,7 +106,6 @@ has_builder() {
 # What the Dockerfiles need of the official image: Debian with a C compiler, and Rust.
 make_builder() {
     local suite=${builder##*-} root
-    command -v debootstrap > /dev/null || apt-get install -qq -y --no-install-recommends debootstrap > /dev/null
     say "no registry gives $builder: making one from Debian $suite and $(rustc --version)"
     root=$(mktemp -d "$engine/builder.XXXXXX")
     debootstrap --variant=minbase --include=gcc,libc6-dev,ca-certificates "$suite" "$root" "$(mirror "$suite")" > "$engine/debootstrap.log"

@@ -38,6 +38,9 @@ make --no-print-directory lint
 step "fuzz"
 fuzz/run.sh "$fuzz_seconds"
 
+step "images"
+make --no-print-directory images
+
 step "the lab itself"
 /usr/bin/python3 -m unittest discover -s lab/tests -t lab
 lab/tests/lifecycle
