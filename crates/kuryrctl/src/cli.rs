@@ -32,7 +32,12 @@ enum Command {
     /// Make what Kuryr needs in OpenStack
     #[command(subcommand)]
     Openstack(OpenStack),
-    /// Show how Kuryr does on a cluster
+    /// Show how Kuryr does on a cluster: leader, daemons, pods, OpenStack, quota
+    ///
+    /// What can't be reached is said, and hides nothing else. The figures of OpenStack are those of the controller that works,
+    /// by way of the API server (which takes the right to get pods/proxy).
+    ///
+    /// Exit code 0: all is well. 1: something is wrong. 2: nothing is known to be wrong, but not everything could be seen.
     Status(status::Options),
     /// Check what Kuryr needs: configuration, OpenStack, Kubernetes, and this host if it is to run Kuryr
     ///
@@ -106,7 +111,7 @@ pub(crate) fn run(cli: Cli, out: &mut impl Write) -> anyhow::Result<ExitCode> {
         Command::Openstack(OpenStack::Init(options)) => {
             openstack::init(&options, out, &mut std::io::stderr())?;
         }
-        Command::Status(options) => status::run(&options, out)?,
+        Command::Status(options) => return status::run(&options, out),
         Command::Check(options) => return check::run(&options, out),
         Command::Config(Config::Sample) => config::sample(out)?,
         Command::Config(Config::Docs) => config::docs(out)?,

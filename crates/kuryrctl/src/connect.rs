@@ -16,7 +16,7 @@ use crate::cli::Sources;
 
 /// A person waits: an API server that does not answer by then is told.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// OpenStack, and the configuration that leads to it.
 pub(crate) struct OpenStack {
@@ -90,6 +90,17 @@ impl Cluster {
             None => kube::Config::infer()
                 .await
                 .context("cannot find Kubernetes: name a kubeconfig by --kubeconfig or KUBECONFIG"),
+        }
+    }
+}
+
+/// What the API server says, or what stands in the way of asking it.
+pub(crate) fn said(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => status.message.clone(),
+        other => {
+            let causes = std::iter::successors(Some(other as &dyn std::error::Error), |error| error.source());
+            causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
         }
     }
 }
