@@ -9,7 +9,7 @@ use std::{io::Write, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{check, config, crds, generate, openstack, status};
+use crate::{check, config, crds, generate, openstack, status, uninstall};
 
 /// Generates what an installation of Kuryr needs, and checks it.
 #[derive(Debug, Parser)]
@@ -39,6 +39,12 @@ enum Command {
     ///
     /// Exit code 0: all is well. 1: something is wrong. 2: nothing is known to be wrong, but not everything could be seen.
     Status(status::Options),
+    /// Take Kuryr out of a cluster, and leave nothing behind that blocks a deletion
+    ///
+    /// Its programs, the pods' ports in Neutron that carry this cluster's tag or stand in a record, finalizers of any Kuryr, records,
+    /// accounts, configuration and definitions, in this order. Pods that still run lose their network: delete them first, or use
+    /// --keep-ports. What fails is told, and the rest is done all the same; call it again then.
+    Uninstall(uninstall::Options),
     /// Check what Kuryr needs: configuration, OpenStack, Kubernetes, and this host if it is to run Kuryr
     ///
     /// From a workstation, a node, or a Job in the cluster, with the controller's configuration; on a node also by
@@ -112,6 +118,7 @@ pub(crate) fn run(cli: Cli, out: &mut impl Write) -> anyhow::Result<ExitCode> {
             openstack::init(&options, out, &mut std::io::stderr())?;
         }
         Command::Status(options) => return status::run(&options, out),
+        Command::Uninstall(options) => return uninstall::run(&options, out),
         Command::Check(options) => return check::run(&options, out),
         Command::Config(Config::Sample) => config::sample(out)?,
         Command::Config(Config::Docs) => config::docs(out)?,

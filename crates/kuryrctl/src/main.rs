@@ -10,6 +10,7 @@ mod generate;
 mod openstack;
 mod sanity;
 mod status;
+mod uninstall;
 mod upgrade;
 mod yaml;
 

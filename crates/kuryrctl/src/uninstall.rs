@@ -1,0 +1,130 @@
+//! `kuryrctl uninstall`: takes Kuryr out of a cluster, and leaves nothing behind that blocks a deletion.
+//!
+//! ```text
+//! programs  ──►  Neutron ports  ──►  finalizers  ──►  records, accounts, configuration  ──►  definitions of the records
+//! ```
+//!
+//! The programs go first, since they would make again what is taken away. What fails is told, and the rest is done all the same:
+//! a second call takes up what the first one left.
+
+mod kubernetes;
+mod ports;
+mod step;
+
+use std::{io::Write, process::ExitCode};
+
+use anyhow::Result;
+use clap::Args;
+use kube::Client;
+use kuryr_openstack::Neutron;
+
+use crate::{
+    cli::Sources,
+    connect::{self, Cluster, OpenStack},
+};
+use step::Step;
+
+/// What to take out, and what to leave.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    cluster: Cluster,
+    /// Namespace that Kuryr runs in
+    #[arg(long, value_name = "NAME", default_value = "kube-system", help_heading = "Kubernetes")]
+    namespace: String,
+    #[command(flatten)]
+    sources: Sources,
+    /// Leave the pods' ports in Neutron, their records, and the definitions of the records: pods that run keep their network, and
+    /// a Kuryr that is installed again takes all of it over. OpenStack is not asked then
+    #[arg(long)]
+    keep_ports: bool,
+    /// Do it. Without this, what would be done is told, and nothing is done
+    #[arg(long)]
+    yes: bool,
+}
+
+/// The places that something is taken from.
+struct Places<'o> {
+    client: Client,
+    /// Missing where ports are kept.
+    neutron: Option<Neutron>,
+    options: &'o Options,
+}
+
+/// Tells what there is to do, and does it if it may.
+pub(crate) fn run(options: &Options, out: &mut impl Write) -> Result<ExitCode> {
+    connect::block_on(async {
+        let places = Places::open(options).await?;
+        if options.yes {
+            return places.clear(out).await;
+        }
+        let steps = [places.programs().await?, places.rest().await?].concat();
+        for step in &steps {
+            writeln!(out, "would {step}")?;
+        }
+        writeln!(
+            out,
+            "{}",
+            if steps.is_empty() { "there is nothing to do" } else { "nothing was done: add --yes" }
+        )?;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+impl<'o> Places<'o> {
+    async fn open(options: &'o Options) -> Result<Self> {
+        let client = options.cluster.client().await?;
+        let neutron = if options.keep_ports {
+            None
+        } else {
+            Some(Neutron::new(OpenStack::open(&options.sources)?.session))
+        };
+        Ok(Self { client, neutron, options })
+    }
+
+    async fn clear(&self, out: &mut impl Write) -> Result<ExitCode> {
+        let mut failed = self.take(self.programs().await?, out).await?;
+        kubernetes::wait_for_programs(&self.client, &self.options.namespace).await?;
+        failed += self.take(self.rest().await?, out).await?;
+        if failed == 0 {
+            return Ok(ExitCode::SUCCESS);
+        }
+        writeln!(out, "{failed} of it failed: call this again when the reason is gone")?;
+        Ok(ExitCode::FAILURE)
+    }
+
+    /// Takes every step, and tells how many failed.
+    async fn take(&self, steps: Vec<Step>, out: &mut impl Write) -> Result<usize> {
+        let mut failed = 0;
+        for step in steps {
+            match step.take(&self.client, self.neutron.as_ref()).await {
+                Ok(()) => writeln!(out, "done: {step}")?,
+                Err(why) => {
+                    failed += 1;
+                    writeln!(out, "FAILED: {step}: {why}")?;
+                }
+            }
+        }
+        Ok(failed)
+    }
+
+    async fn programs(&self) -> Result<Vec<Step>> {
+        kubernetes::programs(&self.client, &self.options.namespace).await
+    }
+
+    async fn rest(&self) -> Result<Vec<Step>> {
+        let mut steps = Vec::new();
+        if let Some(neutron) = &self.neutron {
+            steps.extend(ports::ours(&self.client, neutron).await?);
+        }
+        steps.extend(kubernetes::finalizers(&self.client).await?);
+        if !self.options.keep_ports {
+            steps.extend(kubernetes::records(&self.client).await?);
+        }
+        steps.extend(kubernetes::installation(&self.client, &self.options.namespace).await?);
+        if !self.options.keep_ports {
+            steps.extend(kubernetes::definitions(&self.client).await?);
+        }
+        Ok(steps)
+    }
+}
