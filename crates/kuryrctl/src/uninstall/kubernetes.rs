@@ -30,8 +30,8 @@ const OURS: &str = "app.kubernetes.io/name=kuryr";
 const PODS: [&str; 2] = ["name=kuryr-controller", "app=kuryr-cni"];
 /// Of controllers and daemons, the Python Kuryr's too, which have no label of their own.
 const PROGRAMS: [&str; 2] = ["kuryr-controller", "kuryr-cni-ds"];
-/// All finalizers that any Kuryr has set begin with it.
-const FINALIZERS: &str = "kuryr.openstack.org/";
+/// The domain of all finalizers that any Kuryr has set, or its end: `KuryrNetwork` has `kuryrnetwork.finalizers.kuryr.openstack.org`.
+const DOMAIN: &str = "kuryr.openstack.org";
 /// Programs finish what is in flight within 20 s.
 const STOPPED_WITHIN: Duration = Duration::from_mins(1);
 const PAGE: u32 = 500;
@@ -80,8 +80,12 @@ pub(super) async fn finalizers(client: &Client) -> Result<Vec<Step>> {
 
 fn release(resource: &ApiResource, object: &DynamicObject) -> Option<Step> {
     let all = object.metadata.finalizers.as_deref().unwrap_or_default();
-    let stay: Vec<_> = all.iter().filter(|name| !name.starts_with(FINALIZERS)).cloned().collect();
+    let stay: Vec<_> = all.iter().filter(|name| !is_ours(name)).cloned().collect();
     (stay.len() < all.len()).then(|| Step::Release(Object::of(resource, object), stay))
+}
+
+fn is_ours(finalizer: &str) -> bool {
+    finalizer.split('/').next().is_some_and(|domain| domain.ends_with(DOMAIN))
 }
 
 /// Our custom resources.
@@ -201,5 +205,6 @@ mod tests {
         );
         assert!(release(&resource, &with(&["service.kubernetes.io/load-balancer-cleanup"])).is_none());
         assert!(release(&resource, &with(&[])).is_none());
+        assert!(release(&resource, &with(&["kuryrnetwork.finalizers.kuryr.openstack.org"])).is_some());
     }
 }
