@@ -7,6 +7,7 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use parking_lot::Mutex;
+use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -45,7 +46,11 @@ fn answer(health: &Health, probe: Probe) -> impl IntoResponse + use<> {
 }
 
 /// `/metrics` in the OpenMetrics text format. `refresh` runs before each scrape.
+///
+/// `kuryr_build_info` is always among them: a page of a program that has measured nothing yet is recognized as Kuryr's.
 pub fn metrics_router(registry: Arc<Mutex<Registry>>, refresh: Refresh) -> Router {
+    let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+    registry.lock().register("kuryr_build", "Version of the program", build);
     let page = move || {
         let (registry, refresh) = (registry.clone(), refresh.clone());
         async move {
@@ -86,4 +91,24 @@ pub fn spawn(listener: TcpListener, router: Router) -> tokio::task::JoinHandle<(
             tracing::error!(%error, "an HTTP endpoint ended");
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    #[tokio::test]
+    async fn a_program_that_measured_nothing_says_what_it_is() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let mut stream = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let serving = spawn(listener, metrics_router(Arc::default(), Arc::new(|| {})));
+        let request = b"GET /metrics HTTP/1.0\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        stream.write_all(request).await.unwrap();
+        let mut page = String::new();
+        stream.read_to_string(&mut page).await.unwrap();
+        let info = format!("\nkuryr_build_info{{version=\"{}\"}} 1\n", env!("CARGO_PKG_VERSION"));
+        assert!(page.contains(&info), "{page}");
+        serving.abort();
+    }
 }
