@@ -54,11 +54,11 @@ async fn the_daemon_dies_in_mid_add() -> Ending {
 
 #[tokio::test]
 async fn neutron_is_away_during_a_burst() -> Ending {
-    story("burst while Neutron is away for half a minute", async |stage| {
+    story("burst while Neutron is away for a minute", async |stage| {
         let (a, b) = two(stage).await?;
         let gone = stage.pod("gone").start().await?;
         stage.stop(&Component::NEUTRON).await?;
-        let back = Instant::now() + seconds(30);
+        let back = Instant::now() + seconds(60);
         stage.deployment("crowd", 6).await?;
         stage.delete_pod("gone").await?;
         stage.event("NeutronUnavailable", seconds(25)).await?;
