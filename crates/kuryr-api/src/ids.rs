@@ -62,4 +62,16 @@ id! {
     SecurityGroupId,
     /// A Keystone project.
     ProjectId,
+    /// An Octavia load balancer.
+    LoadBalancerId,
+    /// An Octavia listener.
+    ListenerId,
+    /// An Octavia pool.
+    PoolId,
+    /// An Octavia member.
+    MemberId,
+    /// An Octavia health monitor.
+    HealthMonitorId,
+    /// A Neutron floating IP.
+    FloatingIpId,
 }

@@ -37,7 +37,10 @@ pub mod vif;
 pub use definitions::crds;
 #[cfg(feature = "kubernetes")]
 pub(crate) use definitions::free_form_object;
-pub use ids::{NetworkId, PortId, ProjectId, RouterId, SecurityGroupId, SubnetId};
+pub use ids::{
+    FloatingIpId, HealthMonitorId, ListenerId, LoadBalancerId, MemberId, NetworkId, PoolId, PortId,
+    ProjectId, RouterId, SecurityGroupId, SubnetId,
+};
 #[cfg(feature = "kubernetes")]
 pub use load_balancer::KuryrLoadBalancer;
 #[cfg(feature = "kubernetes")]
