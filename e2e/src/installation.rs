@@ -6,6 +6,7 @@ use crate::wait::{seconds, until};
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::{Api, ListParams, ResourceExt};
+use serde_json::{Value, json};
 use std::env;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -82,12 +83,7 @@ impl Stage {
 
     /// Installs Kuryr as pods, in the place of the lab's loose programs, until the story ends: the guide's own command lines.
     pub async fn install(&self, Installation { images, words, env }: Installation<'_>) -> Result<()> {
-        let programs = self.facts.lab.join("kuryr/bin").into_os_string();
-        self.lab_at_end(["kuryr", "up", "--bin"].map(OsString::from).into_iter().chain([programs]).collect());
-        self.lab(["kuryr", "down"]).await?;
-        let archives = images.iter().map(|image| Ok(image.archive()?.into_os_string()));
-        let archives = archives.collect::<Result<Vec<_>>>()?;
-        self.lab(["images", "import"].map(OsString::from).into_iter().chain(archives)).await?;
+        self.make_room(images).await?;
         let settings = self.settings();
         let settings: Vec<_> =
             settings.iter().map(|(name, value)| (*name, value.as_str())).chain(env.iter().copied()).collect();
@@ -97,6 +93,63 @@ impl Stage {
             self.kubectl(&["apply", "-f", &path, "-n", NAMESPACE]).await.context(file)?;
         }
         self.installed().await
+    }
+
+    /// Takes the lab's loose programs away until the story ends, and gives the nodes these images.
+    async fn make_room(&self, images: &[Image]) -> Result<()> {
+        let programs = self.facts.lab.join("kuryr/bin").into_os_string();
+        self.lab_at_end(["kuryr", "up", "--bin"].map(OsString::from).into_iter().chain([programs]).collect());
+        self.lab(["kuryr", "down"]).await?;
+        let archives = images.iter().map(|image| Ok(image.archive()?.into_os_string()));
+        let archives = archives.collect::<Result<Vec<_>>>()?;
+        self.lab(["images", "import"].map(OsString::from).into_iter().chain(archives)).await?;
+        Ok(())
+    }
+
+    /// Installs, or upgrades, Kuryr as pods with the Helm chart, in the place of the lab's loose programs, until the story ends.
+    pub async fn install_chart(&self, images: &[Image], words: &[&str]) -> Result<()> {
+        self.make_room(images).await?;
+        self.upgrade_chart(words).await
+    }
+
+    /// Installs or upgrades Kuryr with the Helm chart, and the lab's values.
+    pub async fn upgrade_chart(&self, words: &[&str]) -> Result<()> {
+        let values = env::temp_dir().join(format!("{}.json", self.namespace));
+        std::fs::write(&values, self.chart_values().to_string())?;
+        let chart = self.facts.repository.join("deploy/helm/kuryr");
+        let (chart, values) = (chart.display().to_string(), values.display().to_string());
+        let told = self.helm(&[&["upgrade", "--install", "kuryr", &chart, "-f", &values], words].concat());
+        std::fs::remove_file(&values)?;
+        told?;
+        self.installed().await
+    }
+
+    /// Runs Helm in the namespace that Kuryr is installed in.
+    pub fn helm(&self, words: &[&str]) -> Result<()> {
+        let home = env::var_os("HOME").context("HOME is not set")?;
+        let program = PathBuf::from(home).join(".cache/kuryr/tools/bin/helm");
+        ensure!(program.exists(), "there is no {}: `make tools`", program.display());
+        let kubeconfig = &self.facts.kubernetes.kubeconfig;
+        run(Command::new(program).args(words).args(["-n", NAMESPACE, "--kubeconfig"]).arg(kubeconfig))
+    }
+
+    /// The values of the chart, as they are right for the lab.
+    fn chart_values(&self) -> Value {
+        let cloud = &self.facts.openstack;
+        let subnets = cloud.pod_subnets.iter().map(|subnet| subnet.id.as_str()).collect::<Vec<_>>().join(",");
+        json!({
+            "config": {
+                "kubernetes": { "api_root": self.facts.kubernetes.api_from_nodes },
+                "neutron": { "auth_url": cloud.keystone, "project_id": cloud.project_id },
+                "neutron_defaults": {
+                    "project": cloud.project_id,
+                    "pod_subnets": subnets,
+                    "pod_security_groups": cloud.security_group.id,
+                    "service_subnet": cloud.service_subnet.id,
+                },
+            },
+            "credentials": { "neutron": { "username": cloud.kuryr.user, "password": cloud.kuryr.password } },
+        })
     }
 
     /// Waits until the controllers and a daemon on each node are ready, and with them the nodes.

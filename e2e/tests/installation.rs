@@ -28,9 +28,49 @@ async fn the_guides_own_commands_install_kuryr() -> Ending {
             stage.reaches(&pods[0], to, to.v4, Protocol::Tcp).await?;
             stage.reaches(&pods[0], to, to.v6, Protocol::Tcp).await?;
         }
-        Ok(())
+        check_as_a_job(stage).await
     })
     .await
+}
+
+#[tokio::test]
+async fn the_helm_chart_installs_kuryr() -> Ending {
+    story_within(seconds(180), "installation with Helm", async |stage| {
+        stage.install_chart(&IMAGES, &[]).await?;
+        ensure!(stage.kuryr_pods(CONTROLLER_PODS).await?.len() == 2, "there is no standby");
+        let (a, b) = two(stage).await?;
+        stage.reaches(&a, &b, b.v4, Protocol::Tcp).await?;
+
+        let before = uids(stage).await?;
+        stage.upgrade_chart(&["--set", "config.DEFAULT.debug=true"]).await?;
+        ensure!(before.is_disjoint(&uids(stage).await?), "a new configuration reaches not every pod");
+        let c = stage.pod("c").serving().start().await?;
+        stage.reaches(&a, &c, c.v4, Protocol::Tcp).await?;
+        stage.ports_of_all(&[a.clone(), b, c]).await?;
+
+        stage.helm(&["uninstall", "kuryr", "--wait", "--timeout=60s"])?;
+        for kinds in ["deployments,daemonsets,secrets,configmaps", "clusterroles,validatingadmissionpolicies"]
+        {
+            let left = stage.kubectl(&["get", kinds, "-A", "-l", OURS, "-o", "name"]).await?;
+            ensure!(left.is_empty(), "there are {left}");
+        }
+        stage.port_of(&a).await.context("a running pod lost its port").map(drop)
+    })
+    .await
+}
+
+/// `kuryrctl check` in the cluster, with the configuration that the controller has.
+async fn check_as_a_job(stage: &Stage) -> Result<()> {
+    let file = stage.facts.repository.join("deploy/check.yaml").display().to_string();
+    stage.kubectl_at_end(&["delete", "-f", &file, "--ignore-not-found"])?;
+    stage.kubectl(&["apply", "-f", &file]).await?;
+    let job = ["job/kuryr-check", "-n", "kube-system"];
+    let done =
+        stage.kubectl(&[&["wait", "--for=condition=complete", "--timeout=60s"], &job[..]].concat()).await;
+    let told = stage.kubectl(&[&["logs"], &job[..]].concat()).await?;
+    done.with_context(|| told.clone())?;
+    ensure!(told.contains("pod subnets") && told.contains("no problems"), "{told}");
+    Ok(())
 }
 
 #[tokio::test]
@@ -111,9 +151,7 @@ async fn what_was_installed_is_taken_out_again() -> Ending {
         for kinds in
             ["deployments,daemonsets,secrets,configmaps,roles", "clusterroles,validatingadmissionpolicies"]
         {
-            let left = stage
-                .kubectl(&["get", kinds, "-A", "-l", "app.kubernetes.io/name=kuryr", "-o", "name"])
-                .await?;
+            let left = stage.kubectl(&["get", kinds, "-A", "-l", OURS, "-o", "name"]).await?;
             ensure!(left.is_empty(), "there are {left}");
         }
         until("the definitions are gone", seconds(20), async || {
@@ -142,6 +180,8 @@ fn uninstall(stage: &Stage, words: &[&str]) -> Result<String> {
 
 /// The version of CNI that has GC and STATUS.
 const ALL_VERBS: &str = "1.1.0";
+/// The label of everything that an installation brings.
+const OURS: &str = "app.kubernetes.io/name=kuryr";
 const IMAGES: [Image; 2] = [Image::Controller, Image::Cni];
 
 /// Replaces all of Kuryr's pods by new ones, as a new image does, and starts pods meanwhile.

@@ -1,7 +1,8 @@
-//! How to get at OpenStack: `[neutron]`, or an entry of `clouds.yaml`, as one plain value.
+//! How to get at OpenStack: `[neutron]`, an entry of `clouds.yaml`, or the environment, as one plain value.
 //!
 //! `[neutron] cloud` names an entry; without it `[neutron] auth_url` and its companions say everything; without both the environment
-//! variable `OS_CLOUD` names an entry. What is set in `[neutron]` beside a cloud (region, CA, timeout, ...) goes before the entry's.
+//! variable `OS_CLOUD` names an entry, and at last `OS_AUTH_URL` and its companions, which every OpenStack client knows, say everything.
+//! What is set in `[neutron]` beside a cloud (region, CA, timeout, ...) goes before what the cloud says.
 
 mod clouds_yaml;
 mod credentials;
@@ -21,10 +22,30 @@ pub fn access(config: &Config, env: &BTreeMap<String, String>) -> Result<CloudAc
     let named = named.or_else(|| env.get("OS_CLOUD").filter(|_| config.neutron.auth_url.is_none()));
     let mut access = match named {
         Some(cloud) => of_entry(&clouds_yaml::find(cloud, env)?)?,
+        None if config.neutron.auth_url.is_none() && env.contains_key("OS_AUTH_URL") => of_environment(env)?,
         None => Credentials::access_of(&config.neutron)?,
     };
     prefer_configured(&mut access, config)?;
     Ok(access)
+}
+
+/// What `openrc` files export.
+fn of_environment(env: &BTreeMap<String, String>) -> Result<CloudAccess, CloudError> {
+    let get = |name: &str| {
+        env.get(&format!("OS_{}", name.to_uppercase())).filter(|value| !value.is_empty()).cloned()
+    };
+    let credentials = Credentials { place: Place::Environment, auth_type: get("auth_type"), get: &get };
+    let access = credentials.access()?;
+    let given = get("interface").or_else(|| get("endpoint_type"));
+    Ok(CloudAccess {
+        region_name: get("region_name"),
+        interface: given
+            .map_or(Ok(Interface::Public), |value| interface(value, Place::Environment, "interface"))?,
+        cafile: get("cacert").map(PathBuf::from),
+        insecure: get("insecure")
+            .is_some_and(|value| !matches!(&*value.to_lowercase(), "false" | "0" | "no")),
+        ..access
+    })
 }
 
 fn of_entry(entry: &Entry) -> Result<CloudAccess, CloudError> {

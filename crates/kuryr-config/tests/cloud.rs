@@ -192,3 +192,31 @@ fn a_broken_file_shows_no_secret() {
     let message = error.to_string();
     assert!(message.contains("is not YAML") && !message.contains("hunter2"), "{message}");
 }
+
+#[test]
+fn an_openrc_file_is_enough() {
+    let openrc = [
+        ("OS_AUTH_URL", "http://rc"),
+        ("OS_USERNAME", "u"),
+        ("OS_PASSWORD", "p"),
+        ("OS_PROJECT_NAME", "k8s"),
+        ("OS_PROJECT_DOMAIN_ID", "default"),
+        ("OS_USER_DOMAIN_NAME", "Default"),
+        ("OS_REGION_NAME", "west"),
+        ("OS_INTERFACE", "internal"),
+        ("OS_CACERT", ""),
+        ("OS_IDENTITY_API_VERSION", "3"),
+    ];
+    let access = from_clouds("", &openrc).expect("enough");
+    let scope = Scope::Project(Project::Name("k8s".into(), Domain::Id("default".into())));
+    let user = User::Name("u".into(), Domain::Name("Default".into()));
+    assert_eq!(access.auth, Auth::Password { user, password: Secret::new("p"), scope });
+    assert_eq!((&*access.auth_url, access.region_name.as_deref()), ("http://rc", Some("west")));
+    assert_eq!((access.interface, access.cafile, access.insecure), (Interface::Internal, None, false));
+
+    let configured =
+        from_clouds("[neutron]\nauth_url = http://conf\nauth_type = token\ntoken = t\n", &openrc);
+    assert_eq!(configured.expect("enough").auth_url, "http://conf");
+    let lacking = from_clouds("", &openrc[..2]).unwrap_err();
+    assert!(lacking.contains("OS_*: user_domain_name is not set"), "{lacking}");
+}

@@ -52,7 +52,7 @@ impl OpenStack {
         let sources = sources.sources();
         let loaded = kuryr_config::load(&sources).context("cannot use the configuration")?;
         let access = cloud::access(&loaded.config, &sources.env).context(
-            "cannot tell how to reach OpenStack: name a kuryr.conf by --config-file, or a cloud of clouds.yaml by OS_CLOUD",
+            "cannot tell how to reach OpenStack: name a kuryr.conf by --config-file, a cloud of clouds.yaml by OS_CLOUD, or say all of it by OS_AUTH_URL and its companions",
         )?;
         let session = Session::open(Settings::from(&access));
         let session = session.context("cannot set up the way to OpenStack")?;

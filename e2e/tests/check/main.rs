@@ -200,10 +200,10 @@ async fn a_node_is_looked_at_from_inside() -> Ending {
 #[tokio::test]
 async fn the_job_may_look_at_everything() -> Ending {
     story("check with the rights of its Job", async |stage| {
-        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/check.yaml");
-        let account = ["-f", file, "-l", "kuryr-check=account"];
+        let file = stage.facts.repository.join("deploy/check.yaml").display().to_string();
+        let account = ["-f", &file, "-l", "kuryr-check=account"];
         stage.kubectl_at_end(&[&["delete"], &account[..]].concat())?;
-        stage.kubectl(&["apply", "--validate=strict", "--dry-run=server", "-f", file]).await?;
+        stage.kubectl(&["apply", "--validate=strict", "--dry-run=server", "-f", &file]).await?;
         stage.kubectl(&[&["apply"], &account[..]].concat()).await?;
         let token = stage.kubectl(&["create", "token", "kuryr-check", "-n", "kube-system"]).await?;
         let told = Check::new(stage)?.with_token(stage, &token)?.run().await?;

@@ -77,6 +77,8 @@ pub enum Place {
         /// The file.
         path: PathBuf,
     },
+    /// In environment variables: `OS_` and the option's name in capitals.
+    Environment,
 }
 
 impl fmt::Display for Place {
@@ -84,6 +86,7 @@ impl fmt::Display for Place {
         match self {
             Self::Group(group) => write!(f, "[{group}]"),
             Self::Cloud { cloud, path } => write!(f, "cloud {cloud} of {}", path.display()),
+            Self::Environment => f.write_str("the environment variables OS_*"),
         }
     }
 }

@@ -49,7 +49,7 @@ group! {
     "neutron" Neutron {
         /// Name of a cloud in clouds.yaml, which is looked for as every OpenStack client does
         /// (`OS_CLIENT_CONFIG_FILE`, the working directory, ~/.config/openstack, /etc/openstack). The environment
-        /// variable `OS_CLOUD` is used if neither this nor `auth_url` is set.
+        /// variable `OS_CLOUD` is used if neither this nor `auth_url` is set, and without it `OS_AUTH_URL` and its companions.
         cloud: Option<String> = added();
         /// How to authenticate: password (v3password), v3applicationcredential or v3token (token).
         auth_type: Option<String> = deprecated(&[("", "auth_plugin")]);
