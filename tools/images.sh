@@ -2,6 +2,7 @@
 # Builds Kuryr's images as archives, with the Dockerfiles that everybody uses. `make images` calls it; docs/images.md explains.
 #
 #   tools/images.sh [FOLDER]     where the archives go, and kuryrctl beside them; ~/.cache/kuryr/images if not given
+#   FRESH=1 tools/images.sh …    without any layer of earlier builds
 #
 # Uses the machine's Docker if one answers. Else it runs one of its own for the time of the build, from Debian's package, and where no
 # registry answers it makes the builder's image from Debian and this machine's Rust.
@@ -138,7 +139,7 @@ build() {
     say "building $tag"
     epoch=$(git log -1 --format=%ct -- "${sources[@]}")
     version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
-    docker build --network "$network" -t "$tag" -f "$context/$file" "$@" --build-arg "SOURCE_DATE_EPOCH=$epoch" \
+    docker build ${FRESH:+--no-cache} --network "$network" -t "$tag" -f "$context/$file" "$@" --build-arg "SOURCE_DATE_EPOCH=$epoch" \
         --build-arg "VERSION=$version" --build-arg "REVISION=$(revision | tr '\n' ' ' | sed 's/ *$//')" "$context" > "$folder/$name.log" 2>&1 || {
         tail -n 40 "$folder/$name.log" >&2
         exit 1

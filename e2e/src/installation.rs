@@ -139,7 +139,11 @@ impl Stage {
         let subnets = cloud.pod_subnets.iter().map(|subnet| subnet.id.as_str()).collect::<Vec<_>>().join(",");
         json!({
             "config": {
-                "kubernetes": { "api_root": self.facts.kubernetes.api_from_nodes },
+                "kubernetes": {
+                    "api_root": self.facts.kubernetes.api_from_nodes,
+                    "endpoints_driver_octavia_provider": "ovn",
+                },
+                "octavia_defaults": { "lb_algorithm": "SOURCE_IP_PORT", "enforce_sg_rules": false },
                 "neutron": { "auth_url": cloud.keystone, "project_id": cloud.project_id },
                 "neutron_defaults": {
                     "project": cloud.project_id,

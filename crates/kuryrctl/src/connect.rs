@@ -61,6 +61,11 @@ impl OpenStack {
 }
 
 impl Cluster {
+    /// Whether a kubeconfig leads to it: one that is named, or one in a place where kubectl looks.
+    pub(crate) fn has_kubeconfig(&self) -> bool {
+        self.kubeconfig.is_some() || self.context.is_some() || Kubeconfig::read().is_ok()
+    }
+
     /// A client of the cluster. No request is sent yet.
     pub(crate) async fn client(&self) -> Result<Client> {
         let mut config = self.config().await?;

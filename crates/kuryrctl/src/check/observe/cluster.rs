@@ -23,14 +23,15 @@ use crate::check::{
 const PAGE: u32 = 500;
 
 pub(super) async fn observe(options: &Options, read: &Read) -> Cluster {
-    // First as who the controller is: this may work where no kubeconfig is.
     let own = rights::own_client(read);
-    let client = match options.cluster.client().await {
+    let client = match (options.cluster.has_kubeconfig(), rights::configured_client(read)) {
+        // Where nobody serves the cluster's own Service yet, a pod has no other way.
+        (false, Ok(configured)) => Ok(configured),
+        (_, configured) => options.cluster.client().await.or_else(|error| configured.map_err(|_| error)),
+    };
+    let client = match client {
         Ok(client) => client,
-        Err(error) => match own.as_ref() {
-            Ok(client) => client.clone(),
-            Err(_) => return Cluster::unseen(&Gap::unknown(format!("{error:#}"))),
-        },
+        Err(error) => return Cluster::unseen(&Gap::unknown(format!("{error:#}"))),
     };
     Cluster {
         nodes: nodes(&client).await,

@@ -28,13 +28,18 @@ enum Who<'a> {
     Account { asker: &'a Client, namespace: &'a str, name: &'a str },
 }
 
+/// A client that goes the controller's way, if the files that it needs are here. In a pod it is known by that pod's account.
+pub(super) fn configured_client(read: &config::Read) -> Result<Client, Gap> {
+    let access = config::access(read.config()?);
+    client::connect(&access).map_err(|error| Gap::unknown(super::chain(&error)))
+}
+
 /// A client as the controller makes it, if the files that it needs are here and say who it is.
 pub(super) fn own_client(read: &config::Read) -> Result<Client, Gap> {
-    let config = read.config()?;
-    if config::by_account(config) {
+    if config::by_account(read.config()?) {
         return Err(Gap::skipped("the controller is known by its pod's account"));
     }
-    client::connect(&config::access(config)).map_err(|error| Gap::unknown(super::chain(&error)))
+    configured_client(read)
 }
 
 pub(super) async fn controller(asker: &Client, own: Option<&Client>, namespace: &str) -> Seen<Vec<String>> {
