@@ -169,6 +169,31 @@ async fn what_was_installed_is_taken_out_again() -> Ending {
     .await
 }
 
+#[tokio::test]
+async fn ports_that_are_kept_are_taken_over_by_the_next_kuryr() -> Ending {
+    story_within(seconds(240), "uninstallation that keeps ports, and a new installation", async |stage| {
+        let installation = Installation { images: &IMAGES, words: &[], env: &[] };
+        stage.install(installation).await?;
+        let (a, b) = two(stage).await?;
+        let before = stage.port_of(&a).await?;
+        let told = uninstall(stage, &["--yes", "--keep-ports"])?;
+        ensure!(told.contains("delete Deployment kube-system/kuryr-controller"), "{told}");
+        ensure!(!told.contains("Neutron port") && !told.contains("FAILED"), "{told}");
+        ensure!(stage.kuryr_pods(DAEMON_PODS).await?.is_empty(), "daemons run");
+        stage.reaches(&a, &b, b.v4, Protocol::Tcp).await.context("without Kuryr")?;
+
+        stage.install(installation).await?;
+        ensure!(stage.port_of(&a).await?.id == before.id, "the pod has another port");
+        let c = stage.pod("c").serving().start().await?;
+        stage.reaches(&a, &c, c.v4, Protocol::Tcp).await?;
+        let gone = a.clone();
+        stage.delete_pod("a").await?;
+        stage.gone("a", &gone.uid).await?;
+        stage.ports_of_all(&[b, c]).await
+    })
+    .await
+}
+
 /// `kuryrctl uninstall`, and what it says.
 fn uninstall(stage: &Stage, words: &[&str]) -> Result<String> {
     let mut command = std::process::Command::new(built("kuryrctl")?);
