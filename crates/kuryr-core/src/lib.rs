@@ -10,6 +10,7 @@
 //! world where it plans nothing more. A steady state therefore writes nothing anywhere.
 //!
 //! - [`pod`]: which port a pod has, which it should have, and what to do about the difference
+//! - [`service`]: which load balancers a Service has, which it should have, and what to do about the difference
 //! - [`orphan`]: which of our ports nobody needs
 //! - [`vif`]: how a port looks to the node that plugs it
 //! - [`layout`]: what has to be there in OpenStack before the first pod
@@ -21,4 +22,5 @@ pub mod news;
 pub mod orphan;
 pub mod pod;
 pub mod port;
+pub mod service;
 pub mod vif;

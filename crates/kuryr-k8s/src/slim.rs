@@ -5,9 +5,13 @@
 //!   wire (deserialized, only the fields below) ── trim ──► slim (kept)
 //! ```
 
+mod endpoint_slice;
 mod port;
+mod service;
 
+pub use endpoint_slice::{Endpoint, EndpointPort, EndpointSlice};
 pub use port::{Content, PortRecord};
+pub use service::{Service, ServicePort};
 
 use crate::key::Key;
 use jiff::Timestamp;

@@ -165,6 +165,8 @@ pub enum Kind {
     Unreadable,
     /// The catalogue has no such service.
     NoEndpoint,
+    /// The server, or what stands behind it (an Octavia provider, say), has no such feature.
+    Unsupported,
 }
 
 /// What a caller should do.
@@ -214,7 +216,7 @@ impl Error {
             | Kind::Unauthorized
             | Kind::Forbidden
             | Kind::NoEndpoint => Class::Wait,
-            Kind::NotFound | Kind::Invalid => Class::Permanent,
+            Kind::NotFound | Kind::Invalid | Kind::Unsupported => Class::Permanent,
             _ => Class::Retry,
         }
     }
@@ -274,6 +276,7 @@ impl Refusal {
         let kind = match (&call.method, neutron_type.as_deref()) {
             // The path of a collection exists, so that the server has not come to it yet.
             (&Method::POST, Some(NO_SUCH_PATH)) => Kind::Unavailable,
+            _ if status == StatusCode::FORBIDDEN && message.starts_with(OCTAVIA_QUOTA) => Kind::OverQuota,
             (_, name) => kind_of(status, name),
         };
         Self { call, status, message, neutron_type, request_id, retry_after, kind }
@@ -318,6 +321,9 @@ impl fmt::Display for Target {
 
 /// Neutron's name for a 404 that is about the path, or hides whether there is something.
 const NO_SUCH_PATH: &str = "HTTPNotFound";
+
+/// How Octavia's answer to one request too many begins. Its status is that of a missing right.
+const OCTAVIA_QUOTA: &str = "Quota has been met";
 
 /// Longer texts (a proxy's HTML page) say nothing more.
 const LONGEST_TEXT: usize = 300;
@@ -383,6 +389,7 @@ fn kind_of(status: StatusCode, neutron_type: Option<&str>) -> Kind {
         (StatusCode::TOO_MANY_REQUESTS, _) => Kind::RateLimited,
         (StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT, _) => Kind::TimedOut,
         (StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE, _) => Kind::Unavailable,
+        (StatusCode::NOT_IMPLEMENTED, _) => Kind::Unsupported,
         (status, _) if status.is_server_error() => Kind::Fault,
         _ => Kind::Invalid,
     }
@@ -444,6 +451,7 @@ mod tests {
             (412, Kind::Stale, Retry, Effect::None),
             (429, Kind::RateLimited, Retry, Effect::None),
             (500, Kind::Fault, Retry, Effect::Unknown),
+            (501, Kind::Unsupported, Permanent, Effect::Unknown),
             (502, Kind::Unavailable, Retry, Effect::Unknown),
             (503, Kind::Unavailable, Retry, Effect::None),
             (504, Kind::TimedOut, Retry, Effect::Unknown),
@@ -461,6 +469,12 @@ mod tests {
             (error.kind(), error.class(), error.effect()),
             (Kind::Unavailable, Class::Retry, Effect::None)
         );
+    }
+
+    #[test]
+    fn octavias_quota_is_no_missing_right() {
+        let body = r#"{"faultcode": "Client", "faultstring": "Quota has been met for resources: Listener", "debuginfo": null}"#;
+        assert_eq!((refusal(403, body).kind(), refusal(403, body).class()), (Kind::OverQuota, Class::Wait));
     }
 
     #[test]

@@ -1,4 +1,18 @@
 //! Octavia: the load balancers of Services.
+//!
+//! A load balancer takes one change at a time: until Octavia is done with it, it answers further ones with 409
+//! ([`Kind::Conflict`](crate::Kind::Conflict)), which no call here repeats by itself. What a provider can't do is
+//! [`Kind::Unsupported`](crate::Kind::Unsupported).
+
+mod listener;
+mod load_balancer;
+mod pool;
+mod wire;
+
+pub use listener::{Listener, ListenerUpdate, NewListener};
+pub use load_balancer::{LoadBalancer, LoadBalancerFilter, NewLoadBalancer};
+pub use pool::{Member, NewMember, NewPool, Pool, PoolUpdate, SessionPersistence};
+pub use wire::Status;
 
 use crate::{Call, Result, Service, Session};
 use http::Method;
@@ -29,6 +43,11 @@ impl Octavia {
     /// Octavia as `session` finds it.
     pub fn new(session: Session) -> Self {
         Self { session }
+    }
+
+    /// The session underneath.
+    pub fn session(&self) -> &Session {
+        &self.session
     }
 
     /// The enabled providers. Octavia does not tell which of them is its default.

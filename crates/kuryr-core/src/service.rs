@@ -1,0 +1,350 @@
+//! Which load balancers a Service has in Octavia, which it should have, and what to do about the difference.
+//!
+//! ```text
+//!   Service, slices ── want ──► Wanted ─┐
+//!                                       ├── differ ──► the next call for each balancer ──► Await ──► (look again)
+//!   Octavia ────────► Balancer ─────────┘
+//!
+//!   no balancer ─ CreateBalancer ─► CreateListener ─► CreatePool ─► SetMembers ─► UpdateRecord ─► (nothing to plan)
+//!   Service gone ─ DeleteBalancer ─► gone ─► DeleteRecord, ReleaseRecord
+//! ```
+//!
+//! Octavia takes one change of a load balancer at a time and is immutable until that is done, so that a plan holds one call for each
+//! of a Service's balancers, the most urgent, and the next look plans the rest. There is a balancer for each cluster IP: Octavia
+//! does not mix address families in one.
+
+mod balancer;
+mod differ;
+mod record;
+#[cfg(test)]
+mod tests;
+mod want;
+
+pub use balancer::{Balancer, Listener, Member, Ownership, Pool, Socket, State, Timeouts};
+
+use crate::news::News;
+use ipnet::IpNet;
+use kuryr_api::load_balancer::{KuryrLoadBalancerSpec, KuryrLoadBalancerStatus};
+use kuryr_api::{ListenerId, LoadBalancerId, PoolId, ProjectId, SubnetId};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// What Kubernetes, our record and Octavia say of one Service name.
+#[derive(Clone, Debug)]
+pub struct Observed<'a> {
+    /// `namespace/name`.
+    pub name: &'a str,
+    /// The Service, if there is one.
+    pub service: Option<&'a Service>,
+    /// Its EndpointSlices, in the order of their names.
+    pub slices: &'a [&'a Slice],
+    /// The record, if there is one.
+    pub record: Option<Record<'a>>,
+    /// Every load balancer that may be this Service's: it is called so, stands in the record, or has one of its cluster IPs.
+    pub balancers: &'a [Balancer],
+    /// How load balancers are made here.
+    pub site: &'a Site,
+}
+
+/// A Service.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Service {
+    /// What it is reached by.
+    pub exposure: Exposure,
+    /// Cluster IPs, the first family first. None: it is headless, or has none yet.
+    pub cluster_ips: Vec<IpAddr>,
+    /// Ports.
+    pub ports: Vec<ServicePort>,
+    /// How long a client stays with an endpoint (`sessionAffinity: ClientIP`).
+    pub affinity: Option<Duration>,
+    /// Who may reach it from outside (`loadBalancerSourceRanges`); empty: everybody.
+    pub source_ranges: Vec<IpNet>,
+    /// Address outside that it asks for (`loadBalancerIP`).
+    pub wanted_address: Option<IpAddr>,
+    /// Who makes its load balancer (`loadBalancerClass`).
+    pub class: Option<String>,
+    /// The Python Kuryr's finalizer is on it.
+    pub has_old_finalizer: bool,
+    /// It is being deleted.
+    pub deleting: bool,
+}
+
+/// What a Service is reached by (`type`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Exposure {
+    /// Its cluster IP.
+    #[default]
+    ClusterIp,
+    /// Its cluster IP, and a port of every node, which Kuryr does not serve.
+    NodePort,
+    /// Its cluster IP, and an address outside the cluster.
+    LoadBalancer,
+    /// A name in DNS.
+    ExternalName,
+}
+
+/// A port of a Service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServicePort {
+    /// Name; empty if there is only one.
+    pub name: String,
+    /// Where clients connect to.
+    pub front: Front,
+    /// Number or name of the pods' port.
+    pub target: String,
+}
+
+/// Where clients connect to: a listener's place at its load balancer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Front {
+    /// Protocol.
+    pub protocol: Protocol,
+    /// Port.
+    pub port: u16,
+}
+
+/// A protocol that Kubernetes knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Protocol {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+    /// SCTP.
+    Sctp,
+}
+
+/// An EndpointSlice: endpoints with the same ports.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Slice {
+    /// Ports by the names and protocols of the Service's ports.
+    pub ports: Vec<SlicePort>,
+    /// Endpoints.
+    pub endpoints: Vec<Endpoint>,
+}
+
+/// A port of the endpoints of a slice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SlicePort {
+    /// Name of the Service's port.
+    pub name: String,
+    /// Protocol.
+    pub protocol: Protocol,
+    /// Number. None: every port, which a load balancer can't serve.
+    pub port: Option<u16>,
+}
+
+/// An endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Address. Others of an endpoint are the same one's by the API's word.
+    pub address: IpAddr,
+    /// What it can do now.
+    pub state: EndpointState,
+    /// Pod behind it.
+    pub pod: Option<Box<str>>,
+}
+
+/// What an endpoint can do now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum EndpointState {
+    /// Takes connections.
+    Ready,
+    /// Ends, but still serves: used where no endpoint is ready.
+    Draining,
+    /// Takes none.
+    NotReady,
+}
+
+/// A record.
+#[derive(Clone, Debug)]
+pub struct Record<'a> {
+    /// It is being deleted, and waits for us.
+    pub deleting: bool,
+    /// What it says should be.
+    pub spec: &'a KuryrLoadBalancerSpec,
+    /// What it says is.
+    pub status: Option<&'a KuryrLoadBalancerStatus>,
+}
+
+/// How load balancers are made here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Site {
+    /// Subnets of cluster IPs.
+    pub service_subnets: Vec<(SubnetId, IpNet)>,
+    /// Subnets that pods' and nodes' addresses are from.
+    pub member_subnets: Vec<(SubnetId, IpNet)>,
+    /// Octavia's provider; none: Octavia's own default.
+    pub provider: Option<String>,
+    /// How connections are spread.
+    pub algorithm: String,
+    /// How members are reached.
+    pub member_mode: MemberMode,
+    /// Project of load balancers.
+    pub project: ProjectId,
+    /// Tags of what we make; the cluster's own is the last.
+    pub tags: Vec<String>,
+    /// How long connections may be silent.
+    pub timeouts: Timeouts,
+    /// Security groups that guard load balancers, as the record names them.
+    pub security_groups: Vec<String>,
+}
+
+/// How members are reached (`[octavia_defaults] member_mode`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MemberMode {
+    /// Through the router of the load balancer's subnet.
+    L3,
+    /// On their own subnet.
+    L2,
+}
+
+/// One effect, idempotent.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Create the record.
+    CreateRecord(RecordContent),
+    /// Write what the record should say.
+    UpdateRecord(RecordContent),
+    /// Mark the record as deleted. It stays until it is released.
+    DeleteRecord,
+    /// Take our finalizer off the record, so that it goes.
+    ReleaseRecord,
+    /// Take the Python Kuryr's finalizer off the Service.
+    TakeOldFinalizerOff,
+    /// A call of Octavia.
+    Call(Call),
+    /// Look again when Octavia is done with these load balancers.
+    Await(Vec<LoadBalancerId>),
+    /// Tell the Service's owner.
+    Tell(News),
+}
+
+/// A call of Octavia.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Call {
+    /// Make a load balancer.
+    CreateBalancer(NewBalancer),
+    /// Put this cluster's tag on a load balancer that the Python Kuryr made.
+    TagBalancer(LoadBalancerId),
+    /// Delete a load balancer and all that hangs on it.
+    DeleteBalancer(LoadBalancerId),
+    /// Have Octavia make a broken load balancer anew, where its provider can.
+    FailOver(LoadBalancerId),
+    /// Make a listener.
+    CreateListener(LoadBalancerId, NewListener),
+    /// Change a listener.
+    UpdateListener(LoadBalancerId, ListenerId, NewListener),
+    /// Delete a listener.
+    DeleteListener(LoadBalancerId, ListenerId),
+    /// Make the pool of a listener.
+    CreatePool(LoadBalancerId, ListenerId, NewPool),
+    /// Change a pool.
+    UpdatePool(LoadBalancerId, PoolId, NewPool),
+    /// Delete a pool.
+    DeletePool(LoadBalancerId, PoolId),
+    /// Replace all members of a pool, in one request.
+    SetMembers(LoadBalancerId, PoolId, BTreeMap<Socket, Member>),
+}
+
+/// The load balancer that a cluster IP needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewBalancer {
+    /// Name.
+    pub name: String,
+    /// Address.
+    pub vip: IpAddr,
+    /// Subnet of the address.
+    pub subnet: SubnetId,
+    /// Octavia's provider.
+    pub provider: Option<String>,
+    /// Project.
+    pub project: ProjectId,
+    /// Tags.
+    pub tags: Vec<String>,
+}
+
+/// The listener that a port needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewListener {
+    /// Name.
+    pub name: String,
+    /// Where clients connect to.
+    pub front: Front,
+    /// Clients that may connect; empty: all.
+    pub allowed: Vec<IpNet>,
+    /// How long connections may be silent.
+    pub timeouts: Timeouts,
+    /// Tags.
+    pub tags: Vec<String>,
+}
+
+/// The pool that a port needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewPool {
+    /// Name.
+    pub name: String,
+    /// Protocol.
+    pub protocol: Protocol,
+    /// How connections are spread.
+    pub algorithm: String,
+    /// How long a client stays with a member.
+    pub affinity: Option<Duration>,
+    /// Tags.
+    pub tags: Vec<String>,
+}
+
+/// What a record should say.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RecordContent {
+    /// What should be.
+    pub spec: KuryrLoadBalancerSpec,
+    /// What is.
+    pub status: KuryrLoadBalancerStatus,
+}
+
+/// What to do, in this order. Empty when all is as it should be.
+pub fn plan(seen: &Observed<'_>) -> Vec<Action> {
+    let mut actions = Vec::new();
+    if seen.service.is_some_and(|service| service.has_old_finalizer) {
+        actions.push(Action::TakeOldFinalizerOff);
+    }
+    let verdict = want::want(seen);
+    actions.extend(verdict.news.into_iter().map(Action::Tell));
+    match verdict.balancers {
+        Some(wanted) => differ::keep(seen, &wanted, &mut actions),
+        None => differ::release(seen, &mut actions),
+    }
+    actions
+}
+
+impl Front {
+    /// A listener's place.
+    pub fn new(protocol: Protocol, port: u16) -> Self {
+        Self { protocol, port }
+    }
+}
+
+impl Protocol {
+    /// As Kubernetes and Octavia spell it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Tcp => "TCP",
+            Self::Udp => "UDP",
+            Self::Sctp => "SCTP",
+        }
+    }
+
+    /// What is spelled so; none where no Service has such a protocol.
+    pub fn read(text: &str) -> Option<Self> {
+        [Self::Tcp, Self::Udp, Self::Sctp].into_iter().find(|protocol| protocol.as_str() == text)
+    }
+}
+
+impl fmt::Display for Front {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.protocol.as_str(), self.port)
+    }
+}

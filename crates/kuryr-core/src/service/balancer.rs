@@ -1,0 +1,118 @@
+//! What Octavia has.
+
+use super::Front;
+use ipnet::IpNet;
+use kuryr_api::{ListenerId, LoadBalancerId, PoolId, PortId, ProjectId, SubnetId};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// A load balancer that exists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Balancer {
+    /// Load balancer.
+    pub id: LoadBalancerId,
+    /// Name.
+    pub name: String,
+    /// Address.
+    pub vip: IpAddr,
+    /// Subnet of the address.
+    pub subnet: Option<SubnetId>,
+    /// Neutron port of the address.
+    pub port: Option<PortId>,
+    /// What makes it.
+    pub provider: String,
+    /// Project.
+    pub project: ProjectId,
+    /// What Octavia does with it.
+    pub state: State,
+    /// Whose it is.
+    pub ownership: Ownership,
+    /// Listeners.
+    pub listeners: BTreeMap<ListenerId, Listener>,
+    /// Pools.
+    pub pools: BTreeMap<PoolId, Pool>,
+}
+
+/// What Octavia does with an object (`provisioning_status`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Nothing: it can be changed.
+    Active,
+    /// It makes or changes it: nobody can change it now.
+    Pending,
+    /// It deletes it.
+    Deleting,
+    /// It gave up.
+    Error,
+}
+
+/// Whose a load balancer is, and so what we may do with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ownership {
+    /// It carries this cluster's tag.
+    Ours,
+    /// A record of this cluster names it, or it is made as the Python Kuryr makes them for this Service: ours, once it is tagged.
+    Kuryr,
+    /// Somebody else's.
+    Foreign,
+}
+
+/// A listener that exists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// Name.
+    pub name: String,
+    /// Where clients connect to. None: a protocol that no Service has.
+    pub front: Option<Front>,
+    /// Pool that it forwards to.
+    pub pool: Option<PoolId>,
+    /// Clients that may connect; empty: all.
+    pub allowed: Vec<IpNet>,
+    /// How long connections may be silent.
+    pub timeouts: Timeouts,
+    /// What Octavia does with it.
+    pub state: State,
+}
+
+/// How long connections may be silent, in milliseconds. None: as Octavia has it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Clients.
+    pub client: Option<u32>,
+    /// Members.
+    pub member: Option<u32>,
+}
+
+/// A pool that exists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pool {
+    /// Name.
+    pub name: String,
+    /// How connections are spread.
+    pub algorithm: String,
+    /// How long a client stays with a member.
+    pub affinity: Option<Duration>,
+    /// Members.
+    pub members: BTreeMap<Socket, Member>,
+    /// What Octavia does with it.
+    pub state: State,
+}
+
+/// Where a member takes connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Socket {
+    /// Address.
+    pub address: IpAddr,
+    /// Port.
+    pub port: u16,
+}
+
+/// What else is said of a member.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Name.
+    pub name: String,
+    /// Subnet that Octavia reaches it from.
+    pub subnet: Option<SubnetId>,
+}

@@ -1,0 +1,232 @@
+//! What has to change at the load balancers that are there. One call for each of them at a time: the most urgent.
+
+use super::want::{Wanted, WantedListener};
+use super::{
+    Action, Balancer, Call, Listener, Member, NewListener, NewPool, Observed, Ownership, Pool, Socket, State,
+    record,
+};
+use crate::news::News;
+use kuryr_api::{ListenerId, LoadBalancerId, PoolId};
+use std::collections::BTreeMap;
+
+/// The Service has load balancers.
+pub(super) fn keep(seen: &Observed<'_>, wanted: &[Wanted], actions: &mut Vec<Action>) {
+    if seen.record.as_ref().is_some_and(|record| record.deleting) {
+        // Whoever deleted it meant no harm to a Service that lives: it is written anew.
+        return actions.push(Action::ReleaseRecord);
+    }
+    let content = record::content(seen, wanted);
+    if seen.record.is_none() {
+        actions.push(Action::CreateRecord(content.clone()));
+    }
+    let before = actions.len();
+    let mut waiting = Vec::new();
+    for want in wanted {
+        match state_of(seen, want) {
+            Found::None => actions.push(Action::Call(Call::CreateBalancer(want.balancer.clone()))),
+            Found::Foreign(balancer) => actions.push(Action::Tell(taken(want, balancer))),
+            Found::Busy(balancer) => waiting.push(balancer.id.clone()),
+            Found::Broken(balancer) => actions.push(repair(balancer, want)),
+            Found::Usable(balancer) => actions.extend(next_call(balancer, want).map(Action::Call)),
+        }
+    }
+    remove(surplus(seen, wanted), actions, &mut waiting);
+    if !waiting.is_empty() {
+        actions.push(Action::Await(waiting));
+    }
+    // It is written twice in a Service's life, and not after each call.
+    let is_settled = actions[before..].iter().all(|action| matches!(action, Action::Tell(_)));
+    if is_settled && seen.record.as_ref().is_some_and(|record| !record::says(record, &content)) {
+        actions.push(Action::UpdateRecord(content));
+    }
+}
+
+/// Kuryr serves no Service of that name.
+pub(super) fn release(seen: &Observed<'_>, actions: &mut Vec<Action>) {
+    let ours: Vec<_> = seen.balancers.iter().filter(|one| is_for(seen, one)).collect();
+    let mut going = Vec::new();
+    remove(ours.iter().copied(), actions, &mut going);
+    if !going.is_empty() {
+        actions.push(Action::Await(going));
+    }
+    match &seen.record {
+        Some(record) if !record.deleting => actions.push(Action::DeleteRecord),
+        Some(_) if ours.is_empty() => actions.push(Action::ReleaseRecord),
+        _ => {}
+    }
+}
+
+/// What there is of a load balancer that should be.
+enum Found<'a> {
+    None,
+    Foreign(&'a Balancer),
+    Busy(&'a Balancer),
+    Broken(&'a Balancer),
+    Usable(&'a Balancer),
+}
+
+fn state_of<'a>(seen: &Observed<'a>, want: &Wanted) -> Found<'a> {
+    let same_address =
+        |one: &&Balancer| one.vip == want.balancer.vip && one.subnet.as_ref() == Some(&want.balancer.subnet);
+    let Some(balancer) = seen.balancers.iter().find(same_address) else { return Found::None };
+    match balancer.state {
+        _ if !is_for(seen, balancer) => Found::Foreign(balancer),
+        State::Pending | State::Deleting => Found::Busy(balancer),
+        State::Error => Found::Broken(balancer),
+        State::Active => Found::Usable(balancer),
+    }
+}
+
+/// Of this Service, and ours to change.
+fn is_for(seen: &Observed<'_>, balancer: &Balancer) -> bool {
+    match balancer.ownership {
+        Ownership::Foreign => false,
+        Ownership::Ours => balancer.name == seen.name,
+        Ownership::Kuryr => true,
+    }
+}
+
+/// Deletes load balancers. Those that Octavia is at work for are waited for.
+fn remove<'a>(
+    balancers: impl Iterator<Item = &'a Balancer>,
+    actions: &mut Vec<Action>,
+    waiting: &mut Vec<LoadBalancerId>,
+) {
+    for balancer in balancers {
+        match balancer.state {
+            State::Pending | State::Deleting => waiting.push(balancer.id.clone()),
+            State::Active | State::Error => {
+                actions.push(Action::Call(Call::DeleteBalancer(balancer.id.clone())));
+            }
+        }
+    }
+}
+
+/// Load balancers of this Service at addresses that it has no more.
+fn surplus<'a>(seen: &'a Observed<'_>, wanted: &'a [Wanted]) -> impl Iterator<Item = &'a Balancer> {
+    let is_surplus =
+        |one: &&Balancer| is_for(seen, one) && wanted.iter().all(|want| want.balancer.vip != one.vip);
+    seen.balancers.iter().filter(is_surplus)
+}
+
+/// A load balancer in ERROR is deleted only where nothing that it forwards is right: OVN's goes on forwarding.
+fn repair(balancer: &Balancer, want: &Wanted) -> Action {
+    let call = if forwards(balancer, want) {
+        Call::FailOver(balancer.id.clone())
+    } else {
+        Call::DeleteBalancer(balancer.id.clone())
+    };
+    Action::Call(call)
+}
+
+fn forwards(balancer: &Balancer, want: &Wanted) -> bool {
+    want.listeners.values().any(|want| {
+        let pool = listener_of(balancer, want).and_then(|(_, listener)| pool_of(balancer, listener));
+        pool.is_some_and(|(_, pool)| pool.members.keys().any(|socket| want.members.contains_key(socket)))
+    })
+}
+
+/// The most urgent call: where connections go wrong now comes before what is missing, and that before what is too much.
+fn next_call(balancer: &Balancer, want: &Wanted) -> Option<Call> {
+    if balancer.ownership == Ownership::Kuryr {
+        return Some(Call::TagBalancer(balancer.id.clone()));
+    }
+    wrong_members(balancer, want)
+        .or_else(|| in_the_way(balancer, want))
+        .or_else(|| wrong_settings(balancer, want))
+        .or_else(|| missing(balancer, want))
+        .or_else(|| needless(balancer, want))
+}
+
+fn wrong_members(balancer: &Balancer, want: &Wanted) -> Option<Call> {
+    want.listeners.values().find_map(|want| {
+        let (_, listener) = listener_of(balancer, want)?;
+        let (id, pool) = pool_of(balancer, listener)?;
+        (pool.state == State::Active && differ(&pool.members, &want.members))
+            .then(|| Call::SetMembers(balancer.id.clone(), id.clone(), want.members.clone()))
+    })
+}
+
+/// A member's name is told to nobody: it alone is no reason for a call.
+fn differ(are: &BTreeMap<Socket, Member>, should: &BTreeMap<Socket, Member>) -> bool {
+    let reached = |members: &BTreeMap<Socket, Member>| {
+        members.iter().map(|(socket, member)| (*socket, member.subnet.clone())).collect::<Vec<_>>()
+    };
+    reached(are) != reached(should)
+}
+
+/// A listener or pool in ERROR, or a pool of the wrong protocol, is made anew.
+fn in_the_way(balancer: &Balancer, want: &Wanted) -> Option<Call> {
+    want.listeners.values().find_map(|want| {
+        let (id, listener) = listener_of(balancer, want)?;
+        if let Some((pool, _)) = pool_of(balancer, listener).filter(|(_, pool)| pool.state == State::Error) {
+            return Some(Call::DeletePool(balancer.id.clone(), pool.clone()));
+        }
+        (listener.state == State::Error).then(|| Call::DeleteListener(balancer.id.clone(), id.clone()))
+    })
+}
+
+fn wrong_settings(balancer: &Balancer, want: &Wanted) -> Option<Call> {
+    want.listeners.values().find_map(|want| {
+        let (id, listener) = listener_of(balancer, want)?;
+        if !listens_right(listener, &want.listener) {
+            return Some(Call::UpdateListener(balancer.id.clone(), id.clone(), want.listener.clone()));
+        }
+        let (id, pool) = pool_of(balancer, listener)?;
+        (!spreads_right(pool, &want.pool))
+            .then(|| Call::UpdatePool(balancer.id.clone(), id.clone(), want.pool.clone()))
+    })
+}
+
+fn listens_right(is: &Listener, should: &NewListener) -> bool {
+    let kept = |is: Option<u32>, should: Option<u32>| should.is_none() || is == should;
+    is.allowed == should.allowed
+        && kept(is.timeouts.client, should.timeouts.client)
+        && kept(is.timeouts.member, should.timeouts.member)
+}
+
+fn spreads_right(is: &Pool, should: &NewPool) -> bool {
+    is.algorithm == should.algorithm && is.affinity == should.affinity
+}
+
+fn missing(balancer: &Balancer, want: &Wanted) -> Option<Call> {
+    want.listeners.values().find_map(|want| match listener_of(balancer, want) {
+        None => Some(Call::CreateListener(balancer.id.clone(), want.listener.clone())),
+        Some((id, listener)) if pool_of(balancer, listener).is_none() => {
+            Some(Call::CreatePool(balancer.id.clone(), id.clone(), want.pool.clone()))
+        }
+        Some(_) => None,
+    })
+}
+
+fn needless(balancer: &Balancer, want: &Wanted) -> Option<Call> {
+    let is_wanted =
+        |listener: &Listener| listener.front.is_some_and(|front| want.listeners.contains_key(&front));
+    let used = |id: &PoolId| {
+        balancer.listeners.values().any(|listener| is_wanted(listener) && listener.pool.as_ref() == Some(id))
+    };
+    let listener = balancer.listeners.iter().find(|(_, listener)| !is_wanted(listener));
+    listener.map(|(id, _)| Call::DeleteListener(balancer.id.clone(), id.clone())).or_else(|| {
+        let pool = balancer.pools.keys().find(|id| !used(id))?;
+        Some(Call::DeletePool(balancer.id.clone(), pool.clone()))
+    })
+}
+
+fn listener_of<'a>(balancer: &'a Balancer, want: &WantedListener) -> Option<(&'a ListenerId, &'a Listener)> {
+    balancer.listeners.iter().find(|(_, listener)| listener.front == Some(want.listener.front))
+}
+
+fn pool_of<'a>(balancer: &'a Balancer, listener: &Listener) -> Option<(&'a PoolId, &'a Pool)> {
+    balancer.pools.get_key_value(listener.pool.as_ref()?)
+}
+
+fn taken(want: &Wanted, by: &Balancer) -> News {
+    News::warning(
+        "ClusterIpTaken",
+        format!(
+            "The load balancer {} (`{}`) has the cluster IP {} already, and is not Kuryr's. It is left alone; delete it, and Kuryr \
+             makes its own.",
+            by.id, by.name, want.balancer.vip
+        ),
+    )
+}

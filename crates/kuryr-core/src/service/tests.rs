@@ -1,0 +1,175 @@
+//! A world in memory where calls do at once what Octavia takes its time for, and what the planner makes of it.
+
+mod table;
+mod world;
+
+use super::*;
+use proptest::prelude::*;
+use world::{World, endpoint, port, site, slice};
+
+fn service() -> impl Strategy<Value = Service> {
+    let ports = prop::collection::btree_map((0_u8..3, 1_u16..4), "[ab]?", 0..4);
+    let ips = prop::sample::subsequence(vec!["10.96.0.7", "fd00:96::7"], 0..=2);
+    let exposure = prop::sample::select(vec![
+        Exposure::ClusterIp,
+        Exposure::NodePort,
+        Exposure::LoadBalancer,
+        Exposure::ExternalName,
+    ]);
+    let class = prop::option::of(prop::sample::select(vec!["openstack.org/kuryr", "example.org/other"]));
+    let affinity = prop::option::of(1_u64..3);
+    (ports, ips, exposure, class, affinity, any::<bool>()).prop_map(
+        |(ports, ips, exposure, class, affinity, restricted)| Service {
+            exposure,
+            cluster_ips: ips.into_iter().map(|ip| ip.parse().unwrap()).collect(),
+            ports: ports
+                .into_iter()
+                .map(|((protocol, number), name)| port(&name, protocol, number))
+                .collect(),
+            affinity: affinity.map(Duration::from_secs),
+            source_ranges: restricted.then(|| "192.0.2.0/24".parse().unwrap()).into_iter().collect(),
+            class: class.map(ToOwned::to_owned),
+            ..Service::default()
+        },
+    )
+}
+
+fn slices() -> impl Strategy<Value = Vec<Slice>> {
+    let state =
+        prop::sample::select(vec![EndpointState::Ready, EndpointState::Draining, EndpointState::NotReady]);
+    let endpoints = prop::collection::vec((1_u8..6, state), 0..5);
+    let one = (endpoints, "[ab]?", 0_u8..3, any::<bool>()).prop_map(|(endpoints, name, protocol, is_v6)| {
+        let endpoints = endpoints.into_iter().map(|(last, state)| endpoint(last, is_v6, state)).collect();
+        slice(&name, protocol, endpoints)
+    });
+    prop::collection::vec(one, 0..4)
+}
+
+proptest! {
+    /// Applied until it is empty, the plan makes Octavia what Kubernetes wants, from any state that another Service left, and
+    /// nothing else of ours is left.
+    #[test]
+    fn any_change_comes_to_rest(changes in prop::collection::vec((prop::option::of(service()), slices()), 1..4)) {
+        let mut world = World::default();
+        for (service, slices) in changes {
+            world.service = service;
+            world.slices = slices;
+            world.settle();
+            world.check();
+        }
+    }
+
+    /// The way there does not matter: what is there at the end is what it would be without the detours.
+    #[test]
+    fn history_does_not_matter(detour in (prop::option::of(service()), slices()), end in (service(), slices())) {
+        let mut straight = World { service: Some(end.0.clone()), slices: end.1.clone(), ..World::default() };
+        straight.settle();
+        let mut round = World { service: detour.0, slices: detour.1, ..World::default() };
+        round.settle();
+        (round.service, round.slices) = (Some(end.0), end.1);
+        round.settle();
+        prop_assert_eq!(round.shape(), straight.shape());
+    }
+
+    /// Whatever breaks at Octavia, or is deleted by hand, is mended.
+    #[test]
+    fn damage_is_mended(service in service(), slices in slices(), damage in 0_usize..6, which in any::<prop::sample::Index>()) {
+        let mut world = World { service: Some(service), slices, ..World::default() };
+        world.settle();
+        let before = world.shape();
+        world.damage(damage, which);
+        world.settle();
+        prop_assert_eq!(world.shape(), before);
+    }
+}
+
+#[test]
+fn a_foreign_load_balancer_is_left_alone() {
+    let mut world = World::served();
+    world.settle();
+    let balancer = world.balancers.values_mut().next().unwrap();
+    balancer.ownership = Ownership::Foreign;
+    balancer.listeners.clear();
+    let actions = world.plan();
+    assert!(
+        matches!(&actions[..], [Action::Tell(news), ..] if news.reason == "ClusterIpTaken"),
+        "{actions:?}"
+    );
+    assert!(!actions.iter().any(|action| matches!(action, Action::Call(_))), "{actions:?}");
+}
+
+#[test]
+fn one_of_the_python_kuryr_is_adopted_with_a_tag_and_nothing_else() {
+    let mut world = World::served();
+    world.settle();
+    let calls = world.calls;
+    world.balancers.values_mut().next().unwrap().ownership = Ownership::Kuryr;
+    world.settle();
+    assert_eq!(world.calls - calls, 1);
+    assert_eq!(world.balancers.values().next().unwrap().ownership, Ownership::Ours);
+}
+
+#[test]
+fn a_load_balancer_in_error_that_still_forwards_is_not_deleted() {
+    let mut world = World::served();
+    world.settle();
+    world.balancers.values_mut().next().unwrap().state = State::Error;
+    assert!(matches!(&world.plan()[..], [Action::Call(Call::FailOver(_))]), "{:?}", world.plan());
+    world.slices = vec![slice("", 0, vec![endpoint(9, false, EndpointState::Ready)])];
+    assert!(matches!(&world.plan()[..], [Action::Call(Call::DeleteBalancer(_))]), "{:?}", world.plan());
+}
+
+#[test]
+fn nothing_is_changed_while_octavia_is_at_work() {
+    let mut world = World::served();
+    world.settle();
+    world.balancers.values_mut().next().unwrap().state = State::Pending;
+    world.slices.clear();
+    let ids = world.balancers.keys().cloned().collect();
+    assert_eq!(world.plan(), vec![Action::Await(ids)]);
+}
+
+#[test]
+fn a_record_that_somebody_deletes_is_written_anew() {
+    let mut world = World::served();
+    world.settle();
+    world.deleting = true;
+    assert_eq!(world.plan(), vec![Action::ReleaseRecord]);
+    world.settle();
+    assert!(world.record.is_some() && !world.deleting);
+    assert_eq!(world.balancers.len(), 1);
+}
+
+#[test]
+fn a_cluster_ip_outside_the_subnets_is_told() {
+    let mut world = World::served();
+    world.service.as_mut().unwrap().cluster_ips = vec!["10.0.0.1".parse().unwrap()];
+    let told = |action: &Action| matches!(action, Action::Tell(news) if news.reason == "ClusterIpOutsideServiceSubnet");
+    assert!(world.plan().iter().any(told));
+}
+
+#[test]
+fn members_are_asked_on_their_own_subnet_in_l2_mode() {
+    let mut world = World::served();
+    world.site.member_mode = MemberMode::L2;
+    world.settle();
+    let balancer = world.balancers.values().next().unwrap();
+    let members = balancer.pools.values().flat_map(|pool| pool.members.values());
+    assert!(members.into_iter().all(|member| member.subnet.as_ref().is_some_and(|id| id.as_str() == "pods")));
+}
+
+#[test]
+fn draining_endpoints_serve_only_where_none_is_ready() {
+    let mut world = World::served();
+    world.slices = vec![slice(
+        "",
+        0,
+        vec![endpoint(1, false, EndpointState::Ready), endpoint(2, false, EndpointState::Draining)],
+    )];
+    world.settle();
+    assert_eq!(world.addresses(), ["10.1.0.1"]);
+    world.slices = vec![slice("", 0, vec![endpoint(2, false, EndpointState::Draining)])];
+    world.settle();
+    assert_eq!(world.addresses(), ["10.1.0.2"]);
+    assert_eq!(site().algorithm, "SOURCE_IP_PORT");
+}

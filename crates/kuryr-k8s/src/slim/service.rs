@@ -1,0 +1,195 @@
+//! A Service as the caches keep it.
+
+use super::{Empty, Slim, Typed, key_of, text};
+use crate::key::Key;
+use k8s_openapi::api::core::v1 as core;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use kuryr_api::names;
+use serde::Deserialize;
+use std::net::IpAddr;
+
+/// A Service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Service {
+    /// Namespace and name.
+    pub key: Key,
+    /// Uid.
+    pub uid: Box<str>,
+    /// Version.
+    pub resource_version: Box<str>,
+    /// What it is reached by: `ClusterIP`, `NodePort`, `LoadBalancer` or `ExternalName`.
+    pub kind: Box<str>,
+    /// Cluster IPs, the first family first. None: it is headless, or has none yet.
+    pub cluster_ips: Box<[IpAddr]>,
+    /// Ports.
+    pub ports: Box<[ServicePort]>,
+    /// For how many seconds a client stays with an endpoint.
+    pub affinity: Option<u32>,
+    /// Prefixes that may reach it from outside, as they stand there.
+    pub source_ranges: Box<[Box<str>]>,
+    /// Address outside that it asks for, as it stands there.
+    pub wanted_address: Option<Box<str>>,
+    /// Who makes its load balancer.
+    pub class: Option<Box<str>>,
+    /// The Python Kuryr's finalizer is on it.
+    pub has_old_finalizer: bool,
+    /// It is being deleted.
+    pub deleting: bool,
+}
+
+/// A port of a Service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServicePort {
+    /// Name; empty if there is only one.
+    pub name: Box<str>,
+    /// `TCP`, `UDP` or `SCTP`.
+    pub protocol: Box<str>,
+    /// Port.
+    pub port: u16,
+    /// Number or name of the pods' port.
+    pub target: Box<str>,
+}
+
+/// A Service on the wire.
+pub type ServiceWire = Typed<core::Service, ServiceSpec, Empty>;
+
+/// The fields of a Service's spec that are read.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ServiceSpec {
+    #[serde(rename = "type")]
+    kind: Option<Box<str>>,
+    #[serde(rename = "clusterIP")]
+    cluster_ip: Option<String>,
+    #[serde(rename = "clusterIPs")]
+    cluster_ips: Option<Vec<String>>,
+    ports: Option<Vec<PortWire>>,
+    session_affinity: Option<String>,
+    session_affinity_config: Option<core::SessionAffinityConfig>,
+    load_balancer_source_ranges: Option<Box<[Box<str>]>>,
+    #[serde(rename = "loadBalancerIP")]
+    load_balancer_ip: Option<Box<str>>,
+    load_balancer_class: Option<Box<str>>,
+}
+
+/// The fields of a port that are read.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PortWire {
+    name: Option<Box<str>>,
+    protocol: Option<Box<str>>,
+    port: u16,
+    target_port: Option<IntOrString>,
+}
+
+/// What Kubernetes gives a client where the Service does not say for how long.
+const AFFINITY: u32 = 10_800;
+
+impl Slim for Service {
+    type Wire = ServiceWire;
+
+    fn trim(wire: ServiceWire) -> Self {
+        let meta = &wire.metadata;
+        let mut finalizers = meta.finalizers.iter().flatten();
+        let spec = wire.spec;
+        Self {
+            key: key_of(meta),
+            uid: text(meta.uid.as_deref()),
+            resource_version: text(meta.resource_version.as_deref()),
+            deleting: meta.deletion_timestamp.is_some(),
+            has_old_finalizer: finalizers.any(|name| name == names::SERVICE_FINALIZER),
+            affinity: spec.affinity(),
+            cluster_ips: spec.addresses(),
+            kind: spec.kind.unwrap_or_else(|| "ClusterIP".into()),
+            ports: spec.ports.into_iter().flatten().map(ServicePort::from).collect(),
+            source_ranges: spec.load_balancer_source_ranges.unwrap_or_default(),
+            wanted_address: spec.load_balancer_ip.filter(|address| !address.is_empty()),
+            class: spec.load_balancer_class,
+        }
+    }
+
+    fn key(&self) -> &Key {
+        &self.key
+    }
+
+    fn uid(&self) -> &str {
+        &self.uid
+    }
+
+    fn resource_version(&self) -> &str {
+        &self.resource_version
+    }
+}
+
+impl ServiceSpec {
+    /// `None` and an empty text are no addresses, and stand for headless and not given yet.
+    fn addresses(&self) -> Box<[IpAddr]> {
+        let one = self.cluster_ip.iter();
+        let all = self.cluster_ips.as_ref().filter(|all| !all.is_empty());
+        let read = |text: &String| text.parse().ok();
+        all.map_or_else(|| one.filter_map(read).collect(), |all| all.iter().filter_map(read).collect())
+    }
+
+    fn affinity(&self) -> Option<u32> {
+        if self.session_affinity.as_deref() != Some("ClientIP") {
+            return None;
+        }
+        let config = self.session_affinity_config.as_ref();
+        let seconds = config.and_then(|config| config.client_ip.as_ref()?.timeout_seconds);
+        Some(seconds.and_then(|seconds| seconds.try_into().ok()).unwrap_or(AFFINITY))
+    }
+}
+
+impl From<PortWire> for ServicePort {
+    fn from(port: PortWire) -> Self {
+        Self {
+            name: port.name.unwrap_or_default(),
+            protocol: port.protocol.unwrap_or_else(|| "TCP".into()),
+            target: match port.target_port {
+                None => port.port.to_string().into(),
+                Some(IntOrString::Int(number)) => number.to_string().into(),
+                Some(IntOrString::String(name)) => name.into(),
+            },
+            port: port.port,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn read(spec: &serde_json::Value) -> Service {
+        let whole = json!({ "metadata": { "name": "s", "namespace": "n" }, "spec": spec });
+        Service::trim(serde_json::from_value(whole).unwrap())
+    }
+
+    #[test]
+    fn what_is_not_said_is_as_kubernetes_has_it() {
+        let service = read(&json!({ "clusterIP": "10.96.0.1", "ports": [{ "port": 80 }] }));
+        assert_eq!(&*service.kind, "ClusterIP");
+        assert_eq!(*service.cluster_ips, ["10.96.0.1".parse::<IpAddr>().unwrap()]);
+        let port = &service.ports[0];
+        assert_eq!((&*port.name, &*port.protocol, port.port, &*port.target), ("", "TCP", 80, "80"));
+        assert_eq!(service.affinity, None);
+    }
+
+    #[test]
+    fn headless_ones_have_no_address() {
+        assert!(read(&json!({ "clusterIP": "None", "clusterIPs": ["None"] })).cluster_ips.is_empty());
+        assert!(read(&json!({ "type": "ExternalName" })).cluster_ips.is_empty());
+    }
+
+    #[test]
+    fn all_families_and_named_ports_are_kept() {
+        let service = read(&json!({
+            "clusterIP": "10.96.0.1", "clusterIPs": ["10.96.0.1", "fd00::1"],
+            "sessionAffinity": "ClientIP", "sessionAffinityConfig": { "clientIP": { "timeoutSeconds": 60 } },
+            "ports": [{ "name": "dns", "port": 53, "protocol": "UDP", "targetPort": "dns-udp" }],
+        }));
+        assert_eq!((service.cluster_ips.len(), service.affinity), (2, Some(60)));
+        assert_eq!(&*service.ports[0].target, "dns-udp");
+        assert_eq!(read(&json!({ "sessionAffinity": "ClientIP" })).affinity, Some(AFFINITY));
+    }
+}
