@@ -20,7 +20,7 @@ mod record;
 mod tests;
 mod want;
 
-pub use balancer::{Balancer, Listener, Member, Ownership, Pool, Socket, State, Timeouts};
+pub use balancer::{Affinity, Balancer, Listener, Member, Ownership, Pool, Socket, State, Timeouts};
 
 use crate::news::News;
 use ipnet::IpNet;
@@ -290,8 +290,8 @@ pub struct NewPool {
     pub protocol: Protocol,
     /// How connections are spread.
     pub algorithm: String,
-    /// How long a client stays with a member.
-    pub affinity: Option<Duration>,
+    /// Whether a client stays with a member.
+    pub affinity: Option<Affinity>,
     /// Tags.
     pub tags: Vec<String>,
 }

@@ -91,12 +91,19 @@ pub struct Pool {
     pub name: String,
     /// How connections are spread.
     pub algorithm: String,
-    /// How long a client stays with a member.
-    pub affinity: Option<Duration>,
+    /// Whether a client stays with a member.
+    pub affinity: Option<Affinity>,
     /// Members.
     pub members: BTreeMap<Socket, Member>,
     /// What Octavia does with it.
     pub state: State,
+}
+
+/// A client stays with a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Affinity {
+    /// After which silence it is forgotten. None: as the provider has it. Octavia takes a time for UDP only.
+    pub timeout: Option<Duration>,
 }
 
 /// Where a member takes connections.

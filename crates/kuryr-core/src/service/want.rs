@@ -1,14 +1,15 @@
 //! From a Service and its EndpointSlices to the load balancers that it should have.
 
 use super::{
-    EndpointState, Exposure, Front, Member, MemberMode, NewBalancer, NewListener, NewPool, Observed, Service,
-    ServicePort, Site, Slice, Socket,
+    Affinity, EndpointState, Exposure, Front, Member, MemberMode, NewBalancer, NewListener, NewPool,
+    Observed, Protocol, Service, ServicePort, Site, Slice, Socket,
 };
 use crate::news::News;
 use ipnet::IpNet;
 use kuryr_api::SubnetId;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::time::Duration;
 
 /// The value of `loadBalancerClass` that means us.
 const CLASS: &str = "openstack.org/kuryr";
@@ -99,11 +100,15 @@ fn listener(
             name,
             protocol: port.front.protocol,
             algorithm: site.algorithm.clone(),
-            affinity: service.affinity,
+            affinity: service.affinity.map(|time| affinity(port.front.protocol, time)),
             tags: site.tags.clone(),
         },
         members: members(seen, port, vip, subnet),
     }
+}
+
+fn affinity(protocol: Protocol, timeout: Duration) -> Affinity {
+    Affinity { timeout: (protocol == Protocol::Udp).then_some(timeout) }
 }
 
 /// Source ranges are asked of load balancers only; other Services ignore the field.

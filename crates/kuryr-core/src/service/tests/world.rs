@@ -234,7 +234,9 @@ impl World {
             for port in &service.ports {
                 let listener = balancer.listeners.values().find(|one| one.front == Some(port.front)).unwrap();
                 let pool = &balancer.pools[listener.pool.as_ref().unwrap()];
-                assert_eq!(pool.affinity, service.affinity);
+                assert_eq!(pool.affinity.is_some(), service.affinity.is_some());
+                let timed = port.front.protocol == Protocol::Udp;
+                assert_eq!(pool.affinity.and_then(|one| one.timeout), service.affinity.filter(|_| timed));
                 let are: Vec<_> = pool.members.keys().map(|socket| socket.address).collect();
                 assert_eq!(are, self.ready(port, balancer.vip));
             }
