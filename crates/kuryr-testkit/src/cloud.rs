@@ -1,7 +1,6 @@
-//! A fake cloud: Keystone and Neutron with a project, a pod network of both families and a security group; an Octavia that names
-//! its providers.
+//! A fake cloud: Keystone, Neutron with a project, a pod network of both families and a security group, and Octavia.
 
-use crate::{keystone::FakeKeystone, neutron::FakeNeutron, octavia, reply::Server};
+use crate::{keystone::FakeKeystone, neutron::FakeNeutron, octavia::FakeOctavia, reply::Server};
 use std::io;
 
 /// A cloud on the loopback, that ends with this value.
@@ -9,6 +8,7 @@ use std::io;
 pub struct FakeCloud {
     keystone: FakeKeystone,
     neutron: FakeNeutron,
+    octavia: FakeOctavia,
     identity: Server,
     network: Server,
     _load_balancer: Server,
@@ -40,9 +40,10 @@ impl FakeCloud {
             let neutron = served.clone();
             async move { neutron.serve(method, uri, headers, body).await }
         });
-        let served = keystone.clone();
-        let load_balancer = Server::start(move |method, uri, headers, _| {
-            let reply = octavia::answer(&served, &method, &uri, &headers);
+        let octavia = FakeOctavia::new(keystone.clone(), Self::PROJECT_ID);
+        let served = octavia.clone();
+        let load_balancer = Server::start(move |method, uri, headers, body| {
+            let reply = served.serve(&method, &uri, &headers, &body);
             async move { reply }
         });
         let (identity, network) = (identity.await?, network.await?);
@@ -52,7 +53,7 @@ impl FakeCloud {
             ("network", network.url()),
             ("load-balancer", load_balancer.url()),
         ]);
-        Ok(Self { keystone, neutron, identity, network, _load_balancer: load_balancer })
+        Ok(Self { keystone, neutron, octavia, identity, network, _load_balancer: load_balancer })
     }
 
     /// Keystone's address.
@@ -73,5 +74,10 @@ impl FakeCloud {
     /// Neutron's state.
     pub fn neutron(&self) -> &FakeNeutron {
         &self.neutron
+    }
+
+    /// Octavia's state.
+    pub fn octavia(&self) -> &FakeOctavia {
+        &self.octavia
     }
 }

@@ -1,7 +1,11 @@
-//! What we expect of Keystone and Neutron, asked of any cloud: the fake must pass what the real one passes.
+//! What we expect of Keystone, Neutron and Octavia, asked of any cloud: the fake must pass what the real one passes.
 //!
 //! Every function makes its own ports, tells them from others' by a `device_id` of its own, and removes them.
 #![allow(clippy::unwrap_used)]
+
+mod octavia;
+
+pub use octavia::a_load_balancer_lives_and_dies;
 
 use kuryr_api::cloud::{Auth, Credential, Domain, Project, Scope, Secret, User};
 use kuryr_api::ids::{NetworkId, PortId, ProjectId, SecurityGroupId, SubnetId};
@@ -533,6 +537,7 @@ macro_rules! contract {
             tells_what_does_not_exist,
             knows_its_extensions,
             lists_providers_of_load_balancers,
+            a_load_balancer_lives_and_dies,
             a_right_is_found_out_and_nothing_is_left,
             makes_changes_and_deletes_a_port,
             lists_ports_by_what_they_are,
