@@ -21,6 +21,10 @@ say() { printf 'images: %s\n' "$*" >&2; }
 
 main() {
     local key
+    # Two builds at once would share an engine that the first to end takes away.
+    mkdir -p "$cache"
+    exec {lock}> "$cache/images.lock"
+    flock "$lock"
     key=$(fingerprint)
     if [[ -f $folder/key && $(<"$folder/key") == "$key" ]]; then
         say "nothing has changed since the last time"
@@ -87,7 +91,7 @@ start_engine() {
     fi
     export PATH=$engine/debian/usr/sbin:$engine/debian/usr/bin:$PATH DOCKER_HOST=unix://$engine/docker.sock DOCKER_BUILDKIT=0
     dockerd --data-root "$engine/data" --exec-root "$engine/exec" --host "$DOCKER_HOST" --pidfile "$engine/docker.pid" \
-        --iptables=false --ip6tables=false --bridge=none > "$engine/dockerd.log" 2>&1 &
+        --iptables=false --ip6tables=false --bridge=none > "$engine/dockerd.log" 2>&1 {lock}>&- &
     dockerd=$!
     trap 'kill "$dockerd"; wait "$dockerd" || true' EXIT
     network=none
