@@ -24,6 +24,7 @@ use path::Target;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 use store::{Refused, Store};
 use tokio::sync::watch::Sender;
 
@@ -40,6 +41,9 @@ struct Shared {
     counts: Counts,
     failures: Mutex<BTreeMap<String, (u32, u16)>>,
 }
+
+/// How long after its owner an object goes.
+const GARBAGE_AFTER: Duration = Duration::from_millis(50);
 
 /// The most that a request body may hold.
 const BODY_LIMIT: usize = 1 << 20;
@@ -104,13 +108,23 @@ impl FakeKubernetes {
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut Store) -> T) -> T {
-        let (result, revision) = {
+        let (result, revision, gone) = {
             let mut store = self.shared.store.lock();
             let result = change(&mut store);
-            (result, store.revision())
+            (result, store.revision(), store.take_gone())
         };
         self.shared.revision.send_replace(revision);
+        gone.into_iter().for_each(|owner| self.collect_later(owner));
         result
+    }
+
+    /// The garbage collector is a client too: everybody else may have seen that an owner is gone when its dependents go.
+    fn collect_later(&self, owner: Value) {
+        let server = self.clone();
+        std::thread::spawn(move || {
+            std::thread::sleep(GARBAGE_AFTER);
+            server.change(|store| store.collect_dependents(&owner));
+        });
     }
 
     fn due_failure(&self, route: &str) -> Option<Refused> {

@@ -14,6 +14,8 @@ pub(super) struct Store {
     revision: u64,
     compacted: u64,
     uids: u64,
+    /// Uids of what has gone, for the garbage collector.
+    gone: Vec<Value>,
 }
 
 /// Something that happened to an object.
@@ -171,7 +173,7 @@ impl Store {
         metadata(&mut object).insert("resourceVersion".into(), json!(self.revision.to_string()));
         self.objects.remove(place);
         self.note(place, "DELETED", &object);
-        self.collect_dependents(&object["metadata"]["uid"]);
+        self.gone.push(object["metadata"]["uid"].clone());
         object
     }
 
@@ -181,8 +183,13 @@ impl Store {
         self.log.push(change);
     }
 
-    /// What the garbage collector of the controller manager does.
-    fn collect_dependents(&mut self, owner: &Value) {
+    /// Uids of what has gone since the last call.
+    pub(super) fn take_gone(&mut self) -> Vec<Value> {
+        std::mem::take(&mut self.gone)
+    }
+
+    /// What the garbage collector of the controller manager does once it has seen that an owner is gone.
+    pub(super) fn collect_dependents(&mut self, owner: &Value) {
         let belongs = |object: &Value| {
             let owners = object["metadata"]["ownerReferences"].as_array();
             owners.is_some_and(|owners| owners.iter().any(|reference| reference["uid"] == *owner))
