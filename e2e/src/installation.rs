@@ -57,8 +57,7 @@ impl Image {
             Self::Cni => "cni.tar",
             Self::Daemonless => "cni-daemonless.tar",
         };
-        let home = env::var_os("HOME").context("HOME is not set")?;
-        let path = PathBuf::from(home).join(".cache/kuryr/images").join(name);
+        let path = cached("images")?.join(name);
         ensure!(path.exists(), "there is no {}: `make images`", path.display());
         Ok(path)
     }
@@ -106,13 +105,13 @@ impl Stage {
         Ok(())
     }
 
-    /// Installs, or upgrades, Kuryr as pods with the Helm chart, in the place of the lab's loose programs, until the story ends.
+    /// Installs Kuryr as pods with the Helm chart, in the place of the lab's loose programs, until the story ends.
     pub async fn install_chart(&self, images: &[Image], words: &[&str]) -> Result<()> {
         self.make_room(images).await?;
         self.upgrade_chart(words).await
     }
 
-    /// Installs or upgrades Kuryr with the Helm chart, and the lab's values.
+    /// Upgrades, or installs, Kuryr with the Helm chart and the lab's values.
     pub async fn upgrade_chart(&self, words: &[&str]) -> Result<()> {
         let values = env::temp_dir().join(format!("{}.json", self.namespace));
         std::fs::write(&values, self.chart_values().to_string())?;
@@ -126,17 +125,20 @@ impl Stage {
 
     /// Runs Helm in the namespace that Kuryr is installed in.
     pub fn helm(&self, words: &[&str]) -> Result<()> {
-        let home = env::var_os("HOME").context("HOME is not set")?;
-        let program = PathBuf::from(home).join(".cache/kuryr/tools/bin/helm");
+        let program = cached("tools/bin/helm")?;
         ensure!(program.exists(), "there is no {}: `make tools`", program.display());
         let kubeconfig = &self.facts.kubernetes.kubeconfig;
         run(Command::new(program).args(words).args(["-n", NAMESPACE, "--kubeconfig"]).arg(kubeconfig))
     }
 
+    fn pod_subnets(&self) -> String {
+        let ids = self.facts.openstack.pod_subnets.iter().map(|subnet| subnet.id.as_str());
+        ids.collect::<Vec<_>>().join(",")
+    }
+
     /// The values of the chart, as they are right for the lab.
     fn chart_values(&self) -> Value {
         let cloud = &self.facts.openstack;
-        let subnets = cloud.pod_subnets.iter().map(|subnet| subnet.id.as_str()).collect::<Vec<_>>().join(",");
         json!({
             "config": {
                 "kubernetes": {
@@ -147,7 +149,7 @@ impl Stage {
                 "neutron": { "auth_url": cloud.keystone, "project_id": cloud.project_id },
                 "neutron_defaults": {
                     "project": cloud.project_id,
-                    "pod_subnets": subnets,
+                    "pod_subnets": self.pod_subnets(),
                     "pod_security_groups": cloud.security_group.id,
                     "service_subnet": cloud.service_subnet.id,
                 },
@@ -182,7 +184,6 @@ impl Stage {
     /// The variables of the guide, as they are right for the lab.
     fn settings(&self) -> Vec<(&'static str, String)> {
         let cloud = &self.facts.openstack;
-        let subnets = cloud.pod_subnets.iter().map(|subnet| subnet.id.as_str()).collect::<Vec<_>>().join(",");
         vec![
             (
                 "KURYR_K8S_API_ROOT",
@@ -193,11 +194,17 @@ impl Stage {
             ("KURYR_K8S_PASSWORD", cloud.kuryr.password.clone()),
             ("KURYR_K8S_KURYR_PROJECT_ID", cloud.project_id.to_string()),
             ("KURYR_K8S_PROJECT_ID", cloud.project_id.to_string()),
-            ("KURYR_K8S_POD_SUBNET_ID", subnets),
+            ("KURYR_K8S_POD_SUBNET_ID", self.pod_subnets()),
             ("KURYR_K8S_POD_SG", cloud.security_group.id.to_string()),
             ("KURYR_K8S_SERVICE_SUBNET_ID", cloud.service_subnet.id.to_string()),
         ]
     }
+}
+
+/// What `make` keeps from run to run.
+fn cached(path: &str) -> Result<PathBuf> {
+    let home = env::var_os("HOME").context("HOME is not set")?;
+    Ok(PathBuf::from(home).join(".cache/kuryr").join(path))
 }
 
 fn run(command: &mut Command) -> Result<()> {

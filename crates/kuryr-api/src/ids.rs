@@ -70,8 +70,4 @@ id! {
     PoolId,
     /// An Octavia member.
     MemberId,
-    /// An Octavia health monitor.
-    HealthMonitorId,
-    /// A Neutron floating IP.
-    FloatingIpId,
 }

@@ -6,8 +6,6 @@ pub const KURYRPORT_FINALIZER: &str = "kuryr.openstack.org/kuryrport-finalizer";
 pub const POD_FINALIZER: &str = "kuryr.openstack.org/pod-finalizer";
 /// Finalizer that the Python Kuryr put on Services. Never set by us, taken off when met.
 pub const SERVICE_FINALIZER: &str = "kuryr.openstack.org/service-finalizer";
-/// Finalizer of every KuryrLoadBalancer; holds the record until its load balancer is gone.
-pub const KURYRLOADBALANCER_FINALIZER: &str = "kuryr.openstack.org/kuryrloadbalancer-finalizers";
 /// Label of a KuryrPort: the node whose daemon plugs it.
 pub const NODE_NAME_LABEL: &str = "kuryr.openstack.org/nodeName";
 /// Pod annotation by which the kubelet tells where a pod comes from; other than `api` means a static pod.

@@ -14,6 +14,7 @@ use kuryr_api::cloud::{CloudAccess, Interface};
 
 pub use self::error::{CloudError, Place};
 use self::{clouds_yaml::Entry, credentials::Credentials};
+use crate::kind::{Kind, Value};
 use crate::options::Config;
 
 /// How to get at OpenStack by this configuration and these environment variables.
@@ -35,16 +36,9 @@ fn of_environment(env: &BTreeMap<String, String>) -> Result<CloudAccess, CloudEr
         env.get(&format!("OS_{}", name.to_uppercase())).filter(|value| !value.is_empty()).cloned()
     };
     let credentials = Credentials { place: Place::Environment, auth_type: get("auth_type"), get: &get };
-    let access = credentials.access()?;
-    let given = get("interface").or_else(|| get("endpoint_type"));
     Ok(CloudAccess {
-        region_name: get("region_name"),
-        interface: given
-            .map_or(Ok(Interface::Public), |value| interface(value, Place::Environment, "interface"))?,
-        cafile: get("cacert").map(PathBuf::from),
-        insecure: get("insecure")
-            .is_some_and(|value| !matches!(&*value.to_lowercase(), "false" | "0" | "no")),
-        ..access
+        insecure: flag(&get, "insecure", false, Place::Environment)?,
+        ..with_endpoints(&credentials, &get)?
     })
 }
 
@@ -52,18 +46,43 @@ fn of_entry(entry: &Entry) -> Result<CloudAccess, CloudError> {
     let place = || Place::Cloud { cloud: entry.cloud.clone(), path: entry.path.clone() };
     let credentials =
         Credentials { place: place(), auth_type: entry.get("auth_type"), get: &|name| entry.auth(name) };
-    let access = credentials.access()?;
-    let given = entry.get("interface").or_else(|| entry.get("endpoint_type"));
+    let get = |name: &str| entry.get(name);
     Ok(CloudAccess {
-        region_name: entry.get("region_name"),
-        interface: given.map_or(Ok(Interface::Public), |value| interface(value, place(), "interface"))?,
-        cafile: entry.get("cacert").map(PathBuf::from),
-        insecure: !entry.flag("verify", true, place())? || entry.flag("insecure", false, place())?,
+        insecure: !flag(&get, "verify", true, place())? || flag(&get, "insecure", false, place())?,
         timeout: entry.seconds("api_timeout", place())?,
         network_endpoint_override: entry.get("network_endpoint_override"),
         load_balancer_endpoint_override: entry.get("load_balancer_endpoint_override"),
-        ..access
+        ..with_endpoints(&credentials, &get)?
     })
+}
+
+/// The way that credentials give, and which of a service's addresses it leads to, as `get` tells in OpenStack's own names.
+fn with_endpoints(
+    credentials: &Credentials<'_>,
+    get: &dyn Fn(&str) -> Option<String>,
+) -> Result<CloudAccess, CloudError> {
+    let given = get("interface").or_else(|| get("endpoint_type"));
+    let read = |value| interface(value, credentials.place.clone(), "interface");
+    Ok(CloudAccess {
+        region_name: get("region_name"),
+        interface: given.map_or(Ok(Interface::Public), read)?,
+        cafile: get("cacert").map(PathBuf::from),
+        ..credentials.access()?
+    })
+}
+
+/// A truth value; `otherwise` if it is not set.
+fn flag(
+    get: &dyn Fn(&str) -> Option<String>,
+    name: &'static str,
+    otherwise: bool,
+    place: Place,
+) -> Result<bool, CloudError> {
+    let Some(text) = get(name) else { return Ok(otherwise) };
+    match Kind::Bool.parse(&text) {
+        Ok(Value::Bool(truth)) => Ok(truth),
+        _ => Err(CloudError::ReadOption { place, option: name, value: text, allowed: "true or false" }),
+    }
 }
 
 /// Lets what is set in `kuryr.conf` go before what a cloud says.

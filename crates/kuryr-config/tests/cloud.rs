@@ -217,6 +217,9 @@ fn an_openrc_file_is_enough() {
     let configured =
         from_clouds("[neutron]\nauth_url = http://conf\nauth_type = token\ntoken = t\n", &openrc);
     assert_eq!(configured.expect("enough").auth_url, "http://conf");
+    let insecure = |value| from_clouds("", &[&openrc[..], &[("OS_INSECURE", value)]].concat());
+    assert!(insecure("true").expect("enough").insecure && !insecure("off").expect("enough").insecure);
+    assert!(insecure("perhaps").unwrap_err().contains("only true or false"));
     let lacking = from_clouds("", &openrc[..2]).unwrap_err();
     assert!(lacking.contains("OS_*: user_domain_name is not set"), "{lacking}");
 }

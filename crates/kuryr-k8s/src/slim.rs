@@ -5,6 +5,23 @@
 //!   wire (deserialized, only the fields below) ── trim ──► slim (kept)
 //! ```
 
+/// The accessors of [`Slim`], for a type that has fields of their names.
+macro_rules! known_by_its_fields {
+    () => {
+        fn key(&self) -> &Key {
+            &self.key
+        }
+
+        fn uid(&self) -> &str {
+            &self.uid
+        }
+
+        fn resource_version(&self) -> &str {
+            &self.resource_version
+        }
+    };
+}
+
 mod endpoint_slice;
 mod port;
 mod service;
@@ -248,17 +265,7 @@ impl Slim for Pod {
         }
     }
 
-    fn key(&self) -> &Key {
-        &self.key
-    }
-
-    fn uid(&self) -> &str {
-        &self.uid
-    }
-
-    fn resource_version(&self) -> &str {
-        &self.resource_version
-    }
+    known_by_its_fields!();
 }
 
 impl Slim for Node {
@@ -277,17 +284,7 @@ impl Slim for Node {
         }
     }
 
-    fn key(&self) -> &Key {
-        &self.key
-    }
-
-    fn uid(&self) -> &str {
-        &self.uid
-    }
-
-    fn resource_version(&self) -> &str {
-        &self.resource_version
-    }
+    known_by_its_fields!();
 }
 
 impl Slim for Namespace {
@@ -302,17 +299,7 @@ impl Slim for Namespace {
         }
     }
 
-    fn key(&self) -> &Key {
-        &self.key
-    }
-
-    fn uid(&self) -> &str {
-        &self.uid
-    }
-
-    fn resource_version(&self) -> &str {
-        &self.resource_version
-    }
+    known_by_its_fields!();
 }
 
 /// The fields of the metadata that are read. Who wrote which field (`managedFields`) takes more memory than all the rest

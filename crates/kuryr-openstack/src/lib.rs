@@ -24,6 +24,7 @@ mod session;
 mod tls;
 mod token;
 mod transport;
+mod wire;
 
 pub use catalog::{Endpoints, Service};
 pub use error::{Class, Effect, Error, Kind, Refusal, Result, Target};

@@ -14,7 +14,7 @@ pub use load_balancer::{LoadBalancer, LoadBalancerFilter, NewLoadBalancer};
 pub use pool::{Member, NewMember, NewPool, Pool, PoolUpdate, SessionPersistence};
 pub use wire::Status;
 
-use crate::{Call, Result, Service, Session};
+use crate::{Call, Result, Service, Session, wire::Many};
 use http::Method;
 use serde::Deserialize;
 
@@ -34,11 +34,6 @@ pub struct Provider {
     pub description: String,
 }
 
-#[derive(Deserialize)]
-struct Providers {
-    providers: Vec<Provider>,
-}
-
 impl Octavia {
     /// Octavia as `session` finds it.
     pub fn new(session: Session) -> Self {
@@ -54,6 +49,6 @@ impl Octavia {
     pub async fn providers(&self) -> Result<Vec<Provider>> {
         let route = "/lbaas/providers";
         let call = Call::new(Service::LoadBalancer, Method::GET, route, route.into());
-        Ok(self.session.call(&call).await?.json::<Providers>()?.providers)
+        Ok(self.session.call(&call).await?.json::<Many<Provider>>()?.items)
     }
 }

@@ -8,7 +8,6 @@ use std::io;
 pub struct FakeCloud {
     keystone: FakeKeystone,
     neutron: FakeNeutron,
-    octavia: FakeOctavia,
     identity: Server,
     network: Server,
     _load_balancer: Server,
@@ -40,8 +39,7 @@ impl FakeCloud {
             let neutron = served.clone();
             async move { neutron.serve(method, uri, headers, body).await }
         });
-        let octavia = FakeOctavia::new(keystone.clone(), Self::PROJECT_ID);
-        let served = octavia.clone();
+        let served = FakeOctavia::new(keystone.clone(), Self::PROJECT_ID);
         let load_balancer = Server::start(move |method, uri, headers, body| {
             let reply = served.serve(&method, &uri, &headers, &body);
             async move { reply }
@@ -53,7 +51,7 @@ impl FakeCloud {
             ("network", network.url()),
             ("load-balancer", load_balancer.url()),
         ]);
-        Ok(Self { keystone, neutron, octavia, identity, network, _load_balancer: load_balancer })
+        Ok(Self { keystone, neutron, identity, network, _load_balancer: load_balancer })
     }
 
     /// Keystone's address.
@@ -74,10 +72,5 @@ impl FakeCloud {
     /// Neutron's state.
     pub fn neutron(&self) -> &FakeNeutron {
         &self.neutron
-    }
-
-    /// Octavia's state.
-    pub fn octavia(&self) -> &FakeOctavia {
-        &self.octavia
     }
 }

@@ -5,7 +5,7 @@ mod state;
 
 use crate::{
     keystone::{FakeKeystone, unauthorized},
-    reply::{Counts, Reply, parameters, segments},
+    reply::{Reply, parameters, segments},
 };
 use axum::{
     body::Bytes,
@@ -14,31 +14,20 @@ use axum::{
 use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
 use state::State;
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 /// A fake Octavia's state. Clones share it.
 #[derive(Debug, Clone)]
-pub struct FakeOctavia {
+pub(crate) struct FakeOctavia {
     keystone: FakeKeystone,
     state: Arc<Mutex<State>>,
-    counts: Counts,
 }
 
 type Object = Map<String, Value>;
 
 impl FakeOctavia {
     pub(crate) fn new(keystone: FakeKeystone, project: &str) -> Self {
-        Self { keystone, state: Arc::new(Mutex::new(State::new(project))), counts: Counts::default() }
-    }
-
-    /// How long a load balancer is immutable after each change.
-    pub fn set_pace(&self, pace: Duration) {
-        self.state.lock().pace = pace;
-    }
-
-    /// The requests that have arrived, by method and route.
-    pub fn counts(&self) -> &Counts {
-        &self.counts
+        Self { keystone, state: Arc::new(Mutex::new(State::new(project))) }
     }
 
     pub(crate) fn serve(&self, method: &Method, uri: &Uri, headers: &HeaderMap, body: &Bytes) -> Reply {
@@ -48,7 +37,6 @@ impl FakeOctavia {
         let path = segments(uri.path());
         let path: Vec<_> = path.iter().map(String::as_str).collect();
         let ["v2.0", "lbaas", path @ ..] = path.as_slice() else { return no_such_path() };
-        self.counts.add(&route(method, path));
         let body: Object = serde_json::from_slice(body).unwrap_or_default();
         let mut state = self.state.lock();
         state.settle();
@@ -82,9 +70,4 @@ fn fault(status: u16, text: &str) -> Reply {
 
 fn no_such_path() -> Reply {
     fault(404, "Not found")
-}
-
-fn route(method: &Method, path: &[&str]) -> String {
-    let parts = path.iter().enumerate().map(|(place, part)| if place == 1 { "{id}" } else { part });
-    format!("{method} /{}", parts.collect::<Vec<_>>().join("/"))
 }

@@ -83,9 +83,10 @@ enum Config {
 enum OpenStack {
     /// Make, or find, networks, subnets, router and security group of a cluster, and print the kuryr.conf for them
     ///
-    /// The project is that of the credentials: of [neutron] in the configuration, or of the environment: OS_CLOUD, or OS_AUTH_URL and its companions. What
-    /// is there already is found by name, subnets by network and range; a second run makes nothing. What is in the way is
-    /// told before anything is made. kuryr.conf goes to standard output, without the secret; all else to standard error.
+    /// The project is that of the credentials: of [neutron] in the configuration, or of the environment: OS_CLOUD, or
+    /// OS_AUTH_URL and its companions. What is there already is found by name, subnets by network and range; a second run
+    /// makes nothing. What is in the way is told before anything is made. kuryr.conf goes to standard output, without the
+    /// secret; all else to standard error.
     Init(openstack::Options),
 }
 

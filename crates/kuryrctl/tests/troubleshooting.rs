@@ -15,7 +15,7 @@ fn repository() -> PathBuf {
 }
 
 /// What no program uses yet: nobody is told what it has to say.
-const UNUSED: &str = "service";
+const UNUSED: &str = "kuryr-core/src/service";
 
 /// The code below a folder, without its tests and without what is unused.
 fn code(folder: &str) -> Vec<String> {
@@ -24,8 +24,8 @@ fn code(folder: &str) -> Vec<String> {
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
             let name = entry.file_name().unwrap().to_str().unwrap();
-            if entry.is_dir() {
-                folders.extend(Some(entry.clone()).filter(|_| name != "tests" && name != UNUSED));
+            if entry.is_dir() && name != "tests" && !entry.ends_with(UNUSED) {
+                folders.push(entry);
             } else if entry.extension().is_some_and(|end| end == "rs") && !name.ends_with("tests.rs") {
                 let text = fs::read_to_string(&entry).unwrap();
                 texts.push(text.split("#[cfg(test)]").next().unwrap().to_owned());

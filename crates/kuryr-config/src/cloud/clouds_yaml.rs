@@ -13,7 +13,6 @@ use serde::{
 };
 
 use super::{CloudError, Place};
-use crate::kind::{Kind, Value};
 
 /// The entry of a cloud.
 #[derive(Debug)]
@@ -77,15 +76,6 @@ impl Entry {
             _ => None,
         };
         names.into_iter().flatten().find_map(|name| in_auth(name).or_else(|| self.get(name)))
-    }
-
-    /// A truth.
-    pub(crate) fn flag(&self, name: &'static str, otherwise: bool, place: Place) -> Result<bool, CloudError> {
-        let Some(text) = self.get(name) else { return Ok(otherwise) };
-        match Kind::Bool.parse(&text) {
-            Ok(Value::Bool(truth)) => Ok(truth),
-            _ => Err(CloudError::ReadOption { place, option: name, value: text, allowed: "true or false" }),
-        }
     }
 
     /// A time in seconds.

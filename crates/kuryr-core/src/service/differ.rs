@@ -149,13 +149,11 @@ fn wrong_members(balancer: &Balancer, want: &Wanted) -> Option<Call> {
 
 /// A member's name is told to nobody: it alone is no reason for a call.
 fn differ(are: &BTreeMap<Socket, Member>, should: &BTreeMap<Socket, Member>) -> bool {
-    let reached = |members: &BTreeMap<Socket, Member>| {
-        members.iter().map(|(socket, member)| (*socket, member.subnet.clone())).collect::<Vec<_>>()
-    };
-    reached(are) != reached(should)
+    let reached = |(socket, member): (&Socket, &Member)| (*socket, member.subnet.clone());
+    !are.iter().map(reached).eq(should.iter().map(reached))
 }
 
-/// A listener or pool in ERROR, or a pool of the wrong protocol, is made anew.
+/// A listener or pool in ERROR is made anew.
 fn in_the_way(balancer: &Balancer, want: &Wanted) -> Option<Call> {
     want.listeners.values().find_map(|want| {
         let (id, listener) = listener_of(balancer, want)?;

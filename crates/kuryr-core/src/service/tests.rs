@@ -172,4 +172,6 @@ fn draining_endpoints_serve_only_where_none_is_ready() {
     world.settle();
     assert_eq!(world.addresses(), ["10.1.0.2"]);
     assert_eq!(site().algorithm, "SOURCE_IP_PORT");
+    let mut pools = world.balancers.values().flat_map(|balancer| balancer.pools.values());
+    assert!(pools.all(|pool| pool.algorithm == site().algorithm));
 }

@@ -4,6 +4,7 @@ use super::{Slim, key_of, text};
 use crate::key::Key;
 use k8s_openapi::api::discovery::v1 as discovery;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Resource;
 use serde::Deserialize;
 use std::net::IpAddr;
 
@@ -52,7 +53,8 @@ pub struct Endpoint {
 }
 
 /// An EndpointSlice on the wire.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Resource)]
+#[resource(inherit = "discovery::EndpointSlice")]
 pub struct EndpointSliceWire {
     #[serde(default, deserialize_with = "super::metadata")]
     metadata: ObjectMeta,
@@ -92,35 +94,6 @@ struct TargetRef {
     name: Option<Box<str>>,
 }
 
-impl kube::Resource for EndpointSliceWire {
-    type DynamicType = ();
-    type Scope = kube::core::NamespaceResourceScope;
-
-    fn kind((): &()) -> std::borrow::Cow<'_, str> {
-        discovery::EndpointSlice::kind(&())
-    }
-
-    fn group((): &()) -> std::borrow::Cow<'_, str> {
-        discovery::EndpointSlice::group(&())
-    }
-
-    fn version((): &()) -> std::borrow::Cow<'_, str> {
-        discovery::EndpointSlice::version(&())
-    }
-
-    fn plural((): &()) -> std::borrow::Cow<'_, str> {
-        discovery::EndpointSlice::plural(&())
-    }
-
-    fn meta(&self) -> &ObjectMeta {
-        &self.metadata
-    }
-
-    fn meta_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.metadata
-    }
-}
-
 impl Slim for EndpointSlice {
     type Wire = EndpointSliceWire;
 
@@ -137,17 +110,7 @@ impl Slim for EndpointSlice {
         }
     }
 
-    fn key(&self) -> &Key {
-        &self.key
-    }
-
-    fn uid(&self) -> &str {
-        &self.uid
-    }
-
-    fn resource_version(&self) -> &str {
-        &self.resource_version
-    }
+    known_by_its_fields!();
 }
 
 impl From<PortWire> for EndpointPort {

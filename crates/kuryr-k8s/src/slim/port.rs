@@ -89,17 +89,7 @@ impl Slim for PortRecord {
         )
     }
 
-    fn key(&self) -> &Key {
-        &self.key
-    }
-
-    fn uid(&self) -> &str {
-        &self.uid
-    }
-
-    fn resource_version(&self) -> &str {
-        &self.resource_version
-    }
+    known_by_its_fields!();
 }
 
 impl From<KuryrPort> for PortRecord {

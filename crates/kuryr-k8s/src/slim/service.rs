@@ -108,17 +108,7 @@ impl Slim for Service {
         }
     }
 
-    fn key(&self) -> &Key {
-        &self.key
-    }
-
-    fn uid(&self) -> &str {
-        &self.uid
-    }
-
-    fn resource_version(&self) -> &str {
-        &self.resource_version
-    }
+    known_by_its_fields!();
 }
 
 impl ServiceSpec {

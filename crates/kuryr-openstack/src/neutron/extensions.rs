@@ -1,10 +1,10 @@
 //! What this Neutron can do.
 
-use super::{
-    Neutron,
+use super::Neutron;
+use crate::{
+    Result,
     wire::{Listed, Query},
 };
-use crate::Result;
 use serde::Deserialize;
 use std::collections::BTreeSet;
 

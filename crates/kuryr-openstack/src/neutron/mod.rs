@@ -25,7 +25,7 @@ pub use right::Right;
 pub use router::{Gateway, Router};
 pub use security_group::{Direction, EtherType, NewRule, Rule, SecurityGroup, SecurityGroupFilter};
 
-use crate::Session;
+use crate::{Session, wire::PAGE};
 use std::sync::Arc;
 use tokio::sync::OnceCell;
 
@@ -36,9 +36,6 @@ pub struct Neutron {
     extensions: Arc<OnceCell<Extensions>>,
     page: u32,
 }
-
-/// Objects asked for in one page of a list. A server that wants smaller pages makes them smaller.
-const PAGE: u32 = 1000;
 
 impl Neutron {
     /// Neutron as `session` finds it.

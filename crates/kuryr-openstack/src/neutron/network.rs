@@ -1,10 +1,10 @@
 //! Networks and their subnets.
 
-use super::{
-    Neutron,
-    wire::{Listed, One, Query, any_of},
+use super::{Neutron, wire::any_of};
+use crate::{
+    Call, Result, Service,
+    wire::{Listed, One, Query},
 };
-use crate::{Call, Result, Service};
 use http::Method;
 use kuryr_api::ids::{NetworkId, ProjectId, SubnetId};
 use serde::{Deserialize, Serialize};

@@ -1,6 +1,7 @@
 //! A Neutron port, and the requests that make and change one.
 
-use super::wire::{Listed, Query, any_of};
+use super::wire::any_of;
+use crate::wire::{Listed, Query};
 use kuryr_api::ids::{NetworkId, PortId, ProjectId, SecurityGroupId, SubnetId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};

@@ -2,9 +2,12 @@
 
 use super::{
     Neutron, NewPort, Port, PortFilter, PortUpdate,
-    wire::{Many, One, PortBody, PortsBody},
+    wire::{PortBody, PortsBody},
 };
-use crate::{Call, Error, Kind, Refusal, Result, Service};
+use crate::{
+    Call, Error, Kind, Refusal, Result, Service,
+    wire::{Many, One},
+};
 use http::{HeaderValue, Method, header::IF_MATCH};
 use kuryr_api::ids::PortId;
 use std::{sync::Arc, time::Duration};

@@ -1,10 +1,10 @@
 //! Routers, as far as a layout needs them.
 
-use super::{
-    Neutron,
+use super::Neutron;
+use crate::{
+    Call, Result, Service,
     wire::{Listed, One, Query},
 };
-use crate::{Call, Result, Service};
 use http::Method;
 use kuryr_api::ids::{NetworkId, ProjectId, RouterId, SubnetId};
 use serde::{Deserialize, Serialize};

@@ -3,9 +3,12 @@
 use super::{
     Neutron,
     network::{joined, with_common},
-    wire::{Listed, One, Query, any_of},
+    wire::any_of,
 };
-use crate::{Call, Result, Service};
+use crate::{
+    Call, Result, Service,
+    wire::{Listed, One, Query},
+};
 use http::Method;
 use kuryr_api::ids::{ProjectId, SecurityGroupId};
 use serde::{Deserialize, Serialize};

@@ -1,10 +1,10 @@
 //! Listeners: the ports of load balancers.
 
-use super::{
-    Octavia, Status,
-    wire::{Listed, Query, ids},
+use super::{Octavia, Status, wire::ids};
+use crate::{
+    Call, Result, Service,
+    wire::{Listed, Query},
 };
-use crate::{Call, Result, Service};
 use http::Method;
 use kuryr_api::ids::{ListenerId, LoadBalancerId, PoolId};
 use serde::{Deserialize, Serialize};

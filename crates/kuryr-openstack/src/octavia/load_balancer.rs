@@ -1,10 +1,10 @@
 //! Load balancers.
 
-use super::{
-    Octavia, Status,
+use super::{Octavia, Status};
+use crate::{
+    Call, Result, Service,
     wire::{Listed, Query},
 };
-use crate::{Call, Result, Service};
 use http::Method;
 use kuryr_api::ids::{LoadBalancerId, PortId, ProjectId, SubnetId};
 use serde::{Deserialize, Serialize};

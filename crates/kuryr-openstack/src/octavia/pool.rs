@@ -1,10 +1,10 @@
 //! Pools and their members.
 
-use super::{
-    Octavia, Status,
-    wire::{Listed, Query, ids},
+use super::{Octavia, Status, wire::ids};
+use crate::{
+    Call, Result, Service,
+    wire::{Listed, Query},
 };
-use crate::{Call, Result, Service};
 use http::Method;
 use kuryr_api::ids::{ListenerId, LoadBalancerId, MemberId, PoolId, SubnetId};
 use serde::{Deserialize, Serialize};

@@ -1,22 +1,13 @@
-//! How Octavia wraps what it says: `{"listener": …}`, `{"listeners": […]}`, and pages of a list.
+//! How Octavia is asked, and what its objects have in common.
 
 use super::Octavia;
-use crate::{Call, Result, Service};
+use crate::{
+    Call, Kind, Result, Service,
+    wire::{Listed, One, PAGE, Pages, Query},
+};
 use http::Method;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::fmt;
-
-/// Objects asked for in one page of a list.
-const PAGE: &str = "1000";
-
-/// The parameters of a list.
-pub(super) type Query = Vec<(&'static str, String)>;
-
-/// What a list can hold.
-pub(super) trait Listed: DeserializeOwned {
-    /// Where the next page begins.
-    fn marker(&self) -> &str;
-}
 
 /// What Octavia does with an object (`provisioning_status`).
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -67,9 +58,9 @@ impl fmt::Display for Status {
 }
 
 /// Something that is named by its id alone.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub(super) struct Reference<I> {
-    pub id: I,
+#[derive(Deserialize)]
+struct Reference<I> {
+    id: I,
 }
 
 /// The ids of those that are named.
@@ -82,32 +73,6 @@ where
     Ok(references.unwrap_or_default().into_iter().map(|reference| reference.id).collect())
 }
 
-#[derive(Deserialize)]
-pub(super) struct One<T> {
-    #[serde(alias = "loadbalancer", alias = "listener", alias = "pool")]
-    pub item: T,
-}
-
-#[derive(Deserialize)]
-#[serde(bound = "T: DeserializeOwned")]
-struct Many<T> {
-    #[serde(alias = "loadbalancers", alias = "listeners", alias = "pools", alias = "members")]
-    items: Vec<T>,
-    #[serde(
-        default,
-        alias = "loadbalancers_links",
-        alias = "listeners_links",
-        alias = "pools_links",
-        alias = "members_links"
-    )]
-    links: Vec<Link>,
-}
-
-#[derive(Deserialize)]
-struct Link {
-    rel: String,
-}
-
 impl Octavia {
     /// All objects that answer to `query`, page by page.
     pub(super) async fn list<T: Listed>(
@@ -116,23 +81,8 @@ impl Octavia {
         path: String,
         query: &Query,
     ) -> Result<Vec<T>> {
-        let mut found: Vec<T> = Vec::new();
-        loop {
-            let mut call =
-                Call::new(Service::LoadBalancer, Method::GET, route, path.clone()).query("limit", PAGE);
-            for (name, value) in query {
-                call = call.query(name, value);
-            }
-            if let Some(last) = found.last() {
-                call = call.query("marker", last.marker());
-            }
-            let mut page: Many<T> = self.session.call(&call).await?.json()?;
-            let more = page.links.iter().any(|link| link.rel == "next") && !page.items.is_empty();
-            found.append(&mut page.items);
-            if !more {
-                return Ok(found);
-            }
-        }
+        let pages = Pages { service: Service::LoadBalancer, route, path, size: PAGE };
+        self.session.list(&pages, query).await
     }
 
     /// Sends `body`, and reads what the object is then.
@@ -150,7 +100,7 @@ impl Octavia {
     /// Deletes what is at `path`; one that is gone is fine.
     pub(super) async fn delete(&self, call: Call) -> Result<()> {
         match self.session.call(&call).await {
-            Err(error) if error.kind() == crate::Kind::NotFound => Ok(()),
+            Err(error) if error.kind() == Kind::NotFound => Ok(()),
             answer => answer.map(drop),
         }
     }

@@ -22,7 +22,6 @@ pub(super) struct State {
     members: BTreeMap<String, Vec<Object>>,
     /// Load balancers that it is at work with, and until when.
     busy: BTreeMap<String, Instant>,
-    pub(super) pace: Duration,
     next: u64,
 }
 
@@ -37,7 +36,6 @@ impl State {
             objects: [BALANCERS, LISTENERS, POOLS].map(|kind| (kind, BTreeMap::new())).into(),
             members: BTreeMap::new(),
             busy: BTreeMap::new(),
-            pace: PACE,
             next: 0,
         }
     }
@@ -269,7 +267,7 @@ impl State {
     }
 
     fn at_work(&mut self, balancer: &str) {
-        self.busy.insert(balancer.to_owned(), Instant::now() + self.pace);
+        self.busy.insert(balancer.to_owned(), Instant::now() + PACE);
     }
 
     fn keep(&mut self, kind: &'static str, id: &str, mut object: Object, status: &str) {

@@ -23,21 +23,23 @@ use crate::check::{
 const PAGE: u32 = 500;
 
 pub(super) async fn observe(options: &Options, read: &Read) -> Cluster {
-    let own = rights::own_client(read);
-    let client = match (options.cluster.has_kubeconfig(), rights::configured_client(read)) {
+    let configured = rights::configured_client(read);
+    let client = match &configured {
         // Where nobody serves the cluster's own Service yet, a pod has no other way.
-        (false, Ok(configured)) => Ok(configured),
-        (_, configured) => options.cluster.client().await.or_else(|error| configured.map_err(|_| error)),
+        Some(configured) if !options.cluster.has_kubeconfig() => Ok(configured.clone()),
+        _ => options.cluster.client().await,
     };
-    let client = match client {
-        Ok(client) => client,
-        Err(error) => return Cluster::unseen(&Gap::unknown(format!("{error:#}"))),
+    let client = match (client, &configured) {
+        (Ok(client), _) => client,
+        (Err(_), Some(configured)) => configured.clone(),
+        (Err(error), None) => return Cluster::unseen(&Gap::unknown(format!("{error:#}"))),
     };
+    let own = configured.filter(|_| rights::is_controllers_own(read));
     Cluster {
         nodes: nodes(&client).await,
         service_ranges: service_ranges(&client, &options.service_range).await,
         definitions: definitions(&client).await,
-        controller_lacks: rights::controller(&client, own.ok().as_ref(), &options.namespace).await,
+        controller_lacks: rights::controller(&client, own.as_ref(), &options.namespace).await,
         daemons_lack: rights::daemons(&client, &options.namespace).await,
     }
 }

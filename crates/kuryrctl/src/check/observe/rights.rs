@@ -28,18 +28,14 @@ enum Who<'a> {
     Account { asker: &'a Client, namespace: &'a str, name: &'a str },
 }
 
-/// A client that goes the controller's way, if the files that it needs are here. In a pod it is known by that pod's account.
-pub(super) fn configured_client(read: &config::Read) -> Result<Client, Gap> {
-    let access = config::access(read.config()?);
-    client::connect(&access).map_err(|error| Gap::unknown(super::chain(&error)))
+/// A client that goes the controller's way, if the files that it needs are here.
+pub(super) fn configured_client(read: &config::Read) -> Option<Client> {
+    client::connect(&config::access(read.config().ok()?)).ok()
 }
 
-/// A client as the controller makes it, if the files that it needs are here and say who it is.
-pub(super) fn own_client(read: &config::Read) -> Result<Client, Gap> {
-    if config::by_account(read.config()?) {
-        return Err(Gap::skipped("the controller is known by its pod's account"));
-    }
-    configured_client(read)
+/// Whether [`configured_client`] is known as the controller is. With a pod's account it is known by the account of this pod.
+pub(super) fn is_controllers_own(read: &config::Read) -> bool {
+    read.config().is_ok_and(|config| !config::by_account(config))
 }
 
 pub(super) async fn controller(asker: &Client, own: Option<&Client>, namespace: &str) -> Seen<Vec<String>> {
