@@ -4,7 +4,9 @@
 pub const KURYRPORT_FINALIZER: &str = "kuryr.openstack.org/kuryrport-finalizer";
 /// Finalizer that the Python Kuryr put on Pods. Never set by us, taken off when met.
 pub const POD_FINALIZER: &str = "kuryr.openstack.org/pod-finalizer";
-/// Finalizer that the Python Kuryr put on Services. Never set by us, taken off when met.
+/// Finalizer of every KuryrLoadBalancer; holds the record until its load balancers are gone.
+pub const KURYRLOADBALANCER_FINALIZER: &str = "kuryr.openstack.org/kuryrloadbalancer-finalizers";
+/// Finalizer of Services that have load balancers: Kubernetes gives a cluster IP to nobody else while a load balancer has it.
 pub const SERVICE_FINALIZER: &str = "kuryr.openstack.org/service-finalizer";
 /// Label of a KuryrPort: the node whose daemon plugs it.
 pub const NODE_NAME_LABEL: &str = "kuryr.openstack.org/nodeName";

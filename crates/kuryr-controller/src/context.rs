@@ -1,9 +1,11 @@
 //! Everything that a reconciler needs: what is observed, and the means to act.
 
-use crate::metrics::Metrics;
+use crate::metrics::{Kind, Metrics};
 use crate::ports::Ports;
 use crate::queue::Queue;
-use crate::settings::PodDefaults;
+use crate::services::Services;
+use crate::settings::{PodDefaults, ServiceDefaults};
+use crate::slices::SlicesOf;
 use crate::wiring::Wiring;
 use kube::Api;
 use kube::runtime::watcher;
@@ -11,13 +13,13 @@ use kuryr_api::names;
 use kuryr_core::network::PodNetwork;
 use kuryr_k8s::cache::Change;
 use kuryr_k8s::events::{Events, Voice};
-use kuryr_k8s::slim::{Namespace, Node, Pod, PortRecord, Slim};
-use kuryr_k8s::{Cache, Client, Key};
+use kuryr_k8s::slim::{BalancerRecord, EndpointSlice, Namespace, Node, Pod, PortRecord, Service, Slim};
+use kuryr_k8s::{Cache, Client, Key, Sync};
 use kuryr_openstack::Session;
 use kuryr_openstack::neutron::{Bulk, Joining, Neutron};
 use parking_lot::RwLock;
 use std::sync::{Arc, Weak};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 /// What Kubernetes says.
 #[derive(Clone)]
@@ -30,6 +32,12 @@ pub struct Caches {
     pub nodes: Cache<Node>,
     /// Namespaces.
     pub namespaces: Cache<Namespace>,
+    /// Services.
+    pub services: Cache<Service>,
+    /// Records of Services' load balancers.
+    pub balancers: Cache<BalancerRecord>,
+    slices: Cache<EndpointSlice>,
+    slices_of: SlicesOf,
 }
 
 /// Shared by all tasks of one term as leader.
@@ -52,6 +60,8 @@ pub struct Context {
     pub bulk: Bulk,
     /// How pods get their ports.
     pub defaults: PodDefaults,
+    /// What serves Services, where they are served.
+    pub services: Option<Services>,
     /// The tag of what is ours.
     pub own_tag: String,
     /// The pods' network, once it is known.
@@ -76,6 +86,8 @@ pub struct Parts {
     pub metrics: Metrics,
     /// How pods get their ports.
     pub defaults: PodDefaults,
+    /// How Services get their load balancers; none: they get none.
+    pub services: Option<ServiceDefaults>,
     /// Whether Events are written.
     pub voice: Voice,
 }
@@ -83,19 +95,21 @@ pub struct Parts {
 impl Context {
     /// A new context, which knows nothing of Neutron yet. Needs a tokio runtime.
     pub fn new(parts: Parts) -> Self {
-        let Parts { caches, own_tag, client, session, metrics, defaults, voice } = parts;
+        let Parts { caches, own_tag, client, session, metrics, defaults, services, voice } = parts;
+        let services = services.map(|wanted| Services::new(session.clone(), wanted, &metrics));
         let neutron = Neutron::new(session);
         Self {
             own_tag,
             caches,
             ports: Ports::default(),
-            queue: Arc::new(Queue::new(metrics.queue_depth.clone())),
+            queue: Arc::new(Queue::new(metrics.queue_depth.get_or_create_owned(&Kind { kind: "pod" }))),
             wiring: Wiring::default(),
             events: Events::new(client.clone(), "kuryr-controller", None, voice),
             client,
             bulk: Bulk::start(neutron.clone(), Joining::default()),
             neutron,
             defaults,
+            services,
             network: RwLock::new(None),
             outage_over: Notify::new(),
             metrics,
@@ -137,14 +151,18 @@ impl Current {
 }
 
 impl Caches {
-    /// Starts to follow. Changes of pods and records are names of pods to look at, for whoever leads.
+    /// Starts to follow. Changes are names to look at, for whoever leads.
     pub fn start(client: &Client, current: &Current) -> Self {
-        let follow = || watcher::Config::default().page_size(500);
+        let slices_of = SlicesOf::default();
         Self {
-            pods: keyed(Api::all(client.clone()), follow(), current),
-            records: keyed(Api::all(client.clone()), follow(), current),
-            nodes: Cache::start(Api::all(client.clone()), follow(), Box::new(|_| {})),
-            namespaces: Cache::start(Api::all(client.clone()), follow(), Box::new(|_| {})),
+            pods: keyed(client, current, |context, key| context.queue.add(key)),
+            records: keyed(client, current, |context, key| context.queue.add(key)),
+            nodes: follow(client, |_| {}),
+            namespaces: follow(client, |_| {}),
+            services: keyed(client, current, add_service),
+            balancers: keyed(client, current, add_service),
+            slices: slices(client, current, slices_of.clone()),
+            slices_of,
         }
     }
 
@@ -154,8 +172,29 @@ impl Caches {
             self.pods.complete(),
             self.records.complete(),
             self.nodes.complete(),
-            self.namespaces.complete()
+            self.namespaces.complete(),
+            self.services.complete(),
+            self.balancers.complete(),
+            self.slices.complete()
         );
+    }
+
+    /// Each cache's name, whether it is current, and its size.
+    pub fn states(&self) -> [(&'static str, watch::Receiver<Sync>, usize); 7] {
+        [
+            ("pod", self.pods.sync(), self.pods.len()),
+            ("kuryrport", self.records.sync(), self.records.len()),
+            ("node", self.nodes.sync(), self.nodes.len()),
+            ("namespace", self.namespaces.sync(), self.namespaces.len()),
+            ("service", self.services.sync(), self.services.len()),
+            ("kuryrloadbalancer", self.balancers.sync(), self.balancers.len()),
+            ("endpointslice", self.slices.sync(), self.slices.len()),
+        ]
+    }
+
+    /// The slices of a Service, in the order of their names.
+    pub fn slices_of(&self, service: &Key) -> Vec<Arc<EndpointSlice>> {
+        self.slices_of.of(service).iter().filter_map(|key| self.slices.get(key)).collect()
     }
 
     /// The tag of everything that is ours, by the uid of the `kube-system` namespace, which lives exactly as long as the
@@ -168,13 +207,43 @@ impl Caches {
     }
 }
 
-fn keyed<T: Slim>(api: Api<T::Wire>, follow: watcher::Config, current: &Current) -> Cache<T> {
+fn follow<T: Slim<Wire: kube::Resource<DynamicType = ()>>>(
+    client: &Client,
+    on_change: impl Fn(&Change<T>) + Send + std::marker::Sync + 'static,
+) -> Cache<T> {
+    let selectors = watcher::Config::default().page_size(500);
+    Cache::start(Api::all(client.clone()), selectors, Box::new(on_change))
+}
+
+/// A cache whose changes are names to look at. A standby needs none: who begins to lead looks at all of them.
+fn keyed<T: Slim<Wire: kube::Resource<DynamicType = ()>>>(
+    client: &Client,
+    current: &Current,
+    add: fn(&Context, Key),
+) -> Cache<T> {
     let current = current.clone();
-    let on_change = move |change: &Change<T>| {
-        // A standby needs no names: who begins to lead looks at all of them.
+    follow(client, move |change: &Change<T>| {
         if let Some(context) = current.get() {
-            context.queue.add(change.key().clone());
+            add(&context, change.key().clone());
         }
-    };
-    Cache::start(api, follow, Box::new(on_change))
+    })
+}
+
+fn add_service(context: &Context, key: Key) {
+    if let Some(services) = &context.services {
+        services.queue.add(key);
+    }
+}
+
+/// Endpoints change in crowds, so that their Services are looked at when they are quiet.
+fn slices(client: &Client, current: &Current, index: SlicesOf) -> Cache<EndpointSlice> {
+    let current = current.clone();
+    follow(client, move |change: &Change<EndpointSlice>| {
+        for service in index.follow(change) {
+            let Some(context) = current.get() else { continue };
+            let Some(services) = &context.services else { continue };
+            let queue = services.queue.clone();
+            services.endpoints.add(&service, move |service| queue.add(service));
+        }
+    })
 }

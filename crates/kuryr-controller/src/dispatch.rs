@@ -1,8 +1,10 @@
-//! Takes names from the queue and looks at each in a task of its own.
+//! Takes names from the queues and looks at each in a task of its own.
 
 use crate::context::Context;
 use crate::metrics::Failure;
-use crate::reconcile::{Next, pod};
+use crate::queue::Queue;
+use crate::reconcile::error::Error;
+use crate::reconcile::{Next, pod, service};
 use crate::relist;
 use kuryr_k8s::Key;
 use std::sync::Arc;
@@ -10,54 +12,88 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-/// Names that are looked at side by side. Most of the time they wait for Neutron together.
+/// Names of a kind that are looked at side by side. Most of the time they wait for OpenStack together.
 const CONCURRENCY: usize = 512;
 
-/// Runs until it is dropped. What it started goes on in `tracker`.
-pub async fn run(context: &Arc<Context>, tracker: &TaskTracker) {
+/// A kind whose names are looked at.
+#[derive(Clone, Copy, Debug)]
+enum Subject {
+    Pod,
+    Service,
+}
+
+/// Looks at pods until it is dropped. What it started goes on in `tracker`.
+pub async fn pods(context: &Arc<Context>, tracker: &TaskTracker) {
+    run(context, Subject::Pod, &context.queue, tracker).await;
+}
+
+/// Looks at Services until it is dropped, where they are served.
+pub async fn services(context: &Arc<Context>, tracker: &TaskTracker) {
+    if let Some(services) = &context.services {
+        run(context, Subject::Service, &services.queue, tracker).await;
+    }
+}
+
+async fn run(context: &Arc<Context>, subject: Subject, queue: &Arc<Queue<Key>>, tracker: &TaskTracker) {
     let places = Arc::new(Semaphore::new(CONCURRENCY));
     while let Ok(place) = places.clone().acquire_owned().await {
-        let key = context.queue.next().await;
-        let context = context.clone();
+        let key = queue.next().await;
+        let (context, queue) = (context.clone(), queue.clone());
         tracker.spawn(async move {
-            look_at(&context, key).await;
+            look_at(&context, subject, &queue, key).await;
             drop(place);
         });
     }
 }
 
 /// One look at one name. A panic in it is a defect of ours, and harms that name alone.
-async fn look_at(context: &Arc<Context>, key: Key) {
+async fn look_at(context: &Arc<Context>, subject: Subject, queue: &Queue<Key>, key: Key) {
     let started = Instant::now();
     let (looking, name) = (context.clone(), key.clone());
-    let look = tokio::spawn(async move { settle(&looking, &name).await });
-    if look.await.is_err() {
-        let pause = context.queue.add_failed(key.clone());
-        tracing::error!(pod = %key, ?pause, "a look at the pod panicked");
+    match tokio::spawn(async move { subject.reconcile(&looking, &name).await }).await {
+        Ok(outcome) => settle(context, subject, queue, &key, outcome),
+        Err(_) => {
+            let pause = queue.add_failed(key.clone());
+            tracing::error!(kind = subject.kind(), name = %key, ?pause, "a look panicked");
+        }
     }
-    context.metrics.reconciled("pod", started.elapsed());
-    context.queue.done(&key);
+    context.metrics.reconciled(subject.kind(), started.elapsed());
+    queue.done(&key);
 }
 
-async fn settle(context: &Context, key: &Key) {
-    match pod::reconcile(context, key).await {
-        Ok(Next::OnChange) => context.queue.forgive(key),
+fn settle(context: &Context, subject: Subject, queue: &Queue<Key>, key: &Key, outcome: Result<Next, Error>) {
+    match outcome {
+        Ok(Next::OnChange) => queue.forgive(key),
         Ok(Next::Within(time)) => {
-            context.queue.forgive(key);
-            context.queue.add_after(key.clone(), time);
+            queue.forgive(key);
+            queue.add_after(key.clone(), time);
         }
         Ok(Next::Later) => {
-            context.queue.add_failed(key.clone());
+            queue.add_failed(key.clone());
         }
         Err(error) => {
-            let failure = Failure { kind: "pod", class: error.class() };
-            context.metrics.failures.get_or_create(&failure).inc();
-            let pause = context.queue.add_failed(key.clone());
+            let kind = subject.kind();
+            context.metrics.failures.get_or_create(&Failure { kind, class: error.class() }).inc();
+            let pause = queue.add_failed(key.clone());
             let (why, request_id) = (relist::chain(&error), error.request_id().unwrap_or("-"));
-            tracing::warn!(pod = %key, why, request_id, ?pause, "will look at the pod again");
-            if let Some(news) = error.news() {
-                pod::tell(context, key, context.caches.pods.get(key).as_deref(), news).await;
-            }
+            tracing::warn!(kind, name = %key, why, request_id, ?pause, "will look at it again");
+        }
+    }
+}
+
+impl Subject {
+    fn kind(self) -> &'static str {
+        match self {
+            Self::Pod => "pod",
+            Self::Service => "service",
+        }
+    }
+
+    async fn reconcile(self, context: &Context, key: &Key) -> Result<Next, Error> {
+        match (self, &context.services) {
+            (Self::Pod, _) => pod::reconcile(context, key).await,
+            (Self::Service, Some(services)) => service::reconcile(context, services, key).await,
+            (Self::Service, None) => Ok(Next::OnChange),
         }
     }
 }

@@ -12,9 +12,9 @@
 
 use crate::context::{Caches, Context, Current, Parts};
 use crate::metrics::Metrics;
-use crate::settings::PodDefaults;
+use crate::settings::{PodDefaults, ServiceDefaults};
 use crate::upkeep::{Components, Outages};
-use crate::{dispatch, relist, upkeep, wiring};
+use crate::{dispatch, relist, services, upkeep, wiring};
 use anyhow::Context as _;
 use kuryr_k8s::Client;
 use kuryr_k8s::events::Voice;
@@ -48,6 +48,8 @@ pub struct Candidate {
     pub metrics: Metrics,
     /// How pods get their ports.
     pub defaults: PodDefaults,
+    /// How Services get their load balancers; none: they get none.
+    pub services: Option<ServiceDefaults>,
     /// Whether Events are written.
     pub voice: Voice,
     /// What `/ready` tells.
@@ -90,7 +92,7 @@ impl Candidate {
             let end = Box::pin(self.term(elector, &permit, stop.as_mut())).await;
             self.current.clear();
             self.metrics.leader.set(0);
-            self.metrics.queue_depth.set(0);
+            self.metrics.queue_depth.clear();
             match end? {
                 End::Asked => return Ok(()),
                 End::Lost(lost) => {
@@ -104,12 +106,13 @@ impl Candidate {
     /// Waits with warm caches.
     async fn stand_by(&self, elector: &mut Elector) -> Permit {
         self.caches.complete().await;
-        let Components { leader, openstack, network, .. } = &self.components;
+        let Components { leader, openstack, network, services, .. } = &self.components;
         let report = |waiting: Waiting<'_>| match waiting {
             Waiting::For(holder) => {
                 leader.resting(format!("standby, {holder} leads"));
                 openstack.resting("a standby does not ask it");
                 network.resting("a standby does not read it");
+                services.resting("a standby does not serve them");
             }
             Waiting::Trouble(error) => leader.bad(relist::chain(error)),
         };
@@ -141,6 +144,7 @@ impl Candidate {
         components.leader.good();
         components.openstack.bad("starting");
         components.network.bad("starting");
+        components.services.resting("starting");
         let context = Arc::new(self.context(permit).await?);
         self.current.set(&context);
         self.metrics.leader.set(1);
@@ -148,7 +152,13 @@ impl Candidate {
             self.first_look(&context).await;
             context.look_at_all();
             tracing::info!(tag = context.own_tag, "ready");
-            tokio::join!(dispatch::run(&context, tracker), relist::run(&context), wiring::run(&context));
+            tokio::join!(
+                dispatch::pods(&context, tracker),
+                dispatch::services(&context, tracker),
+                services::run(&context, &components.services),
+                relist::run(&context),
+                wiring::run(&context)
+            );
         };
         tokio::join!(working, upkeep::openstack(&context, components, &self.outages));
         // Neither ends by itself.
@@ -165,6 +175,7 @@ impl Candidate {
             session: session.context("failed to set up the way to OpenStack")?,
             metrics: self.metrics.clone(),
             defaults: self.defaults.clone(),
+            services: self.services.clone(),
             voice: self.voice,
         }))
     }

@@ -1,9 +1,9 @@
 //! `kuryr-k8s-controller`: watches Kubernetes, decides, calls OpenStack, records the result.
 //!
 //! ```text
-//!   caches (Pod, KuryrPort, Node, Namespace) ── key ──► Queue ──► reconcile::pod
-//!                                                                   observe ─ plan (kuryr-core) ─ apply
-//!   Ports (what exists in Neutron) ◄── own calls, Relist ─────────────┴───────────────────┘
+//!   caches (Pod, KuryrPort, Service, …) ── key ──► Queue ──► reconcile::pod, reconcile::service
+//!                                                              observe ─ plan (kuryr-core) ─ apply
+//!   Ports, Balancers (what exists in OpenStack) ◄── own calls, lists ─┴───────────────────┘
 //! ```
 //!
 //! - [`args`], [`settings`]: from the command line and kuryr.conf to what the parts need
@@ -15,6 +15,7 @@
 //! - [`context`]: everything that a reconciler needs
 //! - [`reconcile`]: observe, plan, apply; one file for each kind
 //! - [`relist`], [`wiring`]: the two tasks that look at Neutron on their own
+//! - [`services`]: what Octavia has, and the tasks that look at it; [`slices`]: the endpoints of Services
 //! - [`upkeep`]: health and metrics
 //! - [`mod@run`]: starts and stops it all
 
@@ -29,7 +30,9 @@ mod queue;
 mod reconcile;
 mod relist;
 mod run;
+mod services;
 mod settings;
+mod slices;
 #[cfg(test)]
 mod tests;
 mod upkeep;

@@ -90,7 +90,7 @@ pub struct Metrics {
     /// Reconciles that failed.
     pub failures: Family<Failure, Counter>,
     /// Names that wait to be looked at.
-    pub queue_depth: Gauge,
+    pub queue_depth: Family<Kind, Gauge>,
     /// Sizes of caches.
     pub cached: Family<Kind, gauge::Gauge>,
     /// Whether this process is the one that works, 1 or 0.
@@ -110,7 +110,7 @@ impl Default for Metrics {
             port_readiness: Counter::default(),
             reconciles: Family::new_with_constructor(latency),
             failures: Family::default(),
-            queue_depth: Gauge::default(),
+            queue_depth: Family::default(),
             cached: Family::default(),
             leader: Gauge::default(),
             writes: Family::default(),

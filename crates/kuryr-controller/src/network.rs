@@ -1,6 +1,7 @@
 //! The network of pods, read from Neutron: what every port has in common.
 
 use crate::settings::{PodDefaults, VHOSTUSER_DIR};
+use ipnet::IpNet;
 use kuryr_api::{NetworkId, SubnetId};
 use kuryr_core::network::{PodNetwork, Subnet};
 use kuryr_openstack::neutron::{self, Neutron, SubnetFilter};
@@ -10,13 +11,21 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum Error {
     /// Neutron did not tell.
-    #[error("failed to read the pods' network from Neutron")]
+    #[error("failed to read networks from Neutron")]
     Read(#[from] kuryr_openstack::Error),
     /// The configuration names a subnet that does not exist, or that the credentials may not see.
     #[error(
-        "[neutron_defaults] pod_subnets names subnet {0}, which Neutron does not have (or not for this user)"
+        "[neutron_defaults] {option} names subnet {subnet}, which Neutron does not have (or not for this user)"
     )]
-    FindSubnet(SubnetId),
+    FindSubnet {
+        /// Where it stands.
+        option: &'static str,
+        /// What stands there.
+        subnet: SubnetId,
+    },
+    /// Load balancers belong to a project.
+    #[error("[neutron_defaults] project is not set, and the credentials are of no project")]
+    FindProject,
     /// A port lives on one network.
     #[error(
         "[neutron_defaults] pod_subnets are of several networks ({first}, {other}); a pod's port has one"
@@ -44,7 +53,7 @@ pub enum Error {
 pub async fn read(neutron: &Neutron, defaults: &PodDefaults, own_tag: &str) -> Result<PodNetwork, Error> {
     let ids: Vec<SubnetId> = defaults.subnets.iter().map(|id| id.as_str().into()).collect();
     let found = neutron.subnets(&SubnetFilter { ids: Some(ids.clone()), ..SubnetFilter::default() }).await?;
-    let subnets = in_order(ids, &found)?;
+    let subnets = in_order("pod_subnets", &ids, &found)?;
     let network = neutron.network(&one_network(&subnets)?).await?;
     Ok(PodNetwork {
         id: network.id,
@@ -64,9 +73,15 @@ pub async fn read(neutron: &Neutron, defaults: &PodDefaults, own_tag: &str) -> R
     })
 }
 
-fn in_order(ids: Vec<SubnetId>, found: &[neutron::Subnet]) -> Result<Vec<&neutron::Subnet>, Error> {
-    let find = |id: SubnetId| found.iter().find(|subnet| subnet.id == id).ok_or(Error::FindSubnet(id));
-    ids.into_iter().map(find).collect()
+/// The subnets that `option` names, in its order.
+pub fn in_order<'f>(
+    option: &'static str,
+    ids: &[SubnetId],
+    found: &'f [neutron::Subnet],
+) -> Result<Vec<&'f neutron::Subnet>, Error> {
+    let missing = |id: &SubnetId| Error::FindSubnet { option, subnet: id.clone() };
+    let find = |id: &SubnetId| found.iter().find(|subnet| subnet.id == *id).ok_or_else(|| missing(id));
+    ids.iter().map(find).collect()
 }
 
 fn one_network(subnets: &[&neutron::Subnet]) -> Result<NetworkId, Error> {
@@ -78,18 +93,20 @@ fn one_network(subnets: &[&neutron::Subnet]) -> Result<NetworkId, Error> {
     }
 }
 
+/// A prefix that stands in a subnet.
+pub fn prefix(subnet: &neutron::Subnet, text: &str) -> Result<IpNet, Error> {
+    text.parse().map_err(|source| Error::ParsePrefix {
+        subnet: subnet.id.clone(),
+        text: text.to_owned(),
+        source,
+    })
+}
+
 fn subnet(subnet: &neutron::Subnet) -> Result<Subnet, Error> {
-    let prefix = |text: &str| {
-        text.parse().map_err(|source| Error::ParsePrefix {
-            subnet: subnet.id.clone(),
-            text: text.to_owned(),
-            source,
-        })
-    };
-    let route = |route: &neutron::HostRoute| Ok((prefix(&route.destination)?, route.nexthop));
+    let route = |route: &neutron::HostRoute| Ok((prefix(subnet, &route.destination)?, route.nexthop));
     Ok(Subnet {
         id: subnet.id.clone(),
-        cidr: prefix(&subnet.cidr)?,
+        cidr: prefix(subnet, &subnet.cidr)?,
         gateway: subnet.gateway_ip,
         dns: subnet.dns_nameservers.clone(),
         routes: subnet.host_routes.iter().map(route).collect::<Result<_, Error>>()?,

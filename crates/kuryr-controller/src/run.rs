@@ -81,6 +81,7 @@ async fn serve(
         outages,
         metrics,
         defaults,
+        services: settings::service_defaults(&config),
         voice: settings::voice(&config),
         components,
     };

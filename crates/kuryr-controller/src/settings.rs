@@ -1,8 +1,10 @@
 //! From kuryr.conf to what the parts of the controller need.
 
 use anyhow::{Context as _, bail};
+use kuryr_api::SubnetId;
 use kuryr_config::Config;
 use kuryr_core::network::Naming;
+use kuryr_core::service::{MemberMode, Timeouts, WithoutClass};
 use kuryr_k8s::Access;
 use kuryr_k8s::events::Voice;
 use kuryr_k8s::fence::Clock;
@@ -13,6 +15,9 @@ use std::{env, fs};
 
 /// Directory of vhost-user sockets, as the Python Kuryr had it by default.
 pub const VHOSTUSER_DIR: &str = "/var/cni/vhostuser";
+
+/// The name of Octavia's own default provider.
+const ANY_PROVIDER: &str = "default";
 
 /// Name of the Lease of all controllers of a cluster.
 pub const LEASE: &str = "kuryr-controller";
@@ -36,6 +41,29 @@ pub struct PodDefaults {
     pub naming: Naming,
 }
 
+/// How Services get their load balancers, from `[neutron_defaults]`, `[octavia_defaults]` and `[kubernetes]`.
+#[derive(Clone, Debug)]
+pub struct ServiceDefaults {
+    /// Subnets of cluster IPs.
+    pub subnets: Vec<SubnetId>,
+    /// Subnets that pods' addresses are from.
+    pub member_subnets: Vec<SubnetId>,
+    /// Id of the project, if not that of the credentials.
+    pub project: Option<String>,
+    /// Octavia's provider; none: Octavia's own default.
+    pub provider: Option<String>,
+    /// How connections are spread.
+    pub algorithm: String,
+    /// How members are reached.
+    pub member_mode: MemberMode,
+    /// How long connections may be silent.
+    pub timeouts: Timeouts,
+    /// How long Octavia may be at work with a load balancer.
+    pub patience: Duration,
+    /// Who makes load balancers that name no class.
+    pub without_class: WithoutClass,
+}
+
 /// How to reach the API server, from `[kubernetes]`.
 pub fn kubernetes_access(config: &Config) -> Access {
     let options = &config.kubernetes;
@@ -56,10 +84,7 @@ pub fn kubernetes_access(config: &Config) -> Access {
 /// An option is missing that no pod can do without.
 pub fn pod_defaults(config: &Config) -> anyhow::Result<PodDefaults> {
     let options = &config.neutron_defaults;
-    let subnets = match &options.pod_subnet {
-        Some(subnet) if options.pod_subnets.is_empty() => vec![subnet.clone()],
-        _ => options.pod_subnets.clone(),
-    };
+    let subnets = one_or_all(options.pod_subnet.as_ref(), &options.pod_subnets);
     if subnets.is_empty() {
         bail!(
             "[neutron_defaults] pod_subnets (or pod_subnet) is not set: name the subnets of the pods' network"
@@ -78,6 +103,42 @@ pub fn pod_defaults(config: &Config) -> anyhow::Result<PodDefaults> {
         tags: options.resource_tags.clone(),
         naming: if config.kubernetes.port_debug { Naming::Pod } else { Naming::None },
     })
+}
+
+/// The handlers of the Python Kuryr that together serve Services.
+const SERVICE_HANDLERS: [&str; 3] = ["service", "endpoints", "kuryrloadbalancer"];
+
+/// How Services get their load balancers. Nothing where they get none: no subnet is named, or their handlers are not enabled.
+pub fn service_defaults(config: &Config) -> Option<ServiceDefaults> {
+    let (neutron, octavia, kubernetes) =
+        (&config.neutron_defaults, &config.octavia_defaults, &config.kubernetes);
+    let is_enabled = |name: &&str| kubernetes.enabled_handlers.iter().any(|enabled| enabled == name);
+    let subnets = one_or_all(neutron.service_subnet.as_ref(), &neutron.service_subnets);
+    if subnets.is_empty() || !SERVICE_HANDLERS.iter().all(is_enabled) {
+        return None;
+    }
+    let time = |milliseconds: u32| (milliseconds > 0).then_some(milliseconds);
+    let ids = |texts: Vec<String>| texts.iter().map(|id| id.as_str().into()).collect();
+    Some(ServiceDefaults {
+        subnets: ids(subnets),
+        member_subnets: ids(one_or_all(neutron.pod_subnet.as_ref(), &neutron.pod_subnets)),
+        project: neutron.project.clone(),
+        provider: Some(kubernetes.endpoints_driver_octavia_provider.clone())
+            .filter(|name| name != ANY_PROVIDER && !name.is_empty()),
+        algorithm: octavia.lb_algorithm.clone(),
+        member_mode: if octavia.member_mode == "L2" { MemberMode::L2 } else { MemberMode::L3 },
+        timeouts: Timeouts {
+            client: time(octavia.timeout_client_data),
+            member: time(octavia.timeout_member_data),
+        },
+        patience: neutron.lbaas_activation_timeout,
+        without_class: if octavia.serve_without_class { WithoutClass::Ours } else { WithoutClass::Others },
+    })
+}
+
+/// What an option that holds one and an option that holds several say together.
+fn one_or_all(one: Option<&String>, all: &[String]) -> Vec<String> {
+    if all.is_empty() { one.into_iter().cloned().collect() } else { all.to_vec() }
 }
 
 /// The Lease, in the pod's own namespace (`POD_NAMESPACE`, or else where its service account lives), and in

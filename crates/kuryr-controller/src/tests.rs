@@ -3,15 +3,18 @@
 mod crash;
 mod leader;
 mod life;
+mod services;
 
 use crate::context::{Caches, Context, Current, Parts};
-use crate::metrics::Metrics;
-use crate::settings::PodDefaults;
-use crate::{dispatch, relist, wiring};
+use crate::metrics::{Kind, Metrics};
+use crate::settings::{PodDefaults, ServiceDefaults};
+use crate::{dispatch, relist, services as serving, wiring};
 use kuryr_api::cloud::{Auth, Domain, Project, Scope, Secret, User};
 use kuryr_core::network::Naming;
+use kuryr_core::service::{MemberMode, Timeouts, WithoutClass};
 use kuryr_k8s::events::Voice;
 use kuryr_openstack::{Session, Settings};
+use kuryr_telemetry::{Component, Health, Probe};
 use kuryr_testkit::{FakeCloud, FakeKubernetes};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -96,6 +99,20 @@ impl World {
         }
     }
 
+    fn service_defaults(&self) -> ServiceDefaults {
+        ServiceDefaults {
+            subnets: vec![self.id_of("k8s-service-subnet").as_str().into()],
+            member_subnets: vec![self.id_of("k8s-pod-subnet").as_str().into()],
+            project: None,
+            provider: Some("ovn".to_owned()),
+            algorithm: "ROUND_ROBIN".to_owned(),
+            member_mode: MemberMode::L3,
+            timeouts: Timeouts::default(),
+            patience: Duration::from_mins(5),
+            without_class: WithoutClass::Ours,
+        }
+    }
+
     async fn context(&self) -> Arc<Context> {
         let current = Current::default();
         let client = self.kubernetes.client();
@@ -108,6 +125,7 @@ impl World {
             session: self.session(),
             metrics: Metrics::default(),
             defaults: self.defaults(),
+            services: Some(self.service_defaults()),
             voice: Voice::On,
         }));
         current.set(&context);
@@ -121,8 +139,13 @@ impl World {
         let task = tokio::spawn(async move {
             relist::once(&running, |_| {}).await;
             running.look_at_all();
-            let tracker = TaskTracker::new();
-            tokio::join!(dispatch::run(&running, &tracker), wiring::run(&running));
+            let (tracker, component) = (TaskTracker::new(), component());
+            tokio::join!(
+                dispatch::pods(&running, &tracker),
+                dispatch::services(&running, &tracker),
+                serving::run(&running, &component),
+                wiring::run(&running)
+            );
         });
         Controller { context, task }
     }
@@ -151,6 +174,19 @@ impl World {
 struct Controller {
     context: Arc<Context>,
     task: tokio::task::JoinHandle<()>,
+}
+
+impl Controller {
+    /// No name waits to be looked at.
+    fn rests(&self) -> bool {
+        let depth = |kind| self.context.metrics.queue_depth.get_or_create(&Kind { kind }).get();
+        depth("pod") == 0 && depth("service") == 0
+    }
+}
+
+/// What a controller says of Services to whom nobody listens.
+fn component() -> Component {
+    Health::default().component("services", Probe::Ready)
 }
 
 impl Drop for Controller {

@@ -25,6 +25,8 @@ pub struct Components {
     pub openstack: Component,
     /// The pods' network and ports were read once.
     pub network: Component,
+    /// Load balancers were read once. Never bad: pods do not depend on it.
+    pub services: Component,
 }
 
 impl Components {
@@ -35,6 +37,7 @@ impl Components {
             leader: health.component("leader", Probe::Ready),
             openstack: health.component("openstack", Probe::Ready),
             network: health.component("network", Probe::Ready),
+            services: health.component("services", Probe::Ready),
         }
     }
 }
@@ -64,16 +67,10 @@ pub async fn openstack(context: &Context, components: &Components, outages: &Out
 }
 
 fn look_at_caches(caches: &Caches, component: &Component) {
-    let syncs = [
-        ("pods", caches.pods.sync()),
-        ("kuryrports", caches.records.sync()),
-        ("nodes", caches.nodes.sync()),
-        ("namespaces", caches.namespaces.sync()),
-    ];
-    let trouble = syncs.iter().find_map(|(name, sync)| match &*sync.borrow() {
+    let trouble = caches.states().into_iter().find_map(|(kind, sync, _)| match &*sync.borrow() {
         Sync::Following => None,
-        Sync::Starting => Some(format!("{name} are being listed")),
-        Sync::Behind(why) | Sync::Failing(why) => Some(format!("{name} can't be watched: {why}")),
+        Sync::Starting => Some(format!("{kind}s are being listed")),
+        Sync::Behind(why) | Sync::Failing(why) => Some(format!("{kind}s can't be watched: {why}")),
     });
     match trouble {
         None => component.good(),
@@ -147,13 +144,14 @@ async fn probe(context: &Context) -> kuryr_openstack::Result<()> {
 
 /// Brings the sizes up to date, just before they are read.
 pub fn refresh(caches: &Caches, current: &Current, metrics: &Metrics) {
-    let sizes = [
-        ("pod", caches.pods.len()),
-        ("kuryrport", caches.records.len()),
-        ("node", caches.nodes.len()),
-        ("namespace", caches.namespaces.len()),
-        ("port", current.get().map_or(0, |context| context.ports.len())),
-    ];
+    let context = current.get();
+    let context = context.as_deref();
+    let services = context.and_then(|context| context.services.as_ref());
+    let cached = caches.states().map(|(kind, _, size)| (kind, size));
+    let sizes = cached.into_iter().chain([
+        ("port", context.map_or(0, |context| context.ports.len())),
+        ("load_balancer", services.map_or(0, |services| services.balancers.len())),
+    ]);
     for (kind, size) in sizes {
         let size = i64::try_from(size).unwrap_or(i64::MAX);
         metrics.cached.get_or_create(&Kind { kind }).set(size);

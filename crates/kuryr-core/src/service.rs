@@ -6,15 +6,19 @@
 //!   Octavia ────────► Balancer ─────────┘
 //!
 //!   no balancer ─ CreateBalancer ─► CreateListener ─► CreatePool ─► SetMembers ─► UpdateRecord ─► (nothing to plan)
-//!   Service gone ─ DeleteBalancer ─► gone ─► DeleteRecord, ReleaseRecord
+//!   Service gone ─ DeleteBalancer ─► gone ─► DeleteRecord, ReleaseRecord ─► ReleaseService
 //! ```
 //!
 //! Octavia takes one change of a load balancer at a time and is immutable until that is done, so that a plan holds one call for each
 //! of a Service's balancers, the most urgent, and the next look plans the rest. There is a balancer for each cluster IP: Octavia
 //! does not mix address families in one.
+//!
+//! A Service is held by a finalizer while it has load balancers, so that Kubernetes gives its cluster IP to nobody else before they
+//! are gone.
 
 mod balancer;
 mod differ;
+mod provider;
 mod record;
 #[cfg(test)]
 mod tests;
@@ -29,6 +33,7 @@ use kuryr_api::{ListenerId, LoadBalancerId, PoolId, ProjectId, SubnetId};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What Kubernetes, our record and Octavia say of one Service name.
@@ -39,11 +44,11 @@ pub struct Observed<'a> {
     /// The Service, if there is one.
     pub service: Option<&'a Service>,
     /// Its EndpointSlices, in the order of their names.
-    pub slices: &'a [&'a Slice],
+    pub slices: &'a [Slice],
     /// The record, if there is one.
     pub record: Option<Record<'a>>,
     /// Every load balancer that may be this Service's: it is called so, stands in the record, or has one of its cluster IPs.
-    pub balancers: &'a [Balancer],
+    pub balancers: &'a [Arc<Balancer>],
     /// How load balancers are made here.
     pub site: &'a Site,
 }
@@ -65,8 +70,8 @@ pub struct Service {
     pub wanted_address: Option<IpAddr>,
     /// Who makes its load balancer (`loadBalancerClass`).
     pub class: Option<String>,
-    /// The Python Kuryr's finalizer is on it.
-    pub has_old_finalizer: bool,
+    /// Our finalizer is on it: its cluster IPs are nobody else's until its load balancers are gone.
+    pub is_held: bool,
     /// It is being deleted.
     pub deleting: bool,
 }
@@ -178,7 +183,7 @@ pub struct Site {
     pub member_subnets: Vec<(SubnetId, IpNet)>,
     /// Octavia's provider; none: Octavia's own default.
     pub provider: Option<String>,
-    /// How connections are spread.
+    /// How connections are spread, where the provider can.
     pub algorithm: String,
     /// How members are reached.
     pub member_mode: MemberMode,
@@ -190,6 +195,18 @@ pub struct Site {
     pub timeouts: Timeouts,
     /// Security groups that guard load balancers, as the record names them.
     pub security_groups: Vec<String>,
+    /// Who makes load balancers of Services that do not say it (`[octavia_defaults] serve_without_class`).
+    pub without_class: WithoutClass,
+}
+
+/// Who makes the load balancers of Services of type `LoadBalancer` that have no `loadBalancerClass`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WithoutClass {
+    /// Kuryr.
+    #[default]
+    Ours,
+    /// Somebody else.
+    Others,
 }
 
 /// How members are reached (`[octavia_defaults] member_mode`).
@@ -212,8 +229,10 @@ pub enum Action {
     DeleteRecord,
     /// Take our finalizer off the record, so that it goes.
     ReleaseRecord,
-    /// Take the Python Kuryr's finalizer off the Service.
-    TakeOldFinalizerOff,
+    /// Put our finalizer on the Service.
+    HoldService,
+    /// Take it off.
+    ReleaseService,
     /// A call of Octavia.
     Call(Call),
     /// Look again when Octavia is done with these load balancers.
@@ -307,12 +326,8 @@ pub struct RecordContent {
 
 /// What to do, in this order. Empty when all is as it should be.
 pub fn plan(seen: &Observed<'_>) -> Vec<Action> {
-    let mut actions = Vec::new();
-    if seen.service.is_some_and(|service| service.has_old_finalizer) {
-        actions.push(Action::TakeOldFinalizerOff);
-    }
     let verdict = want::want(seen);
-    actions.extend(verdict.news.into_iter().map(Action::Tell));
+    let mut actions: Vec<_> = verdict.news.into_iter().map(Action::Tell).collect();
     match verdict.balancers {
         Some(wanted) => differ::keep(seen, &wanted, &mut actions),
         None => differ::release(seen, &mut actions),

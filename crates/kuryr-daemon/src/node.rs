@@ -95,7 +95,7 @@ impl Node {
         if sandbox.pod_uid.is_empty() {
             return;
         }
-        let about = About { key: sandbox.pod.clone(), uid: sandbox.pod_uid.clone() };
-        self.events.tell_pod(about, News { kind: Kind::Warning, reason, message }).await;
+        let about = About { kind: "Pod", key: sandbox.pod.clone(), uid: sandbox.pod_uid.clone() };
+        self.events.tell(about, News { kind: Kind::Warning, reason, message }).await;
     }
 }

@@ -37,6 +37,8 @@ pub enum Kind {
 /// What the news is about.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct About {
+    /// `Pod`, `Service`: a kind of the core API.
+    pub kind: &'static str,
     /// Object.
     pub key: Key,
     /// Its uid.
@@ -46,7 +48,7 @@ pub struct About {
 /// Says news to the API server. One for a process.
 pub struct Events {
     recorder: Option<Recorder>,
-    said: Mutex<HashMap<About, (News, Instant)>>,
+    said: Mutex<HashMap<About, (Vec<News>, Instant)>>,
 }
 
 /// Whether Events are written at all.
@@ -66,35 +68,47 @@ impl Events {
         Self { recorder, said: Mutex::default() }
     }
 
-    /// Says `news` of a pod, unless it was the last thing said of it a short while ago.
+    /// Says `news` of an object, unless it was the last thing said of it a short while ago.
     /// A failure is logged and no more: news must never hold up work.
-    pub async fn tell_pod(&self, about: About, news: News) {
-        if !self.is_new(&about, &news) {
-            return;
-        }
-        tracing::info!(pod = %about.key, reason = news.reason, message = news.message, "event");
-        let Some(recorder) = &self.recorder else { return };
-        let (event, pod) = (event(&news), pod_reference(&about));
-        let request = recorder.publish(&event, &pod);
-        match tokio::time::timeout(crate::client::REQUEST_TIMEOUT, request).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(pod = %about.key, %error, "failed to write an event"),
-            Err(_) => tracing::warn!(pod = %about.key, "no answer to an event in time"),
+    pub async fn tell(&self, about: About, news: News) {
+        self.tell_all(about, vec![news]).await;
+    }
+
+    /// Says all that there is to know of an object now, but for what was so when it was told last, a short while ago.
+    pub async fn tell_all(&self, about: About, news: Vec<News>) {
+        for one in self.new_of(&about, news) {
+            self.say(&about, &one).await;
         }
     }
 
-    fn is_new(&self, about: &About, news: &News) -> bool {
+    async fn say(&self, about: &About, news: &News) {
+        tracing::info!(kind = about.kind, object = %about.key, reason = news.reason, message = news.message, "event");
+        let Some(recorder) = &self.recorder else { return };
+        let (event, object) = (event(news), reference(about));
+        let request = recorder.publish(&event, &object);
+        match tokio::time::timeout(crate::client::REQUEST_TIMEOUT, request).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(object = %about.key, %error, "failed to write an event"),
+            Err(_) => tracing::warn!(object = %about.key, "no answer to an event in time"),
+        }
+    }
+
+    /// What of `news` was not said last.
+    fn new_of(&self, about: &About, news: Vec<News>) -> Vec<News> {
         let now = Instant::now();
         let mut said = self.said.lock();
         if said.len() > MEMORY {
             said.clear();
         }
-        let last = said.get(about);
-        let again = last.is_some_and(|(old, at)| old == news && now.duration_since(*at) < REPEAT_AFTER);
-        if !again {
-            said.insert(about.clone(), (news.clone(), now));
+        if news.is_empty() {
+            said.remove(about);
+            return news;
         }
-        !again
+        let last = said.get(about).filter(|(_, at)| now.duration_since(*at) < REPEAT_AFTER);
+        let (old, at) = last.cloned().unwrap_or_else(|| (Vec::new(), now));
+        let new: Vec<_> = news.iter().filter(|one| !old.contains(one)).cloned().collect();
+        said.insert(about.clone(), (news, at));
+        new
     }
 }
 
@@ -118,10 +132,10 @@ fn truncate(message: &str) -> String {
     message[..end].to_owned()
 }
 
-fn pod_reference(about: &About) -> ObjectReference {
+fn reference(about: &About) -> ObjectReference {
     ObjectReference {
         api_version: Some("v1".into()),
-        kind: Some("Pod".into()),
+        kind: Some(about.kind.into()),
         name: Some(about.key.name().into()),
         namespace: Some(about.key.namespace().into()),
         uid: Some(about.uid.clone()),

@@ -1,14 +1,14 @@
 //! Kubernetes as Kuryr sees it: a client, small objects, caches that follow the API, a lease, and events.
 //!
 //! ```text
-//!   API server ── LIST, then WATCH with bookmarks ──► Cache<Pod>, Cache<PortRecord>, … ──► on_change(key)
+//!   API server ── LIST, then WATCH with bookmarks ──► Cache<Pod>, Cache<Service>, … ──► on_change(key)
 //!              ◄─ create / patch / delete ──────────── Records          ◄── Events: what a user should know
 //! ```
 //!
 //! - [`client`]: one client from the options of `[kubernetes]`
-//! - [`slim`]: what is kept of a Pod, Node, Namespace or KuryrPort: a few hundred bytes each
+//! - [`slim`]: what is kept of a Pod, Node, Namespace, Service or record: a few hundred bytes each
 //! - [`cache`]: the current state of one kind, kept up to date
-//! - [`records`]: writes to KuryrPorts, and taking the Python Kuryr's finalizer off pods
+//! - [`records`]: writes to our records and to the finalizers of what they are about
 //! - [`lease`]: which of several processes works, and [`fence`]: what keeps the others from writing
 //! - [`events`]: Kubernetes Events, said once and not once a retry
 

@@ -1,13 +1,17 @@
-//! Writes to KuryrPorts, each safe to repeat.
+//! Writes to our records, and to the finalizers of what they are about, each safe to repeat.
 
 use crate::client::REQUEST_TIMEOUT;
 use crate::key::Key;
-use crate::slim::PortRecord;
+use crate::slim::{self, BalancerRecord, PortRecord, ServiceWire, Slim};
 use futures::TryFutureExt;
+use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::Pod;
+use kube::Resource;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions};
-use kuryr_api::{KuryrPort, names};
-use serde_json::json;
+use kuryr_api::{KuryrLoadBalancer, KuryrPort, names};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+use std::fmt::Debug;
 use thiserror::Error;
 
 /// What became of a write.
@@ -66,46 +70,81 @@ pub enum Error {
     },
 }
 
+/// A custom resource in which a decision is recorded.
+pub trait Record:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + Serialize + DeserializeOwned
+{
+    /// What messages call it.
+    const KIND: &'static str;
+    /// Our finalizer on it.
+    const FINALIZER: &'static str;
+    /// What is kept of it.
+    type Kept: From<Self>;
+}
+
+impl Record for KuryrPort {
+    const KIND: &'static str = "KuryrPort";
+    const FINALIZER: &'static str = names::KURYRPORT_FINALIZER;
+    type Kept = PortRecord;
+}
+
+impl Record for KuryrLoadBalancer {
+    const KIND: &'static str = "KuryrLoadBalancer";
+    const FINALIZER: &'static str = names::KURYRLOADBALANCER_FINALIZER;
+    type Kept = BalancerRecord;
+}
+
 /// Creates a complete record, in one request.
-pub async fn create(
+pub async fn create<R: Record>(
     client: &kube::Client,
     key: &Key,
-    record: &KuryrPort,
-) -> Result<Written<PortRecord>, Error> {
-    let api: Api<KuryrPort> = Api::namespaced(client.clone(), key.namespace());
-    let params = PostParams::default();
-    let request = api.create(&params, record).map_ok(PortRecord::from);
-    answer("create", "KuryrPort", key, request).await
+    record: &R,
+) -> Result<Written<R::Kept>, Error> {
+    let (api, params) = (api::<R>(client, key), PostParams::default());
+    let request = api.create(&params, record).map_ok(R::Kept::from);
+    answer("create", R::KIND, key, request).await
+}
+
+/// Writes what is said in `patch`, a merge patch, into a record, if it is still the one with `uid`.
+pub async fn update<R: Record>(
+    client: &kube::Client,
+    key: &Key,
+    uid: &str,
+    mut patch: Value,
+) -> Result<Written<R::Kept>, Error> {
+    patch["metadata"] = json!({ "uid": uid });
+    let (api, params, patch) = (api::<R>(client, key), PatchParams::default(), Patch::Merge(patch));
+    let request = api.patch(key.name(), &params, &patch).map_ok(R::Kept::from);
+    answer("update", R::KIND, key, request).await
 }
 
 /// Deletes a record, if it is still the one with `uid`. Its finalizer holds it until [`release`].
 /// `None`: it is gone at once, since nothing held it.
-pub async fn delete(
+pub async fn delete<R: Record>(
     client: &kube::Client,
     key: &Key,
     uid: &str,
-) -> Result<Written<Option<PortRecord>>, Error> {
-    let api: Api<KuryrPort> = Api::namespaced(client.clone(), key.namespace());
+) -> Result<Written<Option<R::Kept>>, Error> {
     let params = DeleteParams {
         preconditions: Some(Preconditions { uid: Some(uid.to_owned()), resource_version: None }),
         ..DeleteParams::default()
     };
-    let request = api.delete(key.name(), &params).map_ok(|answer| answer.left().map(PortRecord::from));
-    answer("delete", "KuryrPort", key, request).await
+    let api = api::<R>(client, key);
+    let request = api.delete(key.name(), &params).map_ok(|answer| answer.left().map(R::Kept::from));
+    answer("delete", R::KIND, key, request).await
 }
 
 /// Takes our finalizer off a record, if it is still the one with `uid`, and leaves those of others.
-pub async fn release(
+pub async fn release<R: Record>(
     client: &kube::Client,
     key: &Key,
     uid: &str,
     others: &[Box<str>],
 ) -> Result<Written, Error> {
-    let api: Api<KuryrPort> = Api::namespaced(client.clone(), key.namespace());
     let patch = json!({ "metadata": { "uid": uid, "finalizers": others } });
-    let (params, patch) = (PatchParams::default(), Patch::Merge(patch));
+    let (api, params, patch) = (api::<R>(client, key), PatchParams::default(), Patch::Merge(patch));
     let request = api.patch(key.name(), &params, &patch).map_ok(drop);
-    answer("release", "KuryrPort", key, request).await
+    answer("release", R::KIND, key, request).await
 }
 
 /// Says in a record that the ports of these interfaces are wired.
@@ -115,24 +154,68 @@ pub async fn activate(
     uid: &str,
     interfaces: &[String],
 ) -> Result<Written<PortRecord>, Error> {
-    let api: Api<KuryrPort> = Api::namespaced(client.clone(), key.namespace());
     let active = json!({ "vif": { "versioned_object.data": { "active": true } } });
     let vifs: serde_json::Map<_, _> = interfaces.iter().map(|name| (name.clone(), active.clone())).collect();
-    let patch = json!({ "metadata": { "uid": uid }, "status": { "vifs": vifs } });
-    let (params, patch) = (PatchParams::default(), Patch::Merge(patch));
-    let request = api.patch(key.name(), &params, &patch).map_ok(PortRecord::from);
-    answer("update", "KuryrPort", key, request).await
+    update::<KuryrPort>(client, key, uid, json!({ "status": { "vifs": vifs } })).await
 }
 
 /// Takes the Python Kuryr's finalizer off a pod, and leaves those of others.
 pub async fn take_old_finalizer_off(client: &kube::Client, key: &Key, uid: &str) -> Result<Written, Error> {
-    let api: Api<Pod> = Api::namespaced(client.clone(), key.namespace());
-    let patch = json!({
-        "metadata": { "uid": uid, "$deleteFromPrimitiveList/finalizers": [names::POD_FINALIZER] },
-    });
-    let (params, patch) = (PatchParams::default(), Patch::Strategic(patch));
-    let request = api.patch(key.name(), &params, &patch).map_ok(drop);
-    answer("patch", "Pod", key, request).await
+    let off = json!({ "uid": uid, "$deleteFromPrimitiveList/finalizers": [names::POD_FINALIZER] });
+    change_metadata::<Pod>("Pod", client, key, off).await.map(|written| match written {
+        Written::Done(_) => Written::Done(()),
+        Written::Outdated => Written::Outdated,
+    })
+}
+
+/// Puts our finalizer on a Service, beside those of others. It stays until [`release_service`].
+pub async fn hold_service(
+    client: &kube::Client,
+    key: &Key,
+    uid: &str,
+) -> Result<Written<slim::Service>, Error> {
+    let on = json!({ "uid": uid, "finalizers": [names::SERVICE_FINALIZER] });
+    change_service(client, key, on).await
+}
+
+/// Takes our finalizer off a Service, and leaves those of others.
+pub async fn release_service(
+    client: &kube::Client,
+    key: &Key,
+    uid: &str,
+) -> Result<Written<slim::Service>, Error> {
+    let off = json!({ "uid": uid, "$deleteFromPrimitiveList/finalizers": [names::SERVICE_FINALIZER] });
+    change_service(client, key, off).await
+}
+
+async fn change_service(
+    client: &kube::Client,
+    key: &Key,
+    metadata: Value,
+) -> Result<Written<slim::Service>, Error> {
+    let written = change_metadata::<ServiceWire>("Service", client, key, metadata).await?;
+    Ok(match written {
+        Written::Done(service) => Written::Done(slim::Service::trim(service)),
+        Written::Outdated => Written::Outdated,
+    })
+}
+
+async fn change_metadata<K>(
+    kind: &'static str,
+    client: &kube::Client,
+    key: &Key,
+    metadata: Value,
+) -> Result<Written<K>, Error>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
+{
+    let api: Api<K> = Api::namespaced(client.clone(), key.namespace());
+    let (params, patch) = (PatchParams::default(), Patch::Strategic(json!({ "metadata": metadata })));
+    answer("patch", kind, key, api.patch(key.name(), &params, &patch)).await
+}
+
+fn api<R: Record>(client: &kube::Client, key: &Key) -> Api<R> {
+    Api::namespaced(client.clone(), key.namespace())
 }
 
 async fn answer<R>(

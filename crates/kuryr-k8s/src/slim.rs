@@ -22,13 +22,15 @@ macro_rules! known_by_its_fields {
     };
 }
 
+mod balancer;
 mod endpoint_slice;
 mod port;
 mod service;
 
+pub use balancer::BalancerRecord;
 pub use endpoint_slice::{Endpoint, EndpointPort, EndpointSlice};
 pub use port::{Content, PortRecord};
-pub use service::{Service, ServicePort};
+pub use service::{Service, ServicePort, ServiceWire};
 
 use crate::key::Key;
 use jiff::Timestamp;

@@ -14,8 +14,12 @@ pub use load_balancer::{LoadBalancer, LoadBalancerFilter, NewLoadBalancer};
 pub use pool::{Member, NewMember, NewPool, Pool, PoolUpdate, SessionPersistence};
 pub use wire::Status;
 
-use crate::{Call, Result, Service, Session, wire::Many};
+use crate::{
+    Call, Result, Service, Session,
+    wire::{Many, Query},
+};
 use http::Method;
+use kuryr_api::ids::{LoadBalancerId, ProjectId};
 use serde::Deserialize;
 
 /// Octavia's API. Clones share everything.
@@ -32,6 +36,24 @@ pub struct Provider {
     /// What its operator says of it.
     #[serde(default)]
     pub description: String,
+}
+
+/// Whose objects a list holds. An administrator's list without it holds everybody's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Of<'a> {
+    /// All of a project.
+    Project(&'a ProjectId),
+    /// What hangs on a load balancer.
+    Balancer(&'a LoadBalancerId),
+}
+
+impl Of<'_> {
+    fn query(self) -> Query {
+        match self {
+            Self::Project(id) => vec![("project_id", id.to_string())],
+            Self::Balancer(id) => vec![("loadbalancer_id", id.to_string())],
+        }
+    }
 }
 
 impl Octavia {

@@ -18,6 +18,9 @@ const POOLS: &[Choice] =
     &[Works("noop"), Ignored("neutron", "pools of ports"), Ignored("nested", "pools of ports of VMs")];
 const INTERFACES: &[Choice] =
     &[Works("noop"), Ignored("npwg_multiple_interfaces", "more than one interface in a pod")];
+const DEFAULT: &[Choice] = &[Works("default")];
+const OCTAVIA: &[Choice] = &[Works("lbaasv2")];
+const FLOATING_IP: &[Choice] = &[Works("neutron_floating_ip")];
 
 group! {
     /// The Kubernetes API and how pods, services and policies map to OpenStack.
@@ -41,6 +44,11 @@ group! {
         use_events: bool = preset("true");
         /// How long to try to connect to the API, in seconds.
         watch_connection_timeout: Duration = preset("30");
+        /// Octavia's provider, by the name that it has there: ovn, amphora. default: Octavia's own.
+        endpoints_driver_octavia_provider: String = preset("default");
+        /// Which kinds of objects are handled. Pods are in any case; Services are if service, endpoints and kuryrloadbalancer are
+        /// among these.
+        enabled_handlers: Vec<String> = preset("vif,endpoints,service,kuryrloadbalancer,kuryrport");
     }
     known {
         /// What finds the project of a pod's port: default is `[neutron_defaults] project`.
@@ -53,8 +61,8 @@ group! {
         network_policy_project_driver: String = preset("default") choices(PROJECTS);
         /// What finds a pod's subnets: default is `[neutron_defaults] pod_subnets` or `pod_subnet`.
         pod_subnets_driver: String = preset("default") choices(SUBNETS);
-        /// What finds a service's subnet.
-        service_subnets_driver: String = preset("default") later("services");
+        /// What finds a service's subnet: default is `[neutron_defaults] service_subnets` or `service_subnet`.
+        service_subnets_driver: String = preset("default") choices(DEFAULT);
         /// What finds a pod's security groups: default is `[neutron_defaults] pod_security_groups`.
         pod_security_groups_driver: String = preset("default") choices(SECURITY_GROUPS);
         /// What finds a service's security groups.
@@ -62,15 +70,13 @@ group! {
         /// What makes a pod's interface.
         pod_vif_driver: String = preset("neutron-vif") choices(VIFS);
         /// What makes load balancers.
-        endpoints_lbaas_driver: String = preset("lbaasv2") later("services");
-        /// Octavia's provider.
-        endpoints_driver_octavia_provider: String = preset("default") later("services");
+        endpoints_lbaas_driver: String = preset("lbaasv2") choices(OCTAVIA);
         /// What keeps ports ready for pods to come: noop keeps none.
         vif_pool_driver: String = preset("noop") choices(POOLS);
         /// What finds the subnets of the nodes.
         nodes_subnets_driver: String = preset("config") later("pods on VMs and network policies");
         /// What gives a service its public address.
-        service_public_ip_driver: String = preset("neutron_floating_ip") later("services");
+        service_public_ip_driver: String = preset("neutron_floating_ip") choices(FLOATING_IP);
         /// Whether pools of ports can be filled and emptied through a socket.
         enable_manager: bool = preset("false") later("pools of ports");
         /// For how many seconds a failing watch is tried again.
@@ -81,9 +87,6 @@ group! {
         /// Every how many seconds all objects are looked at again.
         watch_reconcile_period: u32 = preset("120")
             obsolete("what changes is looked at when it changes, and nothing is written when nothing changes");
-        /// Which kinds of objects are handled.
-        enabled_handlers: Vec<String> = preset("vif,endpoints,service,kuryrloadbalancer,kuryrport")
-            later("pods are always handled, and nothing else is so far");
         /// Whether several controllers may run, of which one works.
         controller_ha: bool = preset("false")
             obsolete("any number of controllers may run: a Kubernetes Lease elects the one that works");

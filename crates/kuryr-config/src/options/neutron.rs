@@ -154,16 +154,20 @@ group! {
         network_device_mtu: u32 = preset("0");
         /// Tags put on everything made in OpenStack.
         resource_tags: Vec<String> = preset("");
+        /// Ids of the subnets that hold the API server's service range: one with IPv4 and one with IPv6 serve Services of both
+        /// families. Goes before `service_subnet`.
+        service_subnets: Vec<String> = preset("") added();
+        /// Id of the subnet that holds the API server's service range. Without it and `service_subnets`, Services get no load
+        /// balancers.
+        service_subnet: Option<String>;
+        /// Id of the network that Services of type LoadBalancer get their floating IPs from. Without it they get none.
+        external_svc_net: Option<String>;
+        /// Id of the subnet of that network that floating IPs are from. Without it, any.
+        external_svc_subnet: Option<String>;
+        /// After how many seconds at work with a load balancer Octavia is said to be stuck.
+        lbaas_activation_timeout: Duration = preset("300");
     }
     known {
-        /// Id of the subnet of services.
-        service_subnet: String = later("services");
-        /// Id of the network of services' public addresses.
-        external_svc_net: String = later("services");
-        /// Id of the subnet of services' public addresses.
-        external_svc_subnet: String = later("services");
-        /// For how many seconds a load balancer may take to become active.
-        lbaas_activation_timeout: u32 = preset("300") later("services");
         /// Subnet of each driver of further interfaces.
         subnet_mapping: BTreeMap<String, String> = preset("") later("more than one interface in a pod");
     }

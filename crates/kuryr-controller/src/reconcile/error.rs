@@ -23,6 +23,15 @@ pub enum Error {
     /// Ports can't be listed.
     #[error("failed to look up ports")]
     LookUp(#[source] openstack::Error),
+    /// How load balancers are made is not known yet.
+    #[error("Octavia was not looked at yet")]
+    SiteUnknown,
+    /// A load balancer can't be changed.
+    #[error("failed to change a load balancer")]
+    Balance(#[source] openstack::Error),
+    /// What became of a load balancer can't be seen.
+    #[error("failed to look at a load balancer")]
+    LookAtBalancer(#[source] openstack::Error),
     /// Kubernetes did not take a write.
     #[error(transparent)]
     Record(#[from] records::Error),
@@ -38,12 +47,14 @@ impl Error {
             Self::CreatePort(error)
             | Self::DeletePort(error)
             | Self::TagPort(error)
-            | Self::LookUp(error) => match error.class() {
+            | Self::LookUp(error)
+            | Self::Balance(error)
+            | Self::LookAtBalancer(error) => match error.class() {
                 openstack::Class::Retry => "retry",
                 openstack::Class::Wait => "wait",
                 openstack::Class::Permanent => "permanent",
             },
-            Self::NetworkUnknown => "wait",
+            Self::NetworkUnknown | Self::SiteUnknown => "wait",
             Self::Record(records::Error::Refused { .. }) | Self::Restless => "permanent",
             Self::Record(_) => "retry",
         }
@@ -55,7 +66,9 @@ impl Error {
             Self::CreatePort(error)
             | Self::DeletePort(error)
             | Self::TagPort(error)
-            | Self::LookUp(error) => error.request_id(),
+            | Self::LookUp(error)
+            | Self::Balance(error)
+            | Self::LookAtBalancer(error) => error.request_id(),
             _ => None,
         }
     }
@@ -63,8 +76,9 @@ impl Error {
     /// What the pod's owner should know. Nothing where it goes over by itself before anybody could act.
     pub fn news(&self) -> Option<News> {
         match self {
-            Self::CreatePort(error) if error.kind() == Kind::Fenced => None,
+            Self::CreatePort(error) | Self::Balance(error) if error.kind() == Kind::Fenced => None,
             Self::CreatePort(error) => Some(create_failed(error)),
+            Self::Balance(error) => Some(balance_failed(error)),
             Self::Record(records::Error::Refused { .. }) => Some(News::warning(
                 "FailedToCreateKuryrPortCRD",
                 format!(
@@ -110,6 +124,52 @@ fn create_failed(error: &openstack::Error) -> News {
             "Neutron does not make ports now. Kuryr tries again; the pod starts as soon as Neutron answers.",
         ),
     };
+    said(reason, advice, "Neutron", error)
+}
+
+fn balance_failed(error: &openstack::Error) -> News {
+    let (reason, advice) = match error.kind() {
+        Kind::OverQuota => (
+            "LoadBalancerQuotaExceeded",
+            "The project's quota of load balancers, listeners, pools or members is used up. Raise it (openstack loadbalancer quota \
+             set PROJECT) or delete what nobody uses; the Service is served by itself then.",
+        ),
+        Kind::Unauthorized => (
+            "OpenStackCredentialsRefused",
+            "Keystone does not accept Kuryr's credentials. Check [neutron] in kuryr.conf.",
+        ),
+        Kind::Forbidden => (
+            "OctaviaForbids",
+            "Kuryr's OpenStack user may not change load balancers. It needs the role load-balancer_member in its project.",
+        ),
+        Kind::Unsupported => (
+            "ProviderLacksFeature",
+            "Octavia's provider can't do what the Service or [octavia_defaults] asks for. Use another provider \
+             ([kubernetes] endpoints_driver_octavia_provider), or do without.",
+        ),
+        Kind::Conflict => (
+            "ClusterIpInUse",
+            "Somebody else in Neutron has the cluster IP. Keep the API server's --service-cluster-ip-range out of the allocation \
+             pools of the service subnet, and delete the port that has it.",
+        ),
+        Kind::NotFound | Kind::Invalid => (
+            "LoadBalancerRefused",
+            "Octavia refuses the load balancer. Check [neutron_defaults] service_subnet and [octavia_defaults] in kuryr.conf.",
+        ),
+        Kind::NoEndpoint => (
+            "OctaviaNotInCatalogue",
+            "Keystone's catalogue has no such load-balancer endpoint. Install Octavia, or check [neutron] region_name and \
+             endpoint_type.",
+        ),
+        _ => (
+            "OctaviaUnavailable",
+            "Octavia does not change load balancers now. Kuryr tries again; what is there forwards meanwhile.",
+        ),
+    };
+    said(reason, advice, "Octavia", error)
+}
+
+fn said(reason: &'static str, advice: &str, service: &str, error: &openstack::Error) -> News {
     let id = error.request_id().map(|id| format!(" (request id {id})")).unwrap_or_default();
-    News::warning(reason, format!("{advice} Neutron: {}{id}", error.chain()))
+    News::warning(reason, format!("{advice} {service}: {}{id}", error.chain()))
 }

@@ -1,30 +1,23 @@
 //! Keeps every pod's port as the planner wants it.
 
 use super::error::Error;
-use super::{Next, translate};
+use super::{Next, Outcome, ROUNDS, SEEN_WITHIN, noted, tell_pod, translate};
 use crate::context::Context;
 use crate::relist;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::ObjectMeta;
 use kuryr_api::port::{KuryrPort, KuryrPortSpec, KuryrPortStatus, Vifs};
 use kuryr_api::{PortId, names};
-use kuryr_core::news;
+use kuryr_core::news::News;
 use kuryr_core::pod::{Action, Namespace, NewRecord, Observed, plan};
 use kuryr_core::port::{Binding, Port};
 use kuryr_k8s::Key;
-use kuryr_k8s::events::{About, Kind, News};
 use kuryr_k8s::records::{self, Written};
 use kuryr_k8s::slim::{Node, Pod, PortRecord};
 use kuryr_openstack::Effect;
 use kuryr_openstack::neutron::PortFilter;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
-
-/// More rounds than any plan needs that only touches Neutron.
-const ROUNDS: usize = 6;
-/// The watch shows our own writes in milliseconds; after this time it is not relied on.
-const SEEN_WITHIN: Duration = Duration::from_secs(15);
 
 /// What we look at, held so that planners can borrow it.
 struct Seen {
@@ -36,20 +29,18 @@ struct Seen {
     failures: u32,
 }
 
-/// How an action leaves the world.
-enum Outcome {
-    /// As the next look will see it.
-    Visible,
-    /// Other than the caches show: the watch tells when they do.
-    Unseen,
-    /// Nothing changed.
-    Same,
-    /// Nothing more can be done now.
-    Later,
-}
-
 /// Looks at the pod called `key` and does what is to be done.
 pub async fn reconcile(context: &Context, key: &Key) -> Result<Next, Error> {
+    let next = settle(context, key).await;
+    if let Err(error) = &next
+        && let Some(news) = error.news()
+    {
+        tell(context, key, context.caches.pods.get(key).as_deref(), news).await;
+    }
+    next
+}
+
+async fn settle(context: &Context, key: &Key) -> Result<Next, Error> {
     for _ in 0..ROUNDS {
         let seen = observe(context, key).await?;
         let network = context.network().ok_or(Error::NetworkUnknown)?;
@@ -134,7 +125,7 @@ async fn apply(context: &Context, key: &Key, seen: &Seen, action: Action) -> Res
             let Some(record) = &seen.record else { return Ok(Outcome::Same) };
             context.metrics.wrote("activate_kuryrport");
             let written = records::activate(&context.client, key, &record.uid, &interfaces).await?;
-            Ok(noted(context, written))
+            Ok(noted(written, |record| context.caches.records.note(record)))
         }
         Action::DeleteRecord => delete_record(context, key, seen).await,
         Action::ReleaseRecord => release_record(context, key, seen).await,
@@ -225,7 +216,8 @@ async fn write(context: &Context, key: &Key, seen: &Seen, new: NewRecord) -> Res
                 context.metrics.pod_creation.observe(latency.max(0.0));
             }
             tracing::info!(pod = %key, node = %record.node, "recorded the pod's port");
-            Ok(noted(context, Written::Done(record)))
+            context.caches.records.note(record);
+            Ok(Outcome::Visible)
         }
         Ok(Written::Outdated) => Ok(Outcome::Unseen),
         // The namespace's cache lags behind: its next change brings the pod here again.
@@ -263,8 +255,11 @@ fn kuryr_port(key: &Key, new: NewRecord) -> KuryrPort {
 async fn delete_record(context: &Context, key: &Key, seen: &Seen) -> Result<Outcome, Error> {
     let Some(record) = &seen.record else { return Ok(Outcome::Same) };
     context.metrics.wrote("delete_kuryrport");
-    match records::delete(&context.client, key, &record.uid).await? {
-        Written::Done(Some(deleting)) => Ok(noted(context, Written::Done(deleting))),
+    match records::delete::<KuryrPort>(&context.client, key, &record.uid).await? {
+        Written::Done(Some(deleting)) => {
+            context.caches.records.note(deleting);
+            Ok(Outcome::Visible)
+        }
         Written::Done(None) => {
             context.caches.records.note_gone(record);
             Ok(Outcome::Visible)
@@ -273,22 +268,13 @@ async fn delete_record(context: &Context, key: &Key, seen: &Seen) -> Result<Outc
     }
 }
 
-/// What we wrote is in the cache before the watch brings it: the next look must not decide from what was before.
-fn noted(context: &Context, written: Written<PortRecord>) -> Outcome {
-    match written {
-        Written::Done(record) => {
-            context.caches.records.note(record);
-            Outcome::Visible
-        }
-        Written::Outdated => Outcome::Unseen,
-    }
-}
-
 async fn release_record(context: &Context, key: &Key, seen: &Seen) -> Result<Outcome, Error> {
     let Some(record) = &seen.record else { return Ok(Outcome::Same) };
     context.metrics.wrote("release_kuryrport");
     let others = &record.other_finalizers;
-    if let Written::Done(()) = records::release(&context.client, key, &record.uid, others).await? {
+    if let Written::Done(()) =
+        records::release::<KuryrPort>(&context.client, key, &record.uid, others).await?
+    {
         tracing::info!(pod = %key, "released the pod's record");
     }
     if !others.is_empty() {
@@ -299,12 +285,8 @@ async fn release_record(context: &Context, key: &Key, seen: &Seen) -> Result<Out
 }
 
 /// Tells the owner of a pod that still exists.
-pub async fn tell(context: &Context, key: &Key, pod: Option<&Pod>, news: news::News) {
-    let Some(pod) = pod else { return };
-    let about = About { key: key.clone(), uid: pod.uid.to_string() };
-    let kind = match news.kind {
-        news::Kind::Normal => Kind::Normal,
-        news::Kind::Warning => Kind::Warning,
-    };
-    context.events.tell_pod(about, News { kind, reason: news.reason, message: news.message }).await;
+async fn tell(context: &Context, key: &Key, pod: Option<&Pod>, news: News) {
+    if let Some(pod) = pod {
+        tell_pod(context, key, &pod.uid, news).await;
+    }
 }

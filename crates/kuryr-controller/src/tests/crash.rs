@@ -25,7 +25,12 @@ fn short_life(world: &World, limit: u64) {
     life.spawn(async move {
         relist::once(&context, |_| {}).await;
         context.look_at_all();
-        dispatch::run(&context, &TaskTracker::new()).await;
+        let (tracker, component) = (TaskTracker::new(), component());
+        tokio::join!(
+            dispatch::pods(&context, &tracker),
+            dispatch::services(&context, &tracker),
+            serving::run(&context, &component)
+        );
     });
     // A life that needs no more requests than this ends of old age.
     for _ in 0..300 {

@@ -51,6 +51,7 @@ impl Process {
             outages: Arc::new(Outages::default()),
             metrics: metrics.clone(),
             defaults: world.defaults(),
+            services: None,
             voice: Voice::On,
             components: Components::register(&health),
         };

@@ -47,10 +47,10 @@ async fn a_burst_is_made_in_few_requests_and_a_steady_state_makes_none() {
         world.cloud.neutron().counts().all()
     );
 
-    world.until("the queue rests", |_| controller.context.metrics.queue_depth.get() == 0).await;
+    world.until("the queue rests", |_| controller.rests()).await;
     let (kubernetes, neutron) = (world.kubernetes.counts().all(), world.cloud.neutron().counts().all());
     controller.context.look_at_all();
-    world.until("the queue rests", |_| controller.context.metrics.queue_depth.get() == 0).await;
+    world.until("the queue rests", |_| controller.rests()).await;
     assert_eq!(world.kubernetes.counts().all(), kubernetes);
     assert_eq!(world.cloud.neutron().counts().all(), neutron);
 }

@@ -41,6 +41,8 @@ pub enum State {
     Active,
     /// It makes or changes it: nobody can change it now.
     Pending,
+    /// It has been at that for longer than it should.
+    Overdue,
     /// It deletes it.
     Deleting,
     /// It gave up.

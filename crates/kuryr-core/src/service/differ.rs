@@ -1,5 +1,6 @@
 //! What has to change at the load balancers that are there. One call for each of them at a time: the most urgent.
 
+use super::provider::Provider;
 use super::want::{Wanted, WantedListener};
 use super::{
     Action, Balancer, Call, Listener, Member, NewListener, NewPool, Observed, Ownership, Pool, Socket, State,
@@ -8,12 +9,16 @@ use super::{
 use crate::news::News;
 use kuryr_api::{ListenerId, LoadBalancerId, PoolId};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The Service has load balancers.
 pub(super) fn keep(seen: &Observed<'_>, wanted: &[Wanted], actions: &mut Vec<Action>) {
     if seen.record.as_ref().is_some_and(|record| record.deleting) {
         // Whoever deleted it meant no harm to a Service that lives: it is written anew.
         return actions.push(Action::ReleaseRecord);
+    }
+    if seen.service.is_some_and(|service| !service.is_held) {
+        actions.push(Action::HoldService);
     }
     let content = record::content(seen, wanted);
     if seen.record.is_none() {
@@ -26,6 +31,10 @@ pub(super) fn keep(seen: &Observed<'_>, wanted: &[Wanted], actions: &mut Vec<Act
             Found::None => actions.push(Action::Call(Call::CreateBalancer(want.balancer.clone()))),
             Found::Foreign(balancer) => actions.push(Action::Tell(taken(want, balancer))),
             Found::Busy(balancer) => waiting.push(balancer.id.clone()),
+            Found::Overdue(balancer) => {
+                actions.push(Action::Tell(stuck(balancer)));
+                waiting.push(balancer.id.clone());
+            }
             Found::Broken(balancer) => actions.push(repair(balancer, want)),
             Found::Usable(balancer) => actions.extend(next_call(balancer, want).map(Action::Call)),
         }
@@ -43,7 +52,7 @@ pub(super) fn keep(seen: &Observed<'_>, wanted: &[Wanted], actions: &mut Vec<Act
 
 /// Kuryr serves no Service of that name.
 pub(super) fn release(seen: &Observed<'_>, actions: &mut Vec<Action>) {
-    let ours: Vec<_> = seen.balancers.iter().filter(|one| is_for(seen, one)).collect();
+    let ours: Vec<_> = seen.balancers.iter().map(Arc::as_ref).filter(|one| is_for(seen, one)).collect();
     let mut going = Vec::new();
     remove(ours.iter().copied(), actions, &mut going);
     if !going.is_empty() {
@@ -52,6 +61,9 @@ pub(super) fn release(seen: &Observed<'_>, actions: &mut Vec<Action>) {
     match &seen.record {
         Some(record) if !record.deleting => actions.push(Action::DeleteRecord),
         Some(_) if ours.is_empty() => actions.push(Action::ReleaseRecord),
+        None if ours.is_empty() && seen.service.is_some_and(|service| service.is_held) => {
+            actions.push(Action::ReleaseService);
+        }
         _ => {}
     }
 }
@@ -61,6 +73,7 @@ enum Found<'a> {
     None,
     Foreign(&'a Balancer),
     Busy(&'a Balancer),
+    Overdue(&'a Balancer),
     Broken(&'a Balancer),
     Usable(&'a Balancer),
 }
@@ -68,10 +81,13 @@ enum Found<'a> {
 fn state_of<'a>(seen: &Observed<'a>, want: &Wanted) -> Found<'a> {
     let same_address =
         |one: &&Balancer| one.vip == want.balancer.vip && one.subnet.as_ref() == Some(&want.balancer.subnet);
-    let Some(balancer) = seen.balancers.iter().find(same_address) else { return Found::None };
+    let Some(balancer) = seen.balancers.iter().map(Arc::as_ref).find(same_address) else {
+        return Found::None;
+    };
     match balancer.state {
         _ if !is_for(seen, balancer) => Found::Foreign(balancer),
         State::Pending | State::Deleting => Found::Busy(balancer),
+        State::Overdue => Found::Overdue(balancer),
         State::Error => Found::Broken(balancer),
         State::Active => Found::Usable(balancer),
     }
@@ -94,7 +110,7 @@ fn remove<'a>(
 ) {
     for balancer in balancers {
         match balancer.state {
-            State::Pending | State::Deleting => waiting.push(balancer.id.clone()),
+            State::Pending | State::Overdue | State::Deleting => waiting.push(balancer.id.clone()),
             State::Active | State::Error => {
                 actions.push(Action::Call(Call::DeleteBalancer(balancer.id.clone())));
             }
@@ -106,17 +122,18 @@ fn remove<'a>(
 fn surplus<'a>(seen: &'a Observed<'_>, wanted: &'a [Wanted]) -> impl Iterator<Item = &'a Balancer> {
     let is_surplus =
         |one: &&Balancer| is_for(seen, one) && wanted.iter().all(|want| want.balancer.vip != one.vip);
-    seen.balancers.iter().filter(is_surplus)
+    seen.balancers.iter().map(Arc::as_ref).filter(is_surplus)
 }
 
 /// A load balancer in ERROR is deleted only where nothing that it forwards is right: OVN's goes on forwarding.
 fn repair(balancer: &Balancer, want: &Wanted) -> Action {
-    let call = if forwards(balancer, want) {
-        Call::FailOver(balancer.id.clone())
-    } else {
-        Call::DeleteBalancer(balancer.id.clone())
-    };
-    Action::Call(call)
+    if !forwards(balancer, want) {
+        return Action::Call(Call::DeleteBalancer(balancer.id.clone()));
+    }
+    if Provider::named(&balancer.provider).can_fail_over() {
+        return Action::Call(Call::FailOver(balancer.id.clone()));
+    }
+    Action::Tell(broken(balancer))
 }
 
 fn forwards(balancer: &Balancer, want: &Wanted) -> bool {
@@ -225,6 +242,30 @@ fn taken(want: &Wanted, by: &Balancer) -> News {
             "The load balancer {} (`{}`) has the cluster IP {} already, and is not Kuryr's. It is left alone; delete it, and Kuryr \
              makes its own.",
             by.id, by.name, want.balancer.vip
+        ),
+    )
+}
+
+fn stuck(balancer: &Balancer) -> News {
+    News::warning(
+        "LoadBalancerStuck",
+        format!(
+            "Octavia has been at work with load balancer {0} for longer than [neutron_defaults] lbaas_activation_timeout, and takes \
+             no change of it. Kuryr goes on when Octavia is done. If it never is, look at the logs of its provider {1}; an \
+             administrator can end the state, and Kuryr makes the load balancer anew when it is deleted.",
+            balancer.id, balancer.provider
+        ),
+    )
+}
+
+fn broken(balancer: &Balancer) -> News {
+    News::warning(
+        "LoadBalancerInError",
+        format!(
+            "Octavia calls load balancer {0} broken and takes no change of it, but it forwards still, so that Kuryr does not delete \
+             it. Delete it when an interruption of a few seconds does no harm (openstack loadbalancer delete --cascade {0}): Kuryr \
+             makes it anew.",
+            balancer.id
         ),
     )
 }

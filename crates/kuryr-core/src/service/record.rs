@@ -2,19 +2,20 @@
 //!
 //! Members and endpoints are not in it: Octavia and the EndpointSlices have them, and a Service of thousands would not fit.
 
-use super::want::Wanted;
-use super::{Balancer, Exposure, Observed, Ownership, Record, RecordContent, Service};
+use super::want::{Wanted, is_exposed};
+use super::{Balancer, Observed, Ownership, Record, RecordContent, Service};
 use kuryr_api::load_balancer::{
     KuryrLoadBalancerSpec, KuryrLoadBalancerStatus, Listener, LoadBalancer, Pool, ServicePort,
 };
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// What the record should say. It has room for one load balancer: that of the first cluster IP.
 pub(super) fn content(seen: &Observed<'_>, wanted: &[Wanted]) -> RecordContent {
     let first = wanted.first();
     let spec = seen.service.map(|service| spec(seen, service, first)).unwrap_or_default();
     let vip = first.map(|want| want.balancer.vip);
-    let is_first = |one: &&Balancer| Some(one.vip) == vip && one.ownership != Ownership::Foreign;
+    let is_first = |one: &&Arc<Balancer>| Some(one.vip) == vip && one.ownership != Ownership::Foreign;
     let status = seen.balancers.iter().find(is_first).map(|one| status(seen, one)).unwrap_or_default();
     RecordContent { spec, status }
 }
@@ -40,17 +41,10 @@ fn spec(seen: &Observed<'_>, service: &Service, first: Option<&Wanted>) -> Kuryr
         project_id: Some(site.project.to_string()),
         security_groups_ids: Some(site.security_groups.clone()),
         subnet_id: first.map(|want| want.balancer.subnet.to_string()),
-        service_type: Some(kind(service.exposure).to_owned()),
+        service_type: Some(if is_exposed(site, service) { "LoadBalancer" } else { "ClusterIP" }.to_owned()),
         provider: site.provider.clone(),
         timeout_client_data: site.timeouts.client.map(Into::into),
         timeout_member_data: site.timeouts.member.map(Into::into),
-    }
-}
-
-fn kind(exposure: Exposure) -> &'static str {
-    match exposure {
-        Exposure::LoadBalancer => "LoadBalancer",
-        _ => "ClusterIP",
     }
 }
 

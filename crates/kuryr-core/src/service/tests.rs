@@ -114,6 +114,12 @@ fn a_load_balancer_in_error_that_still_forwards_is_not_deleted() {
     let mut world = World::served();
     world.settle();
     world.balancers.values_mut().next().unwrap().state = State::Error;
+    assert!(
+        matches!(&world.plan()[..], [Action::Tell(news)] if news.reason == "LoadBalancerInError"),
+        "{:?}",
+        world.plan()
+    );
+    world.balancers.values_mut().next().unwrap().provider = "amphora".to_owned();
     assert!(matches!(&world.plan()[..], [Action::Call(Call::FailOver(_))]), "{:?}", world.plan());
     world.slices = vec![slice("", 0, vec![endpoint(9, false, EndpointState::Ready)])];
     assert!(matches!(&world.plan()[..], [Action::Call(Call::DeleteBalancer(_))]), "{:?}", world.plan());
@@ -127,6 +133,30 @@ fn nothing_is_changed_while_octavia_is_at_work() {
     world.slices.clear();
     let ids = world.balancers.keys().cloned().collect();
     assert_eq!(world.plan(), vec![Action::Await(ids)]);
+}
+
+#[test]
+fn octavia_that_is_at_work_for_too_long_is_told_and_waited_for() {
+    let mut world = World::served();
+    world.settle();
+    world.balancers.values_mut().next().unwrap().state = State::Overdue;
+    let actions = world.plan();
+    assert!(
+        matches!(&actions[..], [Action::Tell(news), Action::Await(_)] if news.reason == "LoadBalancerStuck"),
+        "{actions:?}"
+    );
+}
+
+#[test]
+fn the_api_servers_load_balancer_of_an_installer_is_left_alone_and_an_own_one_kept() {
+    let mut world = World { name: "default/kubernetes", ..World::served() };
+    world.settle();
+    assert_eq!((world.balancers.len(), world.record.is_some()), (1, true));
+    let mut world = World { name: "default/kubernetes", ..World::served() };
+    world.settle();
+    world.balancers.values_mut().next().unwrap().ownership = Ownership::Foreign;
+    (world.record, world.service.as_mut().unwrap().is_held) = (None, false);
+    assert_eq!(world.plan(), []);
 }
 
 #[test]

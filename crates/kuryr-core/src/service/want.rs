@@ -1,18 +1,23 @@
 //! From a Service and its EndpointSlices to the load balancers that it should have.
 
+use super::provider::Provider;
 use super::{
-    Affinity, EndpointState, Exposure, Front, Member, MemberMode, NewBalancer, NewListener, NewPool,
-    Observed, Protocol, Service, ServicePort, Site, Slice, Socket,
+    Affinity, Balancer, EndpointState, Exposure, Front, Member, MemberMode, NewBalancer, NewListener,
+    NewPool, Observed, Ownership, Protocol, Service, ServicePort, Site, Slice, Socket, Timeouts,
+    WithoutClass,
 };
 use crate::news::News;
 use ipnet::IpNet;
 use kuryr_api::SubnetId;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The value of `loadBalancerClass` that means us.
 const CLASS: &str = "openstack.org/kuryr";
+/// The API server's own Service.
+const API_SERVER: &str = "default/kubernetes";
 
 /// What a Service should have.
 pub(super) struct Verdict {
@@ -38,7 +43,7 @@ pub(super) struct WantedListener {
 /// What the Service should have.
 pub(super) fn want(seen: &Observed<'_>) -> Verdict {
     let mut news = Vec::new();
-    let Some(service) = seen.service.filter(|service| is_ours(service)) else {
+    let Some(service) = seen.service.filter(|service| is_served(seen, service)) else {
         return Verdict { balancers: None, news };
     };
     if service.exposure == Exposure::NodePort {
@@ -47,24 +52,58 @@ pub(super) fn want(seen: &Observed<'_>) -> Verdict {
     let mut balancers = Vec::new();
     for vip in &service.cluster_ips {
         match subnet_of(&seen.site.service_subnets, *vip) {
-            Some(subnet) => balancers.push(balancer(seen, service, *vip, subnet)),
+            Some(subnet) => balancers.push(balancer(seen, service, *vip, subnet, &mut news)),
             None => news.push(outside(*vip)),
         }
     }
     Verdict { balancers: Some(balancers), news }
 }
 
-fn is_ours(service: &Service) -> bool {
-    let class = service.class.as_deref().filter(|_| service.exposure == Exposure::LoadBalancer);
+/// Every cluster IP is served, whoever makes the load balancer outside.
+fn is_served(seen: &Observed<'_>, service: &Service) -> bool {
     !service.deleting
         && !service.cluster_ips.is_empty()
         && service.exposure != Exposure::ExternalName
-        && class.is_none_or(|class| class == CLASS)
+        && !(seen.name == API_SERVER && has_foreign(seen, service))
 }
 
-fn balancer(seen: &Observed<'_>, service: &Service, vip: IpAddr, subnet: &SubnetId) -> Wanted {
+/// Installers make the load balancer of the API server's Service before there is a cluster. It is theirs.
+fn has_foreign(seen: &Observed<'_>, service: &Service) -> bool {
+    let at_cluster_ip = |one: &&Arc<Balancer>| service.cluster_ips.contains(&one.vip);
+    seen.balancers.iter().filter(at_cluster_ip).any(|one| one.ownership == Ownership::Foreign)
+}
+
+/// Whether its address outside is Kuryr's to give.
+pub(super) fn is_exposed(site: &Site, service: &Service) -> bool {
+    service.exposure == Exposure::LoadBalancer
+        && match service.class.as_deref() {
+            None => site.without_class == WithoutClass::Ours,
+            Some(class) => class == CLASS,
+        }
+}
+
+fn balancer(
+    seen: &Observed<'_>,
+    service: &Service,
+    vip: IpAddr,
+    subnet: &SubnetId,
+    news: &mut Vec<News>,
+) -> Wanted {
     let site = seen.site;
-    let listener = |port: &ServicePort| (port.front, listener(seen, service, port, vip, subnet));
+    let provider = provider(seen, vip);
+    let ranges = source_ranges(site, service);
+    if !ranges.is_empty() && !provider.has_source_ranges() {
+        news.push(no_source_ranges());
+    }
+    let front = FrontEnd {
+        allowed: if provider.has_source_ranges() { ranges } else { Vec::new() },
+        timeouts: if provider.has_timeouts() { site.timeouts } else { Timeouts::default() },
+        algorithm: provider.algorithm(&site.algorithm).to_owned(),
+    };
+    let listener = |port: &ServicePort| {
+        let members = members(seen, port, vip, subnet);
+        (port.front, listener(seen, service, port, &front, members))
+    };
     Wanted {
         balancer: NewBalancer {
             name: seen.name.to_owned(),
@@ -78,12 +117,25 @@ fn balancer(seen: &Observed<'_>, service: &Service, vip: IpAddr, subnet: &Subnet
     }
 }
 
+/// What all ports of a load balancer have in common.
+struct FrontEnd {
+    allowed: Vec<IpNet>,
+    timeouts: Timeouts,
+    algorithm: String,
+}
+
+/// Octavia tells what its default is once a load balancer is made, which is before anything of it is asked.
+fn provider(seen: &Observed<'_>, vip: IpAddr) -> Provider {
+    let made = seen.balancers.iter().find(|one| one.vip == vip).map(|one| one.provider.as_str());
+    Provider::named(made.or(seen.site.provider.as_deref()).unwrap_or_default())
+}
+
 fn listener(
     seen: &Observed<'_>,
     service: &Service,
     port: &ServicePort,
-    vip: IpAddr,
-    subnet: &SubnetId,
+    front: &FrontEnd,
+    members: BTreeMap<Socket, Member>,
 ) -> WantedListener {
     let site = seen.site;
     // As the Python Kuryr calls it and its pool.
@@ -92,18 +144,18 @@ fn listener(
         listener: NewListener {
             name: name.clone(),
             front: port.front,
-            allowed: allowed(service),
-            timeouts: site.timeouts,
+            allowed: front.allowed.clone(),
+            timeouts: front.timeouts,
             tags: site.tags.clone(),
         },
         pool: NewPool {
             name,
             protocol: port.front.protocol,
-            algorithm: site.algorithm.clone(),
+            algorithm: front.algorithm.clone(),
             affinity: service.affinity.map(|time| affinity(port.front.protocol, time)),
             tags: site.tags.clone(),
         },
-        members: members(seen, port, vip, subnet),
+        members,
     }
 }
 
@@ -112,8 +164,8 @@ fn affinity(protocol: Protocol, timeout: Duration) -> Affinity {
 }
 
 /// Source ranges are asked of load balancers only; other Services ignore the field.
-fn allowed(service: &Service) -> Vec<IpNet> {
-    if service.exposure != Exposure::LoadBalancer {
+fn source_ranges(site: &Site, service: &Service) -> Vec<IpNet> {
+    if !is_exposed(site, service) {
         return Vec::new();
     }
     let mut ranges: Vec<_> = service.source_ranges.iter().map(IpNet::trunc).collect();
@@ -180,6 +232,15 @@ fn no_node_ports() -> News {
                   type LoadBalancer to reach it from outside."
             .to_owned(),
     }
+}
+
+fn no_source_ranges() -> News {
+    News::warning(
+        "SourceRangesNotServed",
+        "loadBalancerSourceRanges needs Octavia's provider amphora: OVN forwards to members whoever the client is. The Service is \
+         served inside of the cluster and gets no address outside. Use a NetworkPolicy on its pods, which see their clients' own \
+         addresses, and remove the field.",
+    )
 }
 
 fn outside(vip: IpAddr) -> News {

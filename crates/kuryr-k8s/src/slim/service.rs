@@ -31,8 +31,10 @@ pub struct Service {
     pub wanted_address: Option<Box<str>>,
     /// Who makes its load balancer.
     pub class: Option<Box<str>>,
-    /// The Python Kuryr's finalizer is on it.
-    pub has_old_finalizer: bool,
+    /// Kuryr's finalizer is on it.
+    pub is_held: bool,
+    /// Finalizers of others are on it.
+    pub is_held_by_others: bool,
     /// It is being deleted.
     pub deleting: bool,
 }
@@ -90,14 +92,16 @@ impl Slim for Service {
 
     fn trim(wire: ServiceWire) -> Self {
         let meta = &wire.metadata;
-        let mut finalizers = meta.finalizers.iter().flatten();
+        let (ours, others): (Vec<_>, Vec<_>) =
+            meta.finalizers.iter().flatten().partition(|name| *name == names::SERVICE_FINALIZER);
         let spec = wire.spec;
         Self {
             key: key_of(meta),
             uid: text(meta.uid.as_deref()),
             resource_version: text(meta.resource_version.as_deref()),
             deleting: meta.deletion_timestamp.is_some(),
-            has_old_finalizer: finalizers.any(|name| name == names::SERVICE_FINALIZER),
+            is_held: !ours.is_empty(),
+            is_held_by_others: !others.is_empty(),
             affinity: spec.affinity(),
             cluster_ips: spec.addresses(),
             kind: spec.kind.unwrap_or_else(|| "ClusterIP".into()),

@@ -1,10 +1,7 @@
 //! Listeners: the ports of load balancers.
 
-use super::{Octavia, Status, wire::ids};
-use crate::{
-    Call, Result, Service,
-    wire::{Listed, Query},
-};
+use super::{Octavia, Of, Status, wire::ids};
+use crate::{Call, Result, Service, wire::Listed};
 use http::Method;
 use kuryr_api::ids::{ListenerId, LoadBalancerId, PoolId};
 use serde::{Deserialize, Serialize};
@@ -87,10 +84,9 @@ impl Listed for Listener {
 }
 
 impl Octavia {
-    /// All listeners, or those of a load balancer.
-    pub async fn listeners(&self, of: Option<&LoadBalancerId>) -> Result<Vec<Listener>> {
-        let query: Query = of.iter().map(|id| ("loadbalancer_id", id.to_string())).collect();
-        self.list(ALL, ALL.into(), &query).await
+    /// The listeners of a project or of a load balancer.
+    pub async fn listeners(&self, of: Of<'_>) -> Result<Vec<Listener>> {
+        self.list(ALL, ALL.into(), &of.query()).await
     }
 
     /// Makes a listener.

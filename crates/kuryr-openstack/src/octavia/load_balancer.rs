@@ -3,7 +3,7 @@
 use super::{Octavia, Status};
 use crate::{
     Call, Result, Service,
-    wire::{Listed, Query},
+    wire::{Listed, One, Query},
 };
 use http::Method;
 use kuryr_api::ids::{LoadBalancerId, PortId, ProjectId, SubnetId};
@@ -92,6 +92,12 @@ impl Octavia {
         let tags = (!filter.tags.is_empty()).then(|| ("tags", filter.tags.join(",")));
         let query: Query = project.chain(name).chain(tags).collect();
         self.list(ALL, ALL.into(), &query).await
+    }
+
+    /// The load balancer with this id.
+    pub async fn load_balancer(&self, id: &LoadBalancerId) -> Result<LoadBalancer> {
+        let call = Call::new(Service::LoadBalancer, Method::GET, ONE, format!("{ALL}/{id}"));
+        Ok(self.session.call(&call).await?.json::<One<LoadBalancer>>()?.item)
     }
 
     /// Makes a load balancer.

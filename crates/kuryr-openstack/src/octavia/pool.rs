@@ -1,6 +1,6 @@
 //! Pools and their members.
 
-use super::{Octavia, Status, wire::ids};
+use super::{Octavia, Of, Status, wire::ids};
 use crate::{
     Call, Result, Service,
     wire::{Listed, Query},
@@ -40,6 +40,9 @@ pub struct Pool {
     /// The load balancers that it is at: one.
     #[serde(default, deserialize_with = "ids")]
     pub loadbalancers: Vec<LoadBalancerId>,
+    /// Its members.
+    #[serde(default, deserialize_with = "ids")]
+    pub members: Vec<MemberId>,
     /// What Octavia does with it.
     pub provisioning_status: Status,
 }
@@ -131,10 +134,9 @@ impl Listed for Member {
 }
 
 impl Octavia {
-    /// All pools, or those of a load balancer.
-    pub async fn pools(&self, of: Option<&LoadBalancerId>) -> Result<Vec<Pool>> {
-        let query: Query = of.iter().map(|id| ("loadbalancer_id", id.to_string())).collect();
-        self.list(ALL, ALL.into(), &query).await
+    /// The pools of a project or of a load balancer.
+    pub async fn pools(&self, of: Of<'_>) -> Result<Vec<Pool>> {
+        self.list(ALL, ALL.into(), &of.query()).await
     }
 
     /// Makes a pool, which its listener forwards to from then on.

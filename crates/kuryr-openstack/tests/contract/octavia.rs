@@ -5,7 +5,7 @@ use kuryr_api::ids::LoadBalancerId;
 use kuryr_openstack::Kind;
 use kuryr_openstack::octavia::{
     Listener, ListenerUpdate, LoadBalancer, LoadBalancerFilter, NewListener, NewLoadBalancer, NewMember,
-    NewPool, Octavia, PoolUpdate, SessionPersistence, Status,
+    NewPool, Octavia, Of, PoolUpdate, SessionPersistence, Status,
 };
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -100,20 +100,20 @@ impl Mine<'_> {
         self.active().await;
         let pool = self.octavia.create_pool(&self.pool(&listener, ALGORITHM)).await.unwrap();
         self.active().await;
-        let listeners = self.octavia.listeners(Some(&balancer.id)).await.unwrap();
+        let listeners = self.octavia.listeners(Of::Balancer(&balancer.id)).await.unwrap();
         assert_eq!(listeners.len(), 1);
         assert_eq!(
             (&listeners[0].loadbalancers[..], &listeners[0].default_pool_id),
             (&[balancer.id.clone()][..], &Some(pool.id))
         );
-        let pools = self.octavia.pools(Some(&balancer.id)).await.unwrap();
+        let pools = self.octavia.pools(Of::Balancer(&balancer.id)).await.unwrap();
         assert_eq!((pools.len(), &pools[0].listeners[..]), (1, &[listener.id][..]));
     }
 
     async fn change(&self) {
         let balancer = self.active().await;
-        let listener = self.octavia.listeners(Some(&balancer.id)).await.unwrap().remove(0);
-        let pool = self.octavia.pools(Some(&balancer.id)).await.unwrap().remove(0);
+        let listener = self.octavia.listeners(Of::Balancer(&balancer.id)).await.unwrap().remove(0);
+        let pool = self.octavia.pools(Of::Balancer(&balancer.id)).await.unwrap().remove(0);
         let mut kept = None;
         for last in [&[1, 2][..], &[2, 3], &[2, 3]] {
             self.octavia.set_members(&pool.id, &self.members(last)).await.unwrap();
@@ -139,7 +139,7 @@ impl Mine<'_> {
         self.active().await;
         self.octavia.update_pool(&pool.id, &affinity(None)).await.unwrap();
         self.active().await;
-        let pools = self.octavia.pools(Some(&balancer.id)).await.unwrap();
+        let pools = self.octavia.pools(Of::Balancer(&balancer.id)).await.unwrap();
         assert!(
             pools[0].session_persistence.as_ref().is_some_and(|one| one.kind == "SOURCE_IP"),
             "{pools:?}"
@@ -180,12 +180,12 @@ impl Mine<'_> {
         let twice = self.octavia.create_listener(&self.listener(&balancer.id, "UDP")).await.unwrap_err();
         assert_eq!(twice.kind(), Kind::Conflict, "{twice:?}");
         self.active().await;
-        let listeners = self.octavia.listeners(Some(&balancer.id)).await.unwrap();
+        let listeners = self.octavia.listeners(Of::Balancer(&balancer.id)).await.unwrap();
         let udp = listeners.iter().find(|one| one.protocol == "UDP").unwrap();
         self.octavia.delete_listener(&udp.id).await.unwrap();
         self.active().await;
         self.octavia.delete_listener(&udp.id).await.unwrap();
-        assert_eq!(self.octavia.listeners(Some(&balancer.id)).await.unwrap().len(), 2);
+        assert_eq!(self.octavia.listeners(Of::Balancer(&balancer.id)).await.unwrap().len(), 2);
     }
 
     async fn end(&self) {

@@ -24,15 +24,27 @@ const POD_NETWORK: &str = "00000000-0000-4000-a000-000000000001";
 const POD_SUBNET: &str = "00000000-0000-4000-a000-000000000002";
 const POD_SUBNET_V6: &str = "00000000-0000-4000-a000-000000000003";
 const POD_GROUP: &str = "00000000-0000-4000-a000-000000000004";
+const SERVICE_NETWORK: &str = "00000000-0000-4000-a000-000000000006";
+const SERVICE_SUBNET: &str = "00000000-0000-4000-a000-000000000007";
 const DEFAULT_GROUP: &str = "00000000-0000-4000-a000-000000000005";
 
 pub(super) fn state(project: &str) -> State {
     State {
         project: project.into(),
-        networks: vec![network(project)],
+        networks: vec![
+            network(project, POD_NETWORK, "k8s-pod-net", &[POD_SUBNET, POD_SUBNET_V6]),
+            network(project, SERVICE_NETWORK, "k8s-service-net", &[SERVICE_SUBNET]),
+        ],
         subnets: vec![
-            subnet(project, POD_SUBNET, "k8s-pod-subnet", "10.1.0.0/16", "10.1.255.254"),
-            subnet(project, POD_SUBNET_V6, "k8s-pod-subnet-v6", "fd10:1::/64", "fd10:1::1"),
+            subnet(project, (POD_NETWORK, POD_SUBNET), "k8s-pod-subnet", "10.1.0.0/16", "10.1.255.254"),
+            subnet(project, (POD_NETWORK, POD_SUBNET_V6), "k8s-pod-subnet-v6", "fd10:1::/64", "fd10:1::1"),
+            subnet(
+                project,
+                (SERVICE_NETWORK, SERVICE_SUBNET),
+                "k8s-service-subnet",
+                "10.96.0.0/15",
+                "10.97.255.254",
+            ),
         ],
         groups: vec![group(project, POD_GROUP, "k8s-pods"), group(project, DEFAULT_GROUP, "default")],
         ports: BTreeMap::new(),
@@ -53,20 +65,20 @@ pub(super) fn group(project: &str, id: &str, name: &str) -> Object {
     }))
 }
 
-fn network(project: &str) -> Object {
+fn network(project: &str, id: &str, name: &str, subnets: &[&str]) -> Object {
     object(json!({
-        "id": POD_NETWORK, "name": "k8s-pod-net", "project_id": project, "tenant_id": project, "mtu": 1442,
+        "id": id, "name": name, "project_id": project, "tenant_id": project, "mtu": 1442,
         "admin_state_up": true, "status": "ACTIVE", "shared": false, "router:external": false, "tags": [],
-        "subnets": [POD_SUBNET, POD_SUBNET_V6], "port_security_enabled": true, "description": "",
+        "subnets": subnets, "port_security_enabled": true, "description": "",
         "provider:network_type": "geneve", "provider:segmentation_id": 1, "provider:physical_network": null,
         "created_at": TIME, "updated_at": TIME, "revision_number": 3,
     }))
 }
 
-fn subnet(project: &str, id: &str, name: &str, cidr: &str, gateway: &str) -> Subnet {
+fn subnet(project: &str, (network, id): (&str, &str), name: &str, cidr: &str, gateway: &str) -> Subnet {
     let version = if cidr.contains(':') { 6 } else { 4 };
     let shown = object(json!({
-        "id": id, "name": name, "project_id": project, "tenant_id": project, "network_id": POD_NETWORK,
+        "id": id, "name": name, "project_id": project, "tenant_id": project, "network_id": network,
         "ip_version": version, "cidr": cidr, "gateway_ip": gateway, "enable_dhcp": false, "tags": [],
         "ipv6_ra_mode": null, "ipv6_address_mode": null, "dns_nameservers": [], "host_routes": [],
         "allocation_pools": [], "subnetpool_id": null, "description": "", "service_types": [],

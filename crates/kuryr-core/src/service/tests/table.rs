@@ -9,6 +9,11 @@ fn service(world: &mut World) -> &mut Service {
     world.service.as_mut().unwrap()
 }
 
+/// Its load balancer is another provider's.
+fn amphora(world: &mut World) {
+    world.balancers.values_mut().for_each(|one| one.provider = "amphora".to_owned());
+}
+
 fn ready(world: &mut World, last: &[u8]) {
     let endpoints = last.iter().map(|last| endpoint(*last, false, EndpointState::Ready)).collect();
     world.slices = vec![slice("", 0, endpoints)];
@@ -117,7 +122,7 @@ const CHANGES: &[(&str, Change, usize, usize)] = &[
             service(world).exposure = Exposure::LoadBalancer;
             service(world).class = Some("example.org/other".to_owned());
         },
-        1,
+        0,
         0,
     ),
     (
@@ -129,8 +134,18 @@ const CHANGES: &[(&str, Change, usize, usize)] = &[
         0,
     ),
     (
+        "source ranges, with OVN",
+        |world| {
+            service(world).exposure = Exposure::LoadBalancer;
+            service(world).source_ranges = vec!["192.0.2.0/24".parse().unwrap()];
+        },
+        0,
+        1,
+    ),
+    (
         "source ranges",
         |world| {
+            amphora(world);
             service(world).exposure = Exposure::LoadBalancer;
             service(world).source_ranges = vec!["192.0.2.0/24".parse().unwrap()];
         },
@@ -148,9 +163,19 @@ const CHANGES: &[(&str, Change, usize, usize)] = &[
     ("a second family", |world| service(world).cluster_ips.push("fd00:96::7".parse().unwrap()), 3, 0),
     ("another cluster IP", |world| service(world).cluster_ips = vec!["10.96.0.8".parse().unwrap()], 5, 1),
     ("another algorithm", |world| world.site.algorithm = "SOURCE_IP".to_owned(), 1, 0),
-    ("timeouts", |world| world.site.timeouts.client = Some(5000), 1, 1),
+    ("an algorithm that OVN has not", |world| world.site.algorithm = "ROUND_ROBIN".to_owned(), 0, 0),
+    ("timeouts, with OVN", |world| world.site.timeouts.client = Some(5000), 0, 1),
+    (
+        "timeouts",
+        |world| {
+            amphora(world);
+            world.site.timeouts.client = Some(5000);
+        },
+        1,
+        1,
+    ),
     ("timeouts no more", |world| world.site.timeouts = Timeouts::default(), 0, 0),
-    ("the Python Kuryr's finalizer", |world| service(world).has_old_finalizer = true, 0, 0),
+    ("somebody takes our finalizer off", |world| service(world).is_held = false, 0, 0),
     ("its deletion", |world| world.service = None, 1, 0),
     ("its deletion, with a finalizer of others", |world| service(world).deleting = true, 1, 0),
     ("a record that is lost", |world| world.record = None, 0, 1),

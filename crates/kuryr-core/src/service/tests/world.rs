@@ -8,6 +8,7 @@ use proptest::sample::Index;
 const LOOKS: usize = 60;
 
 pub struct World {
+    pub name: &'static str,
     pub service: Option<Service>,
     pub slices: Vec<Slice>,
     pub record: Option<(KuryrLoadBalancerSpec, KuryrLoadBalancerStatus)>,
@@ -23,6 +24,7 @@ pub struct World {
 impl Default for World {
     fn default() -> Self {
         Self {
+            name: "ns/svc",
             service: None,
             slices: Vec::new(),
             record: None,
@@ -49,6 +51,7 @@ pub fn site() -> Site {
         tags: vec!["kuryr-cluster=1".to_owned()],
         timeouts: Timeouts::default(),
         security_groups: Vec::new(),
+        without_class: WithoutClass::Ours,
     }
 }
 
@@ -87,13 +90,12 @@ impl World {
     }
 
     pub fn plan(&self) -> Vec<Action> {
-        let slices: Vec<_> = self.slices.iter().collect();
-        let balancers: Vec<_> = self.balancers.values().cloned().collect();
+        let balancers: Vec<_> = self.balancers.values().cloned().map(Arc::new).collect();
         let record = self.record.as_ref();
         plan(&Observed {
-            name: "ns/svc",
+            name: self.name,
             service: self.service.as_ref(),
-            slices: &slices,
+            slices: &self.slices,
             record: record.map(|(spec, status)| Record {
                 deleting: self.deleting,
                 spec,
@@ -134,14 +136,22 @@ impl World {
             }
             Action::Await(ids) => self.balancers.retain(|id, one| {
                 let is_over = ids.contains(id) && one.state == State::Deleting;
-                if ids.contains(id) && one.state == State::Pending {
+                if ids.contains(id) && matches!(one.state, State::Pending | State::Overdue) {
                     one.state = State::Active;
                 }
                 !is_over
             }),
-            Action::TakeOldFinalizerOff => self.service.as_mut().unwrap().has_old_finalizer = false,
+            Action::HoldService => self.hold(true),
+            Action::ReleaseService => self.hold(false),
             Action::Tell(_) => {}
         }
+    }
+
+    fn hold(&mut self, hold: bool) {
+        let service = self.service.as_mut().unwrap();
+        assert_ne!(service.is_held, hold);
+        assert!(hold || (self.balancers.is_empty() && self.record.is_none()), "released too early");
+        service.is_held = hold;
     }
 
     fn call(&mut self, call: Call) {
@@ -219,9 +229,7 @@ impl World {
     /// Octavia has what Kubernetes wants, and nothing else.
     pub fn check(&self) {
         let serves = |service: &&Service| {
-            let is_other = service.exposure == Exposure::LoadBalancer
-                && service.class.as_deref().is_some_and(|class| class != "openstack.org/kuryr");
-            service.exposure != Exposure::ExternalName && !service.cluster_ips.is_empty() && !is_other
+            service.exposure != Exposure::ExternalName && !service.cluster_ips.is_empty()
         };
         let Some(service) = self.service.as_ref().filter(serves) else {
             assert!(self.balancers.is_empty() && self.record.is_none());

@@ -1,0 +1,84 @@
+//! What serves Services: the load balancers that exist in Octavia, and what is under way with them.
+//!
+//! ```text
+//!   caches (Service, EndpointSlice, KuryrLoadBalancer) ── key ──► Queue ──► reconcile::service
+//!                                                                             observe ─ plan (kuryr-core) ─ apply
+//!   Balancers (what exists in Octavia) ◄── own calls, Inventory ────────────────┴────────────────────────────┘
+//!       ▲
+//!       └── Settling: one list for all load balancers that Octavia is at work with
+//! ```
+//!
+//! Nothing here keeps pods waiting: a cloud without Octavia, or one whose Octavia is down, wires pods all the same.
+
+mod balancers;
+mod calls;
+pub(crate) mod debounce;
+mod inventory;
+mod settling;
+mod site;
+pub(crate) mod translate;
+
+pub use balancers::Balancers;
+pub use calls::call;
+pub use debounce::Debounce;
+pub use inventory::{read_doubted, run};
+pub use settling::Settling;
+
+use crate::context::Context;
+use crate::metrics::{Kind, Metrics};
+use crate::queue::Queue;
+use crate::settings::ServiceDefaults;
+use kuryr_core::service::Site;
+use kuryr_k8s::Key;
+use kuryr_openstack::{Octavia, Session};
+use parking_lot::RwLock;
+use std::sync::Arc;
+
+/// What serves Services in one term as leader.
+pub struct Services {
+    /// To call Octavia.
+    pub octavia: Octavia,
+    /// How load balancers are wanted.
+    pub defaults: ServiceDefaults,
+    /// How they are made, once it is known.
+    pub site: RwLock<Option<Arc<Site>>>,
+    /// What Octavia has.
+    pub balancers: Balancers,
+    /// Names of Services to look at.
+    pub queue: Arc<Queue<Key>>,
+    /// Load balancers that Octavia is at work with.
+    pub settling: Settling,
+    /// Endpoints that change together are looked at once.
+    pub endpoints: Debounce,
+}
+
+impl Services {
+    /// Nothing of Octavia is known yet.
+    pub fn new(session: Session, defaults: ServiceDefaults, metrics: &Metrics) -> Self {
+        Self {
+            octavia: Octavia::new(session),
+            defaults,
+            site: RwLock::default(),
+            balancers: Balancers::default(),
+            queue: Arc::new(Queue::new(metrics.queue_depth.get_or_create_owned(&Kind { kind: "service" }))),
+            settling: Settling::default(),
+            endpoints: Debounce::default(),
+        }
+    }
+
+    /// How load balancers are made, if it is known yet.
+    pub fn site(&self) -> Option<Arc<Site>> {
+        self.site.read().clone()
+    }
+
+    /// Looks at every name that a Service or a record has.
+    pub fn look_at_all(&self, context: &Context) {
+        let services = context.caches.services.all().into_iter().map(|service| service.key.clone());
+        let records = context.caches.balancers.all().into_iter().map(|record| record.key.clone());
+        let named = self.balancers.names().into_iter().filter_map(|name| {
+            let (namespace, name) = name.split_once('/')?;
+            Some(Key::new(namespace, name))
+        });
+        services.chain(records).chain(named).for_each(|key| self.queue.add(key));
+    }
+}

@@ -1,0 +1,220 @@
+//! One call of Octavia, and what is known after it.
+
+use super::balancers::Read;
+use super::{Services, inventory, translate};
+use kuryr_api::{ListenerId, LoadBalancerId, PoolId};
+use kuryr_core::service::{Call, NewBalancer, NewListener, NewPool, Ownership, Site, State};
+use kuryr_openstack::octavia::{self, NewLoadBalancer};
+use kuryr_openstack::{Effect, Kind, Result};
+
+/// What became of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Called {
+    /// Octavia is at work with it.
+    Taken,
+    /// Octavia did not take it now, or what it is about is not as it was: look again.
+    Outdated,
+}
+
+/// Makes a call. `name` is the Service's.
+///
+/// # Errors
+/// Octavia refuses it, or can't be reached.
+pub async fn call(services: &Services, site: &Site, name: &str, call: Call, own_tag: &str) -> Result<Called> {
+    let (about, what) = (subject(&call).cloned(), label(&call));
+    match make(services, call, own_tag).await {
+        Ok(()) => {
+            tracing::info!(
+                service = name,
+                load_balancer = about.as_ref().map(LoadBalancerId::as_str),
+                what,
+                "asked Octavia"
+            );
+            Ok(Called::Taken)
+        }
+        Err(error) => outcome(services, site, name, about, own_tag, error).await,
+    }
+}
+
+/// What a call that failed leaves is read again before the next one is planned.
+async fn outcome(
+    services: &Services,
+    site: &Site,
+    name: &str,
+    about: Option<LoadBalancerId>,
+    own_tag: &str,
+    error: kuryr_openstack::Error,
+) -> Result<Called> {
+    let is_outdated = matches!(error.kind(), Kind::Conflict | Kind::NotFound);
+    let Some(id) = about else {
+        if is_outdated || error.effect() == Effect::Unknown {
+            inventory::read_named(services, site, name, own_tag).await?;
+        }
+        return Err(error);
+    };
+    services.balancers.doubt(&id);
+    if !is_outdated {
+        return Err(error);
+    }
+    tracing::debug!(service = name, error = error.chain(), "Octavia does not take a call now");
+    if error.kind() == Kind::Conflict {
+        services.balancers.set_state(&id, State::Pending);
+    }
+    Ok(Called::Outdated)
+}
+
+async fn make(services: &Services, call: Call, own_tag: &str) -> Result<()> {
+    let (octavia, balancers) = (&services.octavia, &services.balancers);
+    match call {
+        Call::CreateBalancer(new) => {
+            let made = octavia.create_load_balancer(&new_balancer(new)).await?;
+            balancers.insert(Read::from(translate::bare(&made, own_tag)));
+        }
+        Call::TagBalancer(id) => tag(services, &id, own_tag).await?,
+        Call::DeleteBalancer(id) => {
+            octavia.delete_load_balancer(&id).await?;
+            balancers.set_state(&id, State::Deleting);
+        }
+        Call::FailOver(id) => {
+            octavia.fail_over(&id).await?;
+            balancers.change(&id, |_| {});
+        }
+        Call::CreateListener(id, new) => create_listener(services, &id, &new).await?,
+        Call::UpdateListener(id, listener, new) => {
+            let settings = translate::listener_settings(&new, false);
+            let updated = octavia.update_listener(&listener, &settings).await?;
+            balancers.change(&id, |one| drop(one.listeners.insert(listener, settled(&updated))));
+        }
+        Call::DeleteListener(id, listener) => {
+            octavia.delete_listener(&listener).await?;
+            balancers.change(&id, |one| drop(one.listeners.remove(&listener)));
+        }
+        Call::CreatePool(id, listener, new) => create_pool(services, &id, &listener, &new).await?,
+        Call::UpdatePool(id, pool, new) => {
+            let updated = octavia.update_pool(&pool, &translate::pool_settings(&new)).await?;
+            balancers.change(&id, |one| {
+                if let Some(pool) = one.pools.get_mut(&pool) {
+                    let members = std::mem::take(&mut pool.members);
+                    *pool = kuryr_core::service::Pool {
+                        members,
+                        state: State::Active,
+                        ..translate::bare_pool(&updated)
+                    };
+                }
+            });
+        }
+        Call::DeletePool(id, pool) => {
+            octavia.delete_pool(&pool).await?;
+            balancers.change(&id, |one| forget_pool(one, &pool));
+        }
+        Call::SetMembers(id, pool, members) => {
+            let new: Vec<_> = members.iter().map(translate::new_member).collect();
+            octavia.set_members(&pool, &new).await?;
+            balancers.set_members(&id, &pool, members);
+        }
+    }
+    Ok(())
+}
+
+async fn tag(services: &Services, id: &LoadBalancerId, own_tag: &str) -> Result<()> {
+    let mut tags = services.octavia.load_balancer(id).await?.tags;
+    tags.push(own_tag.to_owned());
+    services.octavia.set_load_balancer_tags(id, &tags).await?;
+    services.balancers.change(id, |one| one.ownership = Ownership::Ours);
+    Ok(())
+}
+
+async fn create_listener(services: &Services, id: &LoadBalancerId, new: &NewListener) -> Result<()> {
+    let request = octavia::NewListener {
+        name: new.name.clone(),
+        loadbalancer_id: id.clone(),
+        protocol: new.front.protocol.as_str().to_owned(),
+        protocol_port: new.front.port,
+        settings: translate::listener_settings(new, true),
+        tags: new.tags.clone(),
+    };
+    let made = services.octavia.create_listener(&request).await?;
+    services.balancers.change(id, |one| drop(one.listeners.insert(made.id.clone(), settled(&made))));
+    Ok(())
+}
+
+async fn create_pool(
+    services: &Services,
+    id: &LoadBalancerId,
+    listener: &ListenerId,
+    new: &NewPool,
+) -> Result<()> {
+    let request = octavia::NewPool {
+        name: new.name.clone(),
+        listener_id: listener.clone(),
+        protocol: new.protocol.as_str().to_owned(),
+        settings: translate::pool_settings(new),
+        tags: new.tags.clone(),
+    };
+    let made = services.octavia.create_pool(&request).await?;
+    services.balancers.change(id, |one| {
+        let pool = kuryr_core::service::Pool { state: State::Active, ..translate::bare_pool(&made) };
+        one.pools.insert(made.id.clone(), pool);
+        if let Some(listener) = one.listeners.get_mut(listener) {
+            listener.pool = Some(made.id.clone());
+        }
+    });
+    Ok(())
+}
+
+/// A listener as it will be when Octavia is done with it.
+fn settled(one: &octavia::Listener) -> kuryr_core::service::Listener {
+    kuryr_core::service::Listener { state: State::Active, ..translate::listener(one) }
+}
+
+fn forget_pool(balancer: &mut kuryr_core::service::Balancer, pool: &PoolId) {
+    balancer.pools.remove(pool);
+    for listener in balancer.listeners.values_mut() {
+        listener.pool.take_if(|its| its == pool);
+    }
+}
+
+fn new_balancer(new: NewBalancer) -> NewLoadBalancer {
+    NewLoadBalancer {
+        name: new.name,
+        project_id: Some(new.project),
+        vip_address: Some(new.vip),
+        vip_subnet_id: Some(new.subnet),
+        provider: new.provider,
+        tags: new.tags,
+    }
+}
+
+/// The load balancer that a call changes; none where it makes one.
+fn subject(call: &Call) -> Option<&LoadBalancerId> {
+    match call {
+        Call::CreateBalancer(_) => None,
+        Call::TagBalancer(id)
+        | Call::DeleteBalancer(id)
+        | Call::FailOver(id)
+        | Call::CreateListener(id, _)
+        | Call::UpdateListener(id, ..)
+        | Call::DeleteListener(id, _)
+        | Call::CreatePool(id, ..)
+        | Call::UpdatePool(id, ..)
+        | Call::DeletePool(id, _)
+        | Call::SetMembers(id, ..) => Some(id),
+    }
+}
+
+/// What a call does, for logs.
+fn label(call: &Call) -> &'static str {
+    match call {
+        Call::CreateBalancer(_) => "make a load balancer",
+        Call::TagBalancer(_) => "adopt a load balancer",
+        Call::DeleteBalancer(_) => "delete a load balancer",
+        Call::FailOver(_) => "fail over",
+        Call::CreateListener(..) => "make a listener",
+        Call::UpdateListener(..) => "change a listener",
+        Call::DeleteListener(..) => "delete a listener",
+        Call::CreatePool(..) => "make a pool",
+        Call::UpdatePool(..) => "change a pool",
+        Call::DeletePool(..) => "delete a pool",
+        Call::SetMembers(..) => "set members",
+    }
+}

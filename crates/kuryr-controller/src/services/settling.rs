@@ -1,0 +1,111 @@
+//! Waits until Octavia is done with load balancers: one list for all that wait.
+
+use super::Services;
+use kuryr_api::LoadBalancerId;
+use kuryr_core::service::State;
+use kuryr_k8s::Key;
+use kuryr_openstack::octavia::{LoadBalancer, LoadBalancerFilter, Status};
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// How often Octavia is asked while any load balancer waits. With OVN a change takes 0.2 to 1 s.
+const PERIOD: Duration = Duration::from_millis(150);
+/// How often where nothing has moved for a while: an amphora takes a minute.
+const SLOW: Duration = Duration::from_secs(2);
+/// After so long without news it is asked slowly.
+const A_WHILE: Duration = Duration::from_secs(10);
+
+/// The load balancers that wait, and for whom.
+#[derive(Default)]
+pub struct Settling {
+    waiting: Mutex<HashMap<LoadBalancerId, Waiting>>,
+    wake: Notify,
+}
+
+#[derive(Clone)]
+struct Waiting {
+    key: Key,
+    since: Instant,
+}
+
+impl Settling {
+    /// Looks at `key` again once Octavia is done with one of `balancers`.
+    pub fn wait_for(&self, key: &Key, balancers: &[LoadBalancerId]) {
+        let mut waiting = self.waiting.lock();
+        for id in balancers {
+            let new = || Waiting { key: key.clone(), since: Instant::now() };
+            waiting.entry(id.clone()).or_insert_with(new).key = key.clone();
+        }
+        self.wake.notify_one();
+    }
+
+    /// How many wait.
+    pub fn len(&self) -> usize {
+        self.waiting.lock().len()
+    }
+
+    /// The longest wait.
+    pub fn longest(&self) -> Option<Duration> {
+        self.waiting.lock().values().map(|one| one.since.elapsed()).max()
+    }
+
+    fn pause(&self, asking: Duration) -> Duration {
+        let newest = self.waiting.lock().values().map(|one| one.since.elapsed()).min();
+        let period = if newest.is_some_and(|waited| waited < A_WHILE) { PERIOD } else { SLOW };
+        // A list of thousands costs Octavia time: it is not asked for more than a third of it.
+        period.max(asking * 2)
+    }
+}
+
+/// Runs until it is dropped.
+pub async fn run(services: &Services) {
+    let mut asking = Duration::ZERO;
+    loop {
+        if services.settling.len() == 0 {
+            services.settling.wake.notified().await;
+            continue;
+        }
+        tokio::time::sleep(services.settling.pause(asking)).await;
+        let started = Instant::now();
+        ask(services).await;
+        asking = started.elapsed();
+    }
+}
+
+async fn ask(services: &Services) {
+    let Some(site) = services.site() else { return };
+    let waiting: Vec<_> =
+        services.settling.waiting.lock().iter().map(|(id, one)| (id.clone(), one.clone())).collect();
+    let filter = LoadBalancerFilter { project: Some(site.project.clone()), ..LoadBalancerFilter::default() };
+    let found = match services.octavia.load_balancers(&filter).await {
+        Ok(found) => found,
+        Err(error) => {
+            return tracing::warn!(error = error.chain(), "failed to ask what Octavia is done with");
+        }
+    };
+    let found: HashMap<_, _> = found.iter().map(|one| (&one.id, one)).collect();
+    for (id, Waiting { key, since }) in waiting {
+        if is_done(services, &id, found.get(&id).copied(), since) {
+            services.settling.waiting.lock().remove(&id);
+            services.queue.add(key);
+        }
+    }
+}
+
+/// Keeps what is known of one up to date, and tells whether it is worth a look.
+fn is_done(services: &Services, id: &LoadBalancerId, found: Option<&LoadBalancer>, since: Instant) -> bool {
+    let balancers = &services.balancers;
+    match found.map(|one| &one.provisioning_status) {
+        None | Some(Status::Deleted) => balancers.remove(id),
+        Some(Status::Active) => balancers.set_state(id, State::Active),
+        Some(Status::Error) => {
+            balancers.set_state(id, State::Error);
+            balancers.doubt(id);
+        }
+        Some(_) => return since.elapsed() > services.defaults.patience,
+    }
+    true
+}
