@@ -22,10 +22,17 @@ pub(super) struct Account<'a> {
 /// What the controller may do in the whole cluster.
 pub(crate) fn controller() -> Vec<PolicyRule> {
     vec![
-        rule("", &["pods", "nodes", "namespaces"], &["list", "watch"]),
-        // To take off the finalizer that the Python Kuryr put on pods.
-        rule("", &["pods"], &["patch"]),
-        rule(CUSTOM, &["kuryrports"], &["list", "watch", "create", "patch", "delete"]),
+        rule("", &["pods", "nodes", "namespaces", "services"], &["list", "watch"]),
+        rule("discovery.k8s.io", &["endpointslices"], &["list", "watch"]),
+        // To take off the finalizer that the Python Kuryr put on pods, and to hold Services that have load balancers.
+        rule("", &["pods", "services"], &["patch"]),
+        // To tell a Service's address outside.
+        rule("", &["services/status"], &["patch"]),
+        rule(
+            CUSTOM,
+            &["kuryrports", "kuryrloadbalancers"],
+            &["list", "watch", "create", "patch", "delete"],
+        ),
         events(),
     ]
 }
