@@ -43,15 +43,29 @@ def key_of(piece: str) -> str:
 
 def ensure(piece: str) -> str:
     """Make the piece unless it is there as the pins want it."""
-    folder = paths.OPT / piece
-    mark = paths.OPT / f"{piece}.key"
-    if mark.exists() and mark.read_text() == key_of(piece) and folder.exists():
+    if is_made(piece):
         return "kept"
+    folder, mark = paths.OPT / piece, _mark(piece)
     mark.unlink(missing_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
     _MAKERS[piece](folder)
     mark.write_text(key_of(piece))
     return "made"
+
+
+def is_made(piece: str) -> bool:
+    """Whether the piece is there as the pins want it."""
+    mark = _mark(piece)
+    return mark.exists() and mark.read_text() == key_of(piece) and (paths.OPT / piece).exists()
+
+
+def are_made() -> bool:
+    """Whether nothing has to be installed or built."""
+    return all(map(is_made, _MAKERS))
+
+
+def _mark(piece: str) -> Path:
+    return paths.OPT / f"{piece}.key"
 
 
 def debian() -> str:

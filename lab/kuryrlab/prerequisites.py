@@ -53,7 +53,9 @@ def _disk() -> str:
     while not folder.exists():
         folder = folder.parent
     free = shutil.disk_usage(folder).free / 2**30
-    wanted = pieces.VERSIONS["host"]["disk_gib"]
+    needs = pieces.VERSIONS["host"]["disk_gib"]
+    # What is installed already has its place.
+    wanted = needs["run"] if pieces.are_made() else needs["install"] + needs["run"]
     return "" if free >= wanted else f"{folder} has {free:.1f} GiB free, {wanted} are needed (KURYR_LAB may name another place)"
 
 

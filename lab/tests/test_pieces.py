@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import tarfile
 import unittest
 from unittest import mock
@@ -54,11 +55,26 @@ class Image(unittest.TestCase):
 
 class Prerequisites(unittest.TestCase):
     def test_all_that_is_missing_is_named_at_once(self):
-        wanted = mock.patch.dict(pieces.VERSIONS["host"], disk_gib=10**6, memory_gib=10**6)
+        wanted = mock.patch.dict(pieces.VERSIONS["host"], disk_gib={"install": 0, "run": 10**6}, memory_gib=10**6)
         with mock.patch.dict(os.environ, PATH="/nowhere"), wanted, self.assertRaises(shell.LabError) as caught:
             prerequisites.check()
         for word in ("Go ", "cargo", "GiB free", "of memory"):
             self.assertIn(word, str(caught.exception))
+
+    def test_disk_for_an_installation_is_wanted_until_all_is_installed(self):
+        usage = mock.patch.object(shutil, "disk_usage", return_value=mock.Mock(free=5 * 2**30))
+        wanted = mock.patch.dict(pieces.VERSIONS["host"], disk_gib={"install": 6, "run": 2})
+        for name in pieces._MAKERS:
+            self.install(name)
+        with usage, wanted:
+            self.assertEqual(prerequisites._disk(), "")
+            (paths.OPT / "etcd.key").write_text("that of another pin")
+            self.assertIn("5.0 GiB free, 8 are needed", prerequisites._disk())
+
+    def install(self, piece):
+        (paths.OPT / piece).mkdir(parents=True, exist_ok=True)
+        (paths.OPT / f"{piece}.key").write_text(pieces.key_of(piece))
+        self.addCleanup((paths.OPT / f"{piece}.key").unlink)
 
 
 if __name__ == "__main__":
