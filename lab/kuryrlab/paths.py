@@ -26,7 +26,8 @@ OVN = OPT / "ovn"
 OVN_BIN = OVN / "bin"
 KUBERNETES_BIN = OPT / "kubernetes" / "bin"
 ETCD_BIN = OPT / "etcd" / "bin"
-IMAGES = OPT / "images"
+AGNHOST_IMAGE = OPT / "images" / "agnhost.tar"
+COREDNS_IMAGE = OPT / "coredns" / "coredns.tar"
 
 # The management network carries the API and OVN's southbound database, the tunnel network Geneve: they are two, since
 # the tunnel's device belongs to OVS and goes away with it.

@@ -37,7 +37,7 @@ def _python() -> str:
 def _go() -> str:
     wanted = pieces.VERSIONS["host"]["go"]
     if shutil.which("go") is None:
-        return f"Go {wanted} or later is not in PATH: Kubernetes and etcd are built with it"
+        return f"Go {wanted} or later is not in PATH: Kubernetes, etcd and CoreDNS are built with it"
     found = re.search(r"go(\d+)\.(\d+)", subprocess.run(["go", "version"], capture_output=True, text=True, check=False).stdout)
     if found and tuple(map(int, found.groups())) >= tuple(map(int, wanted.split("."))):
         return ""

@@ -27,7 +27,7 @@ from kuryrlab.steps import Step, perform, say
 # What holds the lab's state: while one of these runs, the lab is repaired; when none does, a new life begins.
 STATE_HOLDERS = ("etcd", "mariadb", "ovsdb", "ovn-nb", "kube-apiserver")
 # What a node finds running when it is turned on alone.
-_NODE_NEEDS = ("underlay", "certificates", "northd", "images", "kube-apiserver", "layout")
+_NODE_NEEDS = ("underlay", "certificates", "northd", "images", "coredns image", "kube-apiserver", "layout")
 
 
 def up() -> None:
@@ -95,7 +95,7 @@ def teach_neighbours() -> str:
 
 
 def _install(begin: tuple[str, ...]) -> list[Step]:
-    ensure = {name: (lambda name=name: pieces.ensure(name)) for name in ("ovn", "venv", "kubernetes", "etcd", "images")}
+    ensure = {name: (lambda name=name: pieces.ensure(name)) for name in ("ovn", "venv", "kubernetes", "etcd", "images", "coredns")}
     return [
         Step("Debian packages", pieces.debian, begin),
         Step("ovn program", ensure["ovn"], ("Debian packages",)),
@@ -104,6 +104,8 @@ def _install(begin: tuple[str, ...]) -> list[Step]:
         Step("kubernetes programs", ensure["kubernetes"], begin),
         Step("etcd program", ensure["etcd"], ("kubernetes programs",)),
         Step("images", ensure["images"], ("kubernetes programs",)),
+        # Last of them, beside all that starts meanwhile: nothing but its image in the nodes waits for it.
+        Step("coredns image", ensure["coredns"], ("etcd program",)),
         Step("tools", facts.link_tools, ("ovn program", "venv", "kubernetes programs")),
     ]
 
@@ -166,7 +168,8 @@ def _node(node: Node) -> list[Step]:
         Step(f"{name} power", node.power_on, ("underlay", "certificates")),
         Step(f"{name} switch", node.switch_on, (f"{name} power", "northd")),
         Step(f"{name} containerd", by_name["containerd"].start, (f"{name} power",)),
-        Step(f"{name} images", node.load_images, (f"{name} containerd", "images")),
+        Step(f"{name} images", lambda: node.load_image(paths.AGNHOST_IMAGE), (f"{name} containerd", "images")),
+        Step(f"{name} coredns image", lambda: node.load_image(paths.COREDNS_IMAGE), (f"{name} containerd", "coredns image")),
         Step(f"{name} kubelet", by_name["kubelet"].start, (f"{name} images", "kube-apiserver")),
         Step(f"{name} in the pod network", lambda: node.plug_kubelet(seed.layout()), (f"{name} switch", "layout")),
     ]

@@ -3,12 +3,13 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import tarfile
 import unittest
 from unittest import mock
 
-from kuryrlab import paths, pieces, prerequisites, shell
+from kuryrlab import dns, paths, pieces, prerequisites, shell
 
 
 class Keys(unittest.TestCase):
@@ -17,7 +18,7 @@ class Keys(unittest.TestCase):
         with mock.patch.dict(pieces._MAKERS, images=made.append):
             self.assertEqual(pieces.ensure("images"), "made")
             self.assertEqual(pieces.ensure("images"), "kept")
-            with mock.patch.dict(pieces.VERSIONS, images={"pause": "another:2"}):
+            with mock.patch.dict(pieces.VERSIONS["images"], pause="another:2"):
                 self.assertEqual(pieces.ensure("images"), "made")
         self.assertEqual(len(made), 2)
 
@@ -51,6 +52,14 @@ class Image(unittest.TestCase):
         self.assertEqual(manifest[0]["RepoTags"], ["docker.io/lab/x:1"])
         self.assertEqual(config["rootfs"]["diff_ids"], [f"sha256:{hashlib.sha256(layer).hexdigest()}"])
         self.assertEqual((member.mode, member.uid), (0o755, 0))
+
+
+class Dns(unittest.TestCase):
+    def test_its_objects_name_the_image_that_is_built_and_the_address_that_pods_are_told(self):
+        manifest = dns.MANIFEST.read_text()
+        self.assertIn(f"image: {pieces.VERSIONS['images']['coredns']}\n", manifest)
+        address = re.search(r"clusterDNS: \[(.*)\]", (paths.SOURCE / "conf/kubelet.yaml").read_text())[1]
+        self.assertIn(f"clusterIP: {address}\n", manifest)
 
 
 class Prerequisites(unittest.TestCase):
