@@ -6,6 +6,7 @@ from pathlib import Path
 SOURCE = Path(__file__).resolve().parent.parent
 REPOSITORY = SOURCE.parent
 PINS = SOURCE / "pins"
+CARGO_TARGET = Path(os.environ.get("CARGO_TARGET_DIR") or REPOSITORY / "target")
 
 LAB = Path(os.environ.get("KURYR_LAB") or "~/.cache/kuryr-lab").expanduser().resolve()
 OPT = LAB / "opt"

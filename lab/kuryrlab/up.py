@@ -106,6 +106,8 @@ def _install(begin: tuple[str, ...]) -> list[Step]:
         Step("images", ensure["images"], ("kubernetes programs",)),
         # Last of them, beside all that starts meanwhile: nothing but its image in the nodes waits for it.
         Step("coredns image", ensure["coredns"], ("etcd program",)),
+        # Beside the others: what makes the networks is Kuryr's own program.
+        Step("kuryrctl program", seed.build_program, begin),
         Step("tools", facts.link_tools, ("ovn program", "venv", "kubernetes programs")),
     ]
 
@@ -126,7 +128,7 @@ def _openstack() -> list[Step]:
         _daemon(openstack.neutron(), "databases", "ovn-nb", "ovn-sb", "underlay"),
         _daemon(openstack.octavia_agent(), "databases", "ovn-nb", "ovn-sb"),
         _daemon(openstack.octavia(), "databases", "octavia-agent", "underlay"),
-        Step("layout", seed.make_layout, ("keystone content", "neutron", "northd")),
+        Step("layout", seed.make_layout, ("keystone content", "neutron", "northd", "kuryrctl program")),
     ]
 
 
@@ -171,7 +173,7 @@ def _node(node: Node) -> list[Step]:
         Step(f"{name} images", lambda: node.load_image(paths.AGNHOST_IMAGE), (f"{name} containerd", "images")),
         Step(f"{name} coredns image", lambda: node.load_image(paths.COREDNS_IMAGE), (f"{name} containerd", "coredns image")),
         Step(f"{name} kubelet", by_name["kubelet"].start, (f"{name} images", "kube-apiserver")),
-        Step(f"{name} in the pod network", lambda: node.plug_kubelet(seed.layout()), (f"{name} switch", "layout")),
+        Step(f"{name} in the pod network", lambda: node.plug_kubelet(seed.networks()), (f"{name} switch", "layout")),
     ]
 
 
