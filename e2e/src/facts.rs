@@ -63,7 +63,7 @@ pub struct OpenStack {
     /// Where pods live.
     pub pod_network: Named<NetworkId>,
     /// Where their addresses come from.
-    pub pod_subnets: Vec<Named<SubnetId>>,
+    pub pod_subnets: Vec<PodSubnet>,
     /// Where Services have their addresses.
     pub service_subnet: Named<SubnetId>,
     /// What lets their packets pass.
@@ -90,6 +90,15 @@ pub struct Named<Id> {
     pub id: Id,
     /// Name.
     pub name: String,
+}
+
+/// Where pods of one family have their addresses.
+#[derive(Debug, Clone, Deserialize)]
+pub struct PodSubnet {
+    /// Id.
+    pub id: SubnetId,
+    /// The router's address there.
+    pub gateway: IpAddr,
 }
 
 /// The world outside.

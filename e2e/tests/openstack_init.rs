@@ -125,6 +125,12 @@ impl Site {
         let ids: Vec<_> = ids.iter().flatten().map(|subnet| subnet.id.to_string()).collect();
         ensure!(ids.len() == 2 && pods.len() == 2, "subnets of pods: {pods:?}");
         has("pod_subnets", &ids.join(","))?;
+        let gateways: Vec<_> =
+            pods.iter().filter_map(|subnet| subnet.gateway_ip).map(|ip| ip.to_string()).collect();
+        ensure!(
+            ["10.201.0.1", "fd10:201::1"].iter().all(|ip| gateways.iter().any(|it| it == ip)),
+            "{gateways:?}"
+        );
         let [services] = &services[..] else { return Err(Error::msg(format!("{services:?}"))) };
         has("service_subnet", services.id.as_str())?;
         let [pool] = &services.allocation_pools[..] else { return Err(Error::msg(format!("{services:?}"))) };

@@ -29,8 +29,11 @@ async fn a_pod_is_what_its_port_says() -> Ending {
         let link = node.in_pod(&pod, &["ip", "-o", "link", "show", "eth0"]).await?;
         ensure!(link.contains(&port.mac_address), "the port has {}, eth0: {link}", port.mac_address);
         ensure!(link.contains(" mtu 1442 "), "the network's MTU is 1442, eth0: {link}");
-        let routes = node.in_pod(&pod, &["ip", "route", "show", "default"]).await?;
-        ensure!(routes.starts_with("default via 10.1.255.254 dev eth0"), "default route: {routes}");
+        for (family, subnet) in ["-4", "-6"].iter().zip(&stage.facts.openstack.pod_subnets) {
+            let routes = node.in_pod(&pod, &["ip", family, "route", "show", "default"]).await?;
+            let expected = format!("default via {} dev eth0", subnet.gateway);
+            ensure!(routes.starts_with(&expected), "{expected} is not the default route: {routes}");
+        }
         Ok(())
     })
     .await

@@ -8,11 +8,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from kuryrlab import components, facts, kuryr, paths, shell, status, sweep, up
+from kuryrlab import components, dns, facts, kuryr, paths, shell, status, sweep, up
 from kuryrlab.node import Node, nodes
 from kuryrlab.places import node as place_of
 
-_CHANGING = {"images import", "up", "install", "down", "kill", "start", "stop", "floor", "kuryr up", "kuryr down", "kuryr restart"}
+_CHANGING = {"images import", "up", "install", "down", "kill", "start", "stop", "floor", "dns", "kuryr up", "kuryr down", "kuryr restart"}
 
 
 def main(argv: list[str]) -> int:
@@ -84,6 +84,10 @@ def _images_import(arguments: argparse.Namespace) -> None:
 def _floor(arguments: argparse.Namespace) -> None:
     for node in nodes():
         node.set_floor(arguments.state == "on")
+
+
+def _dns(arguments: argparse.Namespace) -> None:
+    (dns.up if arguments.state == "up" else dns.down)()
 
 
 def _kill(arguments: argparse.Namespace) -> None:
@@ -160,6 +164,8 @@ def _parser() -> argparse.ArgumentParser:
     importing.add_argument("archives", nargs="+", type=Path, metavar="TAR", help="what `make images` or `docker save` wrote")
     floor = command("floor", _floor, "give the nodes the `ptp` network, or take it away")
     floor.add_argument("state", choices=("on", "off"))
+    dns_words = command("dns", _dns, "CoreDNS as the cluster's DNS: apply its objects, whose pods run once Kuryr does, or delete them")
+    dns_words.add_argument("state", choices=("up", "down"))
     for name, run, summary in (
         ("kill", _kill, "SIGKILL a component, or cut a node's power"),
         ("stop", _stop, "SIGTERM a component, SIGKILL when the grace is over"),

@@ -3,7 +3,7 @@
 import json
 import shlex
 
-from kuryrlab import kubernetes, paths, pieces, seed
+from kuryrlab import kubernetes, openstack, paths, pieces, seed
 from kuryrlab.node import nodes
 from kuryrlab.places import ROOT
 
@@ -12,14 +12,13 @@ _TOOLS = {
     paths.VENV / "bin": ("openstack",),
     paths.KUBERNETES_BIN: ("kubectl",),
 }
-_CLOUDS_FILE = paths.ETC / "clouds.yaml"
 _USERS = {"admin": ("admin", "admin"), "kuryr": ("kuryr", "k8s")}
 
 
 def write_clouds() -> None:
     """Write clouds.yaml; JSON is YAML too."""
-    _CLOUDS_FILE.parent.mkdir(parents=True, exist_ok=True)
-    _CLOUDS_FILE.write_text(json.dumps({"clouds": {cloud: _cloud(*user) for cloud, user in _USERS.items()}}, indent=1))
+    openstack.CLOUDS_FILE.parent.mkdir(parents=True, exist_ok=True)
+    openstack.CLOUDS_FILE.write_text(json.dumps({"clouds": {cloud: _cloud(*user) for cloud, user in _USERS.items()}}, indent=1))
 
 
 def link_tools() -> str:
@@ -35,7 +34,7 @@ def link_tools() -> str:
 
 def write() -> str:
     """Write lab.json."""
-    layout = seed.layout()
+    layout = seed.networks()
     facts = {
         "lab": str(paths.LAB),
         "repository": str(paths.REPOSITORY),
@@ -66,7 +65,7 @@ def exports() -> dict[str, str]:
     return {
         "KURYR_LAB": str(paths.LAB),
         "KUBECONFIG": str(paths.PKI / "admin.conf"),
-        "OS_CLIENT_CONFIG_FILE": str(_CLOUDS_FILE),
+        **openstack.CLOUDS,
         "OS_CLOUD": "kuryr",
         "OVS_RUNDIR": str(paths.RUN / "ovs"),
         "OVN_NB_DB": "tcp:127.0.0.1:6641",
@@ -100,7 +99,7 @@ def _openstack(layout: dict) -> dict:
         "keystone": paths.KEYSTONE_URL,
         "neutron": paths.NEUTRON_URL,
         "octavia": paths.OCTAVIA_URL,
-        "clouds_file": str(_CLOUDS_FILE),
+        "clouds_file": str(openstack.CLOUDS_FILE),
         "clouds": list(_USERS),
         "region": "RegionOne",
         "domain": "Default",

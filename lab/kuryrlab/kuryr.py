@@ -99,7 +99,7 @@ def find(name: str) -> Daemon:
 
 def default_folders() -> list[Path]:
     """Where cargo puts programs, the optimised ones first."""
-    target = Path(os.environ.get("CARGO_TARGET_DIR") or paths.REPOSITORY / "target")
+    target = paths.CARGO_TARGET
     return [target / "x86_64-unknown-linux-musl" / "release", target / "release", target / "debug"]
 
 
@@ -136,7 +136,7 @@ def _write_configuration(extra: Path | None) -> str:
         _EXTRA.unlink(missing_ok=True)
     else:
         shutil.copy(extra, _EXTRA)
-    _write(paths.KURYR / "controller.conf", _controller_settings(seed.layout()))
+    _write(paths.KURYR / "controller.conf", _controller_settings(seed.networks()))
     for node in nodes():
         _write(node.root / "etc/kuryr/kuryr.conf", _daemon_settings(node.name))
     return str(paths.KURYR)
@@ -190,7 +190,7 @@ def _daemon_settings(node: str) -> dict[str, dict[str, object]]:
 
 
 def _network_settings() -> dict[str, object]:
-    return {"ovs_bridge": "br-int", "network_device_mtu": seed.layout()["pod_network"]["mtu"]}
+    return {"ovs_bridge": "br-int", "network_device_mtu": seed.networks()["pod_network"]["mtu"]}
 
 
 def _kubernetes_settings(server: str, user: str) -> dict[str, object]:

@@ -77,11 +77,11 @@ class Node:
             daemon.start()
         return ""
 
-    def load_images(self) -> str:
-        """Put the test image into the runtime: there is no registry."""
-        if "lab/agnhost" in self.place.run(["ctr", "-n", "k8s.io", "images", "ls", "-q"]):
+    def load_image(self, archive: Path) -> str:
+        """Put one of the lab's own images into the runtime: there is no registry."""
+        if f"lab/{archive.stem}:" in self.place.run(["ctr", "-n", "k8s.io", "images", "ls", "-q"]):
             return "kept"
-        self.place.run(["ctr", "-n", "k8s.io", "images", "import", paths.IMAGES / "agnhost.tar"])
+        self.import_image(archive)
         return ""
 
     def import_image(self, archive: Path) -> str:

@@ -11,6 +11,9 @@ DATABASES = ("neutron", "octavia")
 MYSQL_SOCKET = paths.RUN / "mysql" / "mysqld.sock"
 # The provider has these paths built in, whatever octavia.conf says.
 OCTAVIA_LINK = Path("/var/run/octavia")
+CLOUDS_FILE = paths.ETC / "clouds.yaml"
+# By which a client finds the clouds.
+CLOUDS = {"OS_CLIENT_CONFIG_FILE": str(CLOUDS_FILE)}
 
 
 def daemons() -> list[Daemon]:
@@ -60,6 +63,11 @@ def write_configuration() -> str:
         (paths.DATA / folder).mkdir(parents=True, exist_ok=True)
     paths.LOG.mkdir(parents=True, exist_ok=True)
     return ""
+
+
+def run_content(script: str, *words: str) -> str:
+    """Run one of the scripts that fill OpenStack by its APIs; what it prints."""
+    return shell.run([paths.VENV / "bin" / "python", paths.SOURCE / "content" / script, *words], env=CLOUDS)
 
 
 def sql(statement: str, database: str = "") -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 SOURCE = Path(__file__).resolve().parent.parent
 REPOSITORY = SOURCE.parent
 PINS = SOURCE / "pins"
+CARGO_TARGET = Path(os.environ.get("CARGO_TARGET_DIR") or REPOSITORY / "target")
 
 LAB = Path(os.environ.get("KURYR_LAB") or "~/.cache/kuryr-lab").expanduser().resolve()
 OPT = LAB / "opt"
@@ -26,7 +27,8 @@ OVN = OPT / "ovn"
 OVN_BIN = OVN / "bin"
 KUBERNETES_BIN = OPT / "kubernetes" / "bin"
 ETCD_BIN = OPT / "etcd" / "bin"
-IMAGES = OPT / "images"
+AGNHOST_IMAGE = OPT / "images" / "agnhost.tar"
+COREDNS_IMAGE = OPT / "coredns" / "coredns.tar"
 
 # The management network carries the API and OVN's southbound database, the tunnel network Geneve: they are two, since
 # the tunnel's device belongs to OVS and goes away with it.

@@ -1,4 +1,4 @@
-"""The pieces that are installed or built once: Debian packages, OVS and OVN, the OpenStack venv, Kubernetes, images.
+"""The pieces that are installed or built once: Debian packages, OVS and OVN, the OpenStack venv, Kubernetes, CoreDNS, images.
 
 Each carries the hash of its pins. A piece whose hash fits is left alone; any other is made anew, and only that one.
 """
@@ -32,6 +32,8 @@ _KUBERNETES_PACKAGES = (
     "k8s.io/kubernetes/test/images/agnhost",
 )
 
+_OF_AGNHOST = ("agnhost", "pause")
+
 
 def key_of(piece: str) -> str:
     """The hash of everything that decides what the piece looks like."""
@@ -43,15 +45,29 @@ def key_of(piece: str) -> str:
 
 def ensure(piece: str) -> str:
     """Make the piece unless it is there as the pins want it."""
-    folder = paths.OPT / piece
-    mark = paths.OPT / f"{piece}.key"
-    if mark.exists() and mark.read_text() == key_of(piece) and folder.exists():
+    if is_made(piece):
         return "kept"
+    folder, mark = paths.OPT / piece, _mark(piece)
     mark.unlink(missing_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
     _MAKERS[piece](folder)
     mark.write_text(key_of(piece))
     return "made"
+
+
+def is_made(piece: str) -> bool:
+    """Whether the piece is there as the pins want it."""
+    mark = _mark(piece)
+    return mark.exists() and mark.read_text() == key_of(piece) and (paths.OPT / piece).exists()
+
+
+def are_made() -> bool:
+    """Whether nothing has to be installed or built."""
+    return all(map(is_made, _MAKERS))
+
+
+def _mark(piece: str) -> Path:
+    return paths.OPT / f"{piece}.key"
 
 
 def debian() -> str:
@@ -180,6 +196,12 @@ def _make_etcd(folder: Path) -> None:
     _go_build("etcd", "-s -w", folder / "bin" / "etcd", ("go.etcd.io/etcd/server/v3",))
 
 
+def _make_coredns(folder: Path) -> None:
+    program = folder / "bin" / "coredns"
+    _go_build("coredns", "-s -w", program, ("github.com/coredns/coredns",))
+    write_image(folder / "coredns.tar", [VERSIONS["images"]["coredns"]], ["/coredns"], [], program)
+
+
 def _go_build(pin: str, flags: str, output: Path, packages: tuple[str, ...]) -> None:
     folder = output if len(packages) > 1 else output.parent
     folder.mkdir(parents=True, exist_ok=True)
@@ -200,7 +222,7 @@ def _module_version(pin: str, module: str) -> str:
 
 def _make_images(folder: Path) -> None:
     program = paths.KUBERNETES_BIN / "agnhost"
-    write_image(folder / "agnhost.tar", [VERSIONS["images"]["agnhost"], VERSIONS["images"]["pause"]], ["/agnhost"], ["pause"], program)
+    write_image(folder / "agnhost.tar", [VERSIONS["images"][name] for name in _OF_AGNHOST], ["/agnhost"], ["pause"], program)
 
 
 def write_image(target: Path, names: list[str], entry: list[str], command: list[str], program: Path) -> None:
@@ -235,6 +257,11 @@ def _files(*names: str) -> Iterator[bytes]:
         yield (paths.PINS / name).read_bytes()
 
 
+def _image_names(*names: str) -> Iterator[bytes]:
+    for name in names:
+        yield VERSIONS["images"][name].encode()
+
+
 def _settings(*tables: str) -> bytes:
     return json.dumps([VERSIONS[table] for table in tables], sort_keys=True).encode()
 
@@ -244,7 +271,8 @@ _INPUTS: dict[str, Callable[[], Iterator[bytes]]] = {
     "venv": lambda: iter([*_files("requirements.txt", "constraints.txt"), _settings("venv"), str(paths.VENV).encode()]),
     "kubernetes": lambda: _files("kubernetes/go.mod", "kubernetes/go.sum"),
     "etcd": lambda: _files("etcd/go.mod", "etcd/go.sum"),
-    "images": lambda: iter([_settings("images"), *_files("kubernetes/go.mod")]),
+    "images": lambda: iter([*_image_names(*_OF_AGNHOST), *_files("kubernetes/go.mod")]),
+    "coredns": lambda: iter([*_image_names("coredns"), *_files("coredns/go.mod", "coredns/go.sum")]),
 }
 _MAKERS: dict[str, Callable[[Path], None]] = {
     "ovn": _make_ovn,
@@ -252,4 +280,5 @@ _MAKERS: dict[str, Callable[[Path], None]] = {
     "kubernetes": _make_kubernetes,
     "etcd": _make_etcd,
     "images": _make_images,
+    "coredns": _make_coredns,
 }

@@ -9,7 +9,7 @@ import json
 import shutil
 import tarfile
 
-from kuryrlab import openstack, ovs, paths, pieces, shell
+from kuryrlab import layout, openstack, ovs, paths, pieces, shell
 
 LAYOUT = paths.DATA / "layout.json"
 _SNAPSHOT = paths.DUMPS / "seed"
@@ -71,7 +71,15 @@ def fill_keystone() -> str:
     """Make the users, the project and the catalogue."""
     if available():
         return "from the snapshot"
-    _content("keystone.py", paths.NEUTRON_URL, paths.OCTAVIA_URL)
+    openstack.run_content("keystone.py", paths.NEUTRON_URL, paths.OCTAVIA_URL)
+    return ""
+
+
+def build_program() -> str:
+    """Build the program that makes the networks, if they have to be made."""
+    if LAYOUT.exists() or available():
+        return "not needed"
+    layout.build_program()
     return ""
 
 
@@ -79,20 +87,14 @@ def make_layout() -> str:
     """Make the networks, or find them there already."""
     if LAYOUT.exists():
         return "kept"
-    layout = _content("layout.py", *paths.NODE_NAMES)
-    LAYOUT.write_text(layout)
+    LAYOUT.write_text(layout.make())
     _save()
     return ""
 
 
-def layout() -> dict:
-    """The facts of the networks."""
+def networks() -> dict:
+    """What is known of the networks."""
     return json.loads(LAYOUT.read_text())
-
-
-def _content(script: str, *words: str) -> str:
-    env = {"OS_CLIENT_CONFIG_FILE": str(paths.ETC / "clouds.yaml")}
-    return shell.run([paths.VENV / "bin" / "python", paths.SOURCE / "content" / script, *words], env=env)
 
 
 def _save() -> None:
@@ -131,8 +133,8 @@ def _migrate(name: str) -> None:
 
 
 def _key() -> str:
-    inputs = [*sorted((paths.SOURCE / "conf").iterdir()), *sorted((paths.SOURCE / "content").glob("*.py"))]
+    files = [*sorted((paths.SOURCE / "conf").iterdir()), *sorted((paths.SOURCE / "content").glob("*.py"))]
     digest = hashlib.sha256(pieces.key_of("venv").encode() + pieces.key_of("ovn").encode())
-    for path in inputs:
-        digest.update(path.read_bytes())
+    for part in (*(path.read_bytes() for path in files), *layout.inputs()):
+        digest.update(part)
     return digest.hexdigest()

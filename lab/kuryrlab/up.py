@@ -27,7 +27,7 @@ from kuryrlab.steps import Step, perform, say
 # What holds the lab's state: while one of these runs, the lab is repaired; when none does, a new life begins.
 STATE_HOLDERS = ("etcd", "mariadb", "ovsdb", "ovn-nb", "kube-apiserver")
 # What a node finds running when it is turned on alone.
-_NODE_NEEDS = ("underlay", "certificates", "northd", "images", "kube-apiserver", "layout")
+_NODE_NEEDS = ("underlay", "certificates", "northd", "images", "coredns image", "kube-apiserver", "layout")
 
 
 def up() -> None:
@@ -95,7 +95,7 @@ def teach_neighbours() -> str:
 
 
 def _install(begin: tuple[str, ...]) -> list[Step]:
-    ensure = {name: (lambda name=name: pieces.ensure(name)) for name in ("ovn", "venv", "kubernetes", "etcd", "images")}
+    ensure = {name: (lambda name=name: pieces.ensure(name)) for name in ("ovn", "venv", "kubernetes", "etcd", "images", "coredns")}
     return [
         Step("Debian packages", pieces.debian, begin),
         Step("ovn program", ensure["ovn"], ("Debian packages",)),
@@ -104,6 +104,10 @@ def _install(begin: tuple[str, ...]) -> list[Step]:
         Step("kubernetes programs", ensure["kubernetes"], begin),
         Step("etcd program", ensure["etcd"], ("kubernetes programs",)),
         Step("images", ensure["images"], ("kubernetes programs",)),
+        # Last of them, beside all that starts meanwhile: nothing but its image in the nodes waits for it.
+        Step("coredns image", ensure["coredns"], ("etcd program",)),
+        # Beside the others: what makes the networks is Kuryr's own program.
+        Step("kuryrctl program", seed.build_program, begin),
         Step("tools", facts.link_tools, ("ovn program", "venv", "kubernetes programs")),
     ]
 
@@ -124,7 +128,7 @@ def _openstack() -> list[Step]:
         _daemon(openstack.neutron(), "databases", "ovn-nb", "ovn-sb", "underlay"),
         _daemon(openstack.octavia_agent(), "databases", "ovn-nb", "ovn-sb"),
         _daemon(openstack.octavia(), "databases", "octavia-agent", "underlay"),
-        Step("layout", seed.make_layout, ("keystone content", "neutron", "northd")),
+        Step("layout", seed.make_layout, ("keystone content", "neutron", "northd", "kuryrctl program")),
     ]
 
 
@@ -166,9 +170,10 @@ def _node(node: Node) -> list[Step]:
         Step(f"{name} power", node.power_on, ("underlay", "certificates")),
         Step(f"{name} switch", node.switch_on, (f"{name} power", "northd")),
         Step(f"{name} containerd", by_name["containerd"].start, (f"{name} power",)),
-        Step(f"{name} images", node.load_images, (f"{name} containerd", "images")),
+        Step(f"{name} images", lambda: node.load_image(paths.AGNHOST_IMAGE), (f"{name} containerd", "images")),
+        Step(f"{name} coredns image", lambda: node.load_image(paths.COREDNS_IMAGE), (f"{name} images", "coredns image")),
         Step(f"{name} kubelet", by_name["kubelet"].start, (f"{name} images", "kube-apiserver")),
-        Step(f"{name} in the pod network", lambda: node.plug_kubelet(seed.layout()), (f"{name} switch", "layout")),
+        Step(f"{name} in the pod network", lambda: node.plug_kubelet(seed.networks()), (f"{name} switch", "layout")),
     ]
 
 

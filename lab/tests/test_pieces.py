@@ -3,11 +3,13 @@
 import hashlib
 import json
 import os
+import re
+import shutil
 import tarfile
 import unittest
 from unittest import mock
 
-from kuryrlab import paths, pieces, prerequisites, shell
+from kuryrlab import dns, paths, pieces, prerequisites, shell
 
 
 class Keys(unittest.TestCase):
@@ -16,7 +18,7 @@ class Keys(unittest.TestCase):
         with mock.patch.dict(pieces._MAKERS, images=made.append):
             self.assertEqual(pieces.ensure("images"), "made")
             self.assertEqual(pieces.ensure("images"), "kept")
-            with mock.patch.dict(pieces.VERSIONS, images={"pause": "another:2"}):
+            with mock.patch.dict(pieces.VERSIONS["images"], pause="another:2"):
                 self.assertEqual(pieces.ensure("images"), "made")
         self.assertEqual(len(made), 2)
 
@@ -52,13 +54,36 @@ class Image(unittest.TestCase):
         self.assertEqual((member.mode, member.uid), (0o755, 0))
 
 
+class Dns(unittest.TestCase):
+    def test_its_objects_name_the_image_that_is_built_and_the_address_that_pods_are_told(self):
+        manifest = dns.MANIFEST.read_text()
+        self.assertIn(f"image: {pieces.VERSIONS['images']['coredns']}\n", manifest)
+        address = re.search(r"clusterDNS: \[(.*)\]", (paths.SOURCE / "conf/kubelet.yaml").read_text())[1]
+        self.assertIn(f"clusterIP: {address}\n", manifest)
+
+
 class Prerequisites(unittest.TestCase):
     def test_all_that_is_missing_is_named_at_once(self):
-        wanted = mock.patch.dict(pieces.VERSIONS["host"], disk_gib=10**6, memory_gib=10**6)
+        wanted = mock.patch.dict(pieces.VERSIONS["host"], disk_gib={"install": 0, "run": 10**6}, memory_gib=10**6)
         with mock.patch.dict(os.environ, PATH="/nowhere"), wanted, self.assertRaises(shell.LabError) as caught:
             prerequisites.check()
         for word in ("Go ", "cargo", "GiB free", "of memory"):
             self.assertIn(word, str(caught.exception))
+
+    def test_disk_for_an_installation_is_wanted_until_all_is_installed(self):
+        usage = mock.patch.object(shutil, "disk_usage", return_value=mock.Mock(free=5 * 2**30))
+        wanted = mock.patch.dict(pieces.VERSIONS["host"], disk_gib={"install": 6, "run": 2})
+        for name in pieces._MAKERS:
+            self.install(name)
+        with usage, wanted:
+            self.assertEqual(prerequisites._disk(), "")
+            (paths.OPT / "etcd.key").write_text("that of another pin")
+            self.assertIn("5.0 GiB free, 8 are needed", prerequisites._disk())
+
+    def install(self, piece):
+        (paths.OPT / piece).mkdir(parents=True, exist_ok=True)
+        (paths.OPT / f"{piece}.key").write_text(pieces.key_of(piece))
+        self.addCleanup((paths.OPT / f"{piece}.key").unlink)
 
 
 if __name__ == "__main__":

@@ -170,8 +170,8 @@ pub struct NewSubnet {
     pub network: String,
     /// Its prefix.
     pub range: IpNet,
-    /// The router's address; Neutron takes the first if there is none.
-    pub gateway: Option<IpAddr>,
+    /// The router's address.
+    pub gateway: IpAddr,
     /// What Neutron gives from; all of it if there is none.
     pub pool: Option<Pool>,
 }
@@ -225,14 +225,14 @@ impl Layout {
             name: subnet_name(&self.pod_network, *range),
             network: self.pod_network.clone(),
             range: *range,
-            gateway: None,
+            gateway: range::first(*range),
             pool: None,
         });
         let services = NewSubnet {
             name: subnet_name(&self.service_network, services.subnet),
             network: self.service_network.clone(),
             range: services.subnet,
-            gateway: Some(services.gateway),
+            gateway: services.gateway,
             pool: Some(services.pool),
         };
         Ok(pods.chain([services]).collect())

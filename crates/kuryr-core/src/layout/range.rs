@@ -50,6 +50,12 @@ impl ServiceRange {
     }
 }
 
+/// The address after the network's own. Neutron itself would choose the network's own for IPv6: the one that every router of
+/// the network answers to (RFC 4291, 2.6.1), a pod too if it forwards packets, which then has no way out.
+pub(super) fn first(range: IpNet) -> IpAddr {
+    address(number(range.network()) | 1, range.addr().is_ipv6())
+}
+
 fn number(address: IpAddr) -> u128 {
     match address {
         IpAddr::V4(address) => u128::from(address.to_bits()),

@@ -137,6 +137,13 @@ fn neutron_gives_from_the_half_that_kubernetes_does_not() {
 }
 
 #[test]
+fn the_router_has_the_first_address_of_pods_and_the_last_of_services() {
+    let subnets = layout().subnets().unwrap();
+    let gateways: Vec<_> = subnets.iter().map(|subnet| subnet.gateway.to_string()).collect();
+    assert_eq!(gateways, ["10.1.0.1", "fd10:1::1", "10.97.255.254"]);
+}
+
+#[test]
 fn a_subnet_of_another_name_will_do() {
     let mut found = complete();
     found.subnets.iter_mut().find(|subnet| subnet.name == "k8s-pod-subnet").unwrap().name = "mine".into();

@@ -37,7 +37,7 @@ fn subnet(found: &Found, wanted: &layout::NewSubnet) -> Result<NewSubnet> {
         network_id: known(found.network(&wanted.network), &wanted.network)?.id.as_str().into(),
         cidr: wanted.range.to_string(),
         ip_version: if wanted.range.addr().is_ipv6() { 6 } else { 4 },
-        gateway_ip: wanted.gateway,
+        gateway_ip: Some(wanted.gateway),
         allocation_pools: wanted.pool.iter().map(pool).collect(),
         // Pods are told their addresses by Kuryr.
         enable_dhcp: false,
