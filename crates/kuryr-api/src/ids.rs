@@ -60,6 +60,8 @@ id! {
     RouterId,
     /// A Neutron security group.
     SecurityGroupId,
+    /// A Neutron floating IP.
+    FloatingIpId,
     /// A Keystone project.
     ProjectId,
     /// An Octavia load balancer.

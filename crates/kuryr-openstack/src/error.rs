@@ -381,8 +381,9 @@ fn kind_of(status: StatusCode, neutron_type: Option<&str>) -> Kind {
         (_, Some("IpAddressGenerationFailure" | "IpAddressGenerationFailureAllSubnets")) => {
             Kind::NoFreeAddress
         }
+        // A floating IP's port and network are there with this 404; what is missing is a router between them.
+        (StatusCode::CONFLICT, _) | (_, Some("ExternalGatewayForFloatingIPNotFound")) => Kind::Conflict,
         (StatusCode::NOT_FOUND, _) => Kind::NotFound,
-        (StatusCode::CONFLICT, _) => Kind::Conflict,
         (StatusCode::PRECONDITION_FAILED, _) => Kind::Stale,
         (StatusCode::UNAUTHORIZED, _) => Kind::Unauthorized,
         (StatusCode::FORBIDDEN, _) => Kind::Forbidden,
@@ -484,5 +485,11 @@ mod tests {
             r#"{"NeutronError": {"type": "IpAddressGenerationFailure", "message": "No more IP addresses", "detail": ""}}"#,
         );
         assert_eq!((error.kind(), error.class()), (Kind::NoFreeAddress, Class::Wait));
+    }
+
+    #[test]
+    fn a_floating_ip_without_a_way_there_misses_nothing_that_was_named() {
+        let body = r#"{"NeutronError": {"type": "ExternalGatewayForFloatingIPNotFound", "message": "not reachable", "detail": ""}}"#;
+        assert_eq!(refusal(404, body).kind(), Kind::Conflict);
     }
 }

@@ -123,6 +123,13 @@ impl Drop for Server {
     }
 }
 
+/// The name that counts and planned failures know a request by.
+pub(crate) fn route(method: &Method, path: &[&str]) -> String {
+    let shown: Vec<_> =
+        path.iter().enumerate().map(|(at, segment)| if at == 1 { "{id}" } else { *segment }).collect();
+    format!("{method} /{}", shown.join("/"))
+}
+
 pub(crate) fn segments(path: &str) -> Vec<String> {
     path.split('/').filter(|segment| !segment.is_empty()).map(decode).collect()
 }
