@@ -72,4 +72,6 @@ id! {
     PoolId,
     /// An Octavia member.
     MemberId,
+    /// An Octavia health monitor.
+    HealthMonitorId,
 }

@@ -37,7 +37,8 @@ pub(crate) struct One<T> {
         alias = "network_ip_availability",
         alias = "loadbalancer",
         alias = "listener",
-        alias = "pool"
+        alias = "pool",
+        alias = "healthmonitor"
     )]
     pub item: T,
 }
@@ -57,6 +58,7 @@ pub(crate) struct Many<T> {
         alias = "listeners",
         alias = "pools",
         alias = "members",
+        alias = "healthmonitors",
         alias = "providers"
     )]
     pub items: Vec<T>,
@@ -71,7 +73,8 @@ pub(crate) struct Many<T> {
         alias = "loadbalancers_links",
         alias = "listeners_links",
         alias = "pools_links",
-        alias = "members_links"
+        alias = "members_links",
+        alias = "healthmonitors_links"
     )]
     links: Vec<Link>,
 }
