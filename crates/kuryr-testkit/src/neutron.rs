@@ -5,6 +5,7 @@ mod ipam;
 mod ports;
 mod query;
 mod seed;
+mod vips;
 
 use crate::{
     keystone::{FakeKeystone, unauthorized},

@@ -51,6 +51,16 @@ impl Reply {
         Self::new(status, serde_json::json!({ "NeutronError": error }))
     }
 
+    /// Neutron's message, if this is an error of its.
+    pub(crate) fn neutron_message(&self) -> Option<&str> {
+        self.body.as_ref()?["NeutronError"]["message"].as_str()
+    }
+
+    /// The status.
+    pub(crate) fn status(&self) -> u16 {
+        self.status
+    }
+
     /// Adds a header.
     #[must_use]
     pub fn with_header(mut self, name: &'static str, value: &str) -> Self {

@@ -4,13 +4,17 @@
 #![allow(clippy::unwrap_used)]
 
 mod floating_ip;
+mod monitor;
 mod octavia;
+mod refusals;
 
 pub use floating_ip::{
     a_floating_ip_leads_where_it_is_told, through_faults_a_floating_ip_is_made_once,
     what_stands_in_a_floating_ips_way_is_told,
 };
+pub use monitor::a_pool_is_watched;
 pub use octavia::a_load_balancer_lives_and_dies;
+pub use refusals::{a_pool_survives_changes_of_its_affinity, what_stands_in_a_load_balancers_way_is_told};
 
 use kuryr_api::cloud::{Auth, Credential, Domain, Project, Scope, Secret, User};
 use kuryr_api::ids::{NetworkId, PortId, ProjectId, SecurityGroupId, SubnetId};
@@ -544,6 +548,9 @@ macro_rules! contract {
             knows_its_extensions,
             lists_providers_of_load_balancers,
             a_load_balancer_lives_and_dies,
+            a_pool_is_watched,
+            a_pool_survives_changes_of_its_affinity,
+            what_stands_in_a_load_balancers_way_is_told,
             a_floating_ip_leads_where_it_is_told,
             what_stands_in_a_floating_ips_way_is_told,
             through_faults_a_floating_ip_is_made_once,
