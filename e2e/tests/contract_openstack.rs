@@ -44,6 +44,8 @@ fn lab() -> (Cloud, ()) {
         subnet_v6: subnet(':').into(),
         group: text(&cloud["security_group"]["id"]).into(),
         group_name: text(&cloud["security_group"]["name"]),
+        external: text(&cloud["external_network"]["id"]).into(),
+        external_subnet: text(&cloud["external_subnet"]["id"]).into(),
         neutron_url: text(&cloud["neutron"]),
         host: text(&facts["nodes"][0]["name"]),
     };

@@ -60,6 +60,8 @@ id! {
     RouterId,
     /// A Neutron security group.
     SecurityGroupId,
+    /// A Neutron floating IP.
+    FloatingIpId,
     /// A Keystone project.
     ProjectId,
     /// An Octavia load balancer.
@@ -70,4 +72,6 @@ id! {
     PoolId,
     /// An Octavia member.
     MemberId,
+    /// An Octavia health monitor.
+    HealthMonitorId,
 }

@@ -3,6 +3,8 @@
 //! A caller matches on [`Error::kind`] to learn what happened, on [`Error::class`] to learn whether trying again helps,
 //! and on [`Error::effect`] before it repeats a call that is not idempotent.
 
+mod octavia;
+
 use crate::Service;
 use http::{Method, StatusCode};
 use kuryr_api::cloud::Interface;
@@ -276,7 +278,9 @@ impl Refusal {
         let kind = match (&call.method, neutron_type.as_deref()) {
             // The path of a collection exists, so that the server has not come to it yet.
             (&Method::POST, Some(NO_SUCH_PATH)) => Kind::Unavailable,
-            _ if status == StatusCode::FORBIDDEN && message.starts_with(OCTAVIA_QUOTA) => Kind::OverQuota,
+            (_, None) if call.service == Service::LoadBalancer => {
+                octavia::kind(&message).unwrap_or_else(|| kind_of(status, None))
+            }
             (_, name) => kind_of(status, name),
         };
         Self { call, status, message, neutron_type, request_id, retry_after, kind }
@@ -321,9 +325,6 @@ impl fmt::Display for Target {
 
 /// Neutron's name for a 404 that is about the path, or hides whether there is something.
 const NO_SUCH_PATH: &str = "HTTPNotFound";
-
-/// How Octavia's answer to one request too many begins. Its status is that of a missing right.
-const OCTAVIA_QUOTA: &str = "Quota has been met";
 
 /// Longer texts (a proxy's HTML page) say nothing more.
 const LONGEST_TEXT: usize = 300;
@@ -381,8 +382,9 @@ fn kind_of(status: StatusCode, neutron_type: Option<&str>) -> Kind {
         (_, Some("IpAddressGenerationFailure" | "IpAddressGenerationFailureAllSubnets")) => {
             Kind::NoFreeAddress
         }
+        // A floating IP's port and network are there with this 404; what is missing is a router between them.
+        (StatusCode::CONFLICT, _) | (_, Some("ExternalGatewayForFloatingIPNotFound")) => Kind::Conflict,
         (StatusCode::NOT_FOUND, _) => Kind::NotFound,
-        (StatusCode::CONFLICT, _) => Kind::Conflict,
         (StatusCode::PRECONDITION_FAILED, _) => Kind::Stale,
         (StatusCode::UNAUTHORIZED, _) => Kind::Unauthorized,
         (StatusCode::FORBIDDEN, _) => Kind::Forbidden,
@@ -472,17 +474,17 @@ mod tests {
     }
 
     #[test]
-    fn octavias_quota_is_no_missing_right() {
-        let body = r#"{"faultcode": "Client", "faultstring": "Quota has been met for resources: Listener", "debuginfo": null}"#;
-        assert_eq!((refusal(403, body).kind(), refusal(403, body).class()), (Kind::OverQuota, Class::Wait));
-    }
-
-    #[test]
     fn an_exhausted_subnet_is_not_just_a_conflict() {
         let error = refusal(
             409,
             r#"{"NeutronError": {"type": "IpAddressGenerationFailure", "message": "No more IP addresses", "detail": ""}}"#,
         );
         assert_eq!((error.kind(), error.class()), (Kind::NoFreeAddress, Class::Wait));
+    }
+
+    #[test]
+    fn a_floating_ip_without_a_way_there_misses_nothing_that_was_named() {
+        let body = r#"{"NeutronError": {"type": "ExternalGatewayForFloatingIPNotFound", "message": "not reachable", "detail": ""}}"#;
+        assert_eq!(refusal(404, body).kind(), Kind::Conflict);
     }
 }

@@ -4,11 +4,13 @@
 //! ([`Kind::Conflict`](crate::Kind::Conflict)), which no call here repeats by itself. What a provider can't do is
 //! [`Kind::Unsupported`](crate::Kind::Unsupported).
 
+mod health_monitor;
 mod listener;
 mod load_balancer;
 mod pool;
 mod wire;
 
+pub use health_monitor::{HealthMonitor, HealthMonitorFilter, NewHealthMonitor, Probing};
 pub use listener::{Listener, ListenerUpdate, NewListener};
 pub use load_balancer::{LoadBalancer, LoadBalancerFilter, NewLoadBalancer};
 pub use pool::{Member, NewMember, NewPool, Pool, PoolUpdate, SessionPersistence};

@@ -32,11 +32,13 @@ pub(crate) struct One<T> {
         alias = "subnet",
         alias = "security_group",
         alias = "router",
+        alias = "floatingip",
         alias = "quota",
         alias = "network_ip_availability",
         alias = "loadbalancer",
         alias = "listener",
-        alias = "pool"
+        alias = "pool",
+        alias = "healthmonitor"
     )]
     pub item: T,
 }
@@ -50,11 +52,13 @@ pub(crate) struct Many<T> {
         alias = "subnets",
         alias = "security_groups",
         alias = "routers",
+        alias = "floatingips",
         alias = "extensions",
         alias = "loadbalancers",
         alias = "listeners",
         alias = "pools",
         alias = "members",
+        alias = "healthmonitors",
         alias = "providers"
     )]
     pub items: Vec<T>,
@@ -65,10 +69,12 @@ pub(crate) struct Many<T> {
         alias = "subnets_links",
         alias = "security_groups_links",
         alias = "routers_links",
+        alias = "floatingips_links",
         alias = "loadbalancers_links",
         alias = "listeners_links",
         alias = "pools_links",
-        alias = "members_links"
+        alias = "members_links",
+        alias = "healthmonitors_links"
     )]
     links: Vec<Link>,
 }

@@ -22,6 +22,8 @@ async fn fake() -> (Cloud, FakeCloud) {
         subnet_v6: id_of("k8s-pod-subnet-v6").into(),
         group: id_of("k8s-pods").into(),
         group_name: "k8s-pods".into(),
+        external: id_of("public").into(),
+        external_subnet: id_of("public-subnet").into(),
         neutron_url: fake.neutron_url(),
         host: "node1".into(),
     };

@@ -1,4 +1,5 @@
-//! A fake cloud: Keystone, Neutron with a project, a pod network of both families and a security group, and Octavia.
+//! A fake cloud: Keystone, Neutron with a project, a pod network of both families, a service network, an external one and a
+//! security group, and Octavia.
 
 use crate::{keystone::FakeKeystone, neutron::FakeNeutron, octavia::FakeOctavia, reply::Server};
 use std::io;
@@ -10,6 +11,7 @@ pub struct FakeCloud {
     neutron: FakeNeutron,
     identity: Server,
     network: Server,
+    octavia: FakeOctavia,
     _load_balancer: Server,
 }
 
@@ -39,7 +41,8 @@ impl FakeCloud {
             let neutron = served.clone();
             async move { neutron.serve(method, uri, headers, body).await }
         });
-        let served = FakeOctavia::new(keystone.clone(), Self::PROJECT_ID);
+        let octavia = FakeOctavia::new(keystone.clone(), neutron.clone(), Self::PROJECT_ID);
+        let served = octavia.clone();
         let load_balancer = Server::start(move |method, uri, headers, body| {
             let reply = served.serve(&method, &uri, &headers, &body);
             async move { reply }
@@ -51,7 +54,7 @@ impl FakeCloud {
             ("network", network.url()),
             ("load-balancer", load_balancer.url()),
         ]);
-        Ok(Self { keystone, neutron, identity, network, _load_balancer: load_balancer })
+        Ok(Self { keystone, neutron, identity, network, octavia, _load_balancer: load_balancer })
     }
 
     /// Keystone's address.
@@ -72,5 +75,10 @@ impl FakeCloud {
     /// Neutron's state.
     pub fn neutron(&self) -> &FakeNeutron {
         &self.neutron
+    }
+
+    /// Octavia's state.
+    pub fn octavia(&self) -> &FakeOctavia {
+        &self.octavia
     }
 }

@@ -1,13 +1,15 @@
 //! A fake Neutron: it keeps ports, gives addresses, counts quotas, and answers in the real one's words.
 
+mod floating_ips;
 mod ipam;
 mod ports;
 mod query;
 mod seed;
+mod vips;
 
 use crate::{
     keystone::{FakeKeystone, unauthorized},
-    reply::{Counts, Reply, parameters, segments},
+    reply::{Counts, Reply, parameters, route, segments},
 };
 use axum::{
     body::Bytes,
@@ -42,6 +44,7 @@ pub struct Pace {
 }
 
 type Object = Map<String, Value>;
+type Checked<T> = Result<T, Reply>;
 
 #[derive(Debug)]
 pub(crate) struct State {
@@ -50,6 +53,7 @@ pub(crate) struct State {
     subnets: Vec<Subnet>,
     groups: Vec<Object>,
     ports: BTreeMap<String, Object>,
+    floating_ips: BTreeMap<String, Object>,
     quotas: HashMap<String, BTreeMap<String, i64>>,
     extensions: BTreeSet<&'static str>,
     hosts: BTreeSet<String>,
@@ -82,6 +86,11 @@ impl FakeNeutron {
     /// All ports as they are shown.
     pub fn ports(&self) -> Vec<Value> {
         self.state.lock().ports.values().cloned().map(Value::Object).collect()
+    }
+
+    /// All floating IPs as they are shown.
+    pub fn floating_ips(&self) -> Vec<Value> {
+        self.state.lock().floating_ips.values().cloned().map(Value::Object).collect()
     }
 
     /// Sets a port's status, as the plugging of its node does. Tells whether there is such a port.
@@ -175,7 +184,12 @@ impl State {
             ("GET", ["ports", id]) => query::show("port", self.ports.values(), id),
             ("PUT", ["ports", id]) => self.update_port(id, headers, body),
             ("DELETE", ["ports", id]) => self.delete_port(id),
-            ("PUT", ["ports", id, "tags"]) => self.set_tags(id, body),
+            ("GET", ["floatingips"]) => query::list("floatingips", self.floating_ips.values(), query),
+            ("POST", ["floatingips"]) => self.create_floating_ip(body),
+            ("PUT", ["floatingips", id]) => self.update_floating_ip(id, body),
+            ("DELETE", ["floatingips", id]) => self.delete_floating_ip(id),
+            ("PUT", ["ports", id, "tags"]) => set_tags("port", &mut self.ports, id, body),
+            ("PUT", ["floatingips", id, "tags"]) => set_tags("floatingip", &mut self.floating_ips, id, body),
             ("GET", ["quotas", project, "details.json"]) => self.show_quotas(project),
             ("PUT", ["quotas", project]) => self.update_quotas(project, body),
             ("DELETE", ["quotas", project]) => self.reset_quotas(project),
@@ -217,6 +231,7 @@ impl State {
     fn show_quotas(&self, project: &str) -> Reply {
         let used = |resource: &str| match resource {
             "port" => self.ports.values().filter(|port| port["project_id"] == project).count(),
+            "floatingip" => self.floating_ips.values().filter(|one| one["project_id"] == project).count(),
             "security_group" => self.groups.iter().filter(|group| group["project_id"] == project).count(),
             _ => 0,
         };
@@ -255,11 +270,20 @@ impl State {
     }
 }
 
-/// The name that counts and planned failures know a request by.
-fn route(method: &Method, path: &[&str]) -> String {
-    let shown: Vec<_> =
-        path.iter().enumerate().map(|(at, segment)| if at == 1 { "{id}" } else { *segment }).collect();
-    format!("{method} /{}", shown.join("/"))
+fn set_tags(kind: &str, objects: &mut BTreeMap<String, Object>, id: &str, body: &Value) -> Reply {
+    let Some(object) = objects.get_mut(id) else { return query::not_found(kind, id) };
+    object.insert("tags".into(), body["tags"].clone());
+    let revision = object["revision_number"].as_u64().unwrap_or_default();
+    object.insert("revision_number".into(), (revision + 1).into());
+    Reply::ok(json!({ "tags": body["tags"] }))
+}
+
+fn bad_request(message: &str) -> Reply {
+    Reply::neutron_error(400, "HTTPBadRequest", message)
+}
+
+fn is_uuid(text: &str) -> bool {
+    text.len() == 36 && text.chars().all(|c| c.is_ascii_hexdigit() || c == '-')
 }
 
 fn text<'a>(object: &'a Object, field: &str) -> &'a str {

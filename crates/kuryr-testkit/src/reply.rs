@@ -51,6 +51,16 @@ impl Reply {
         Self::new(status, serde_json::json!({ "NeutronError": error }))
     }
 
+    /// Neutron's message, if this is an error of its.
+    pub(crate) fn neutron_message(&self) -> Option<&str> {
+        self.body.as_ref()?["NeutronError"]["message"].as_str()
+    }
+
+    /// The status.
+    pub(crate) fn status(&self) -> u16 {
+        self.status
+    }
+
     /// Adds a header.
     #[must_use]
     pub fn with_header(mut self, name: &'static str, value: &str) -> Self {
@@ -121,6 +131,13 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.task.abort();
     }
+}
+
+/// The name that counts and planned failures know a request by.
+pub(crate) fn route(method: &Method, path: &[&str]) -> String {
+    let shown: Vec<_> =
+        path.iter().enumerate().map(|(at, segment)| if at == 1 { "{id}" } else { *segment }).collect();
+    format!("{method} /{}", shown.join("/"))
 }
 
 pub(crate) fn segments(path: &str) -> Vec<String> {

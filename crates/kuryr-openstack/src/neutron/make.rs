@@ -266,7 +266,7 @@ impl<'a> Making<'a> {
 }
 
 /// A server that has answered for itself is no longer at work.
-fn pauses_after(error: &Error) -> &'static [Duration] {
+pub(super) fn pauses_after(error: &Error) -> &'static [Duration] {
     match error.kind() {
         Kind::Fault | Kind::Unreadable => &[],
         _ => &LOOK_AGAIN,

@@ -1,25 +1,16 @@
 //! The calls about ports.
 
 use super::{
-    Neutron, NewPort, Port, PortFilter, PortUpdate,
+    Deleted, Neutron, NewPort, Port, PortFilter, PortUpdate,
     wire::{PortBody, PortsBody},
 };
 use crate::{
-    Call, Error, Kind, Refusal, Result, Service,
+    Call, Error, Result, Service,
     wire::{Many, One},
 };
 use http::{HeaderValue, Method, header::IF_MATCH};
 use kuryr_api::ids::PortId;
 use std::{sync::Arc, time::Duration};
-
-/// What a delete found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Deleted {
-    /// The object, which is gone now.
-    Now,
-    /// Nothing: it was gone before.
-    Before,
-}
 
 /// A create takes up to half a second on a small cloud, and those of one request are done one after another.
 const TIME_FOR_A_PORT: Duration = Duration::from_secs(1);
@@ -57,38 +48,21 @@ impl Neutron {
         self.put_port(id, update, None).await
     }
 
-    /// Changes a port if nobody has changed it since `revision`; else the error is [`Kind::Stale`].
+    /// Changes a port if nobody has changed it since `revision`; else the error is [`Kind::Stale`](crate::Kind::Stale).
     pub async fn update_port_at(&self, id: &PortId, update: &PortUpdate, revision: u64) -> Result<Port> {
         self.put_port(id, update, Some(revision)).await
     }
 
     /// Deletes a port.
     pub async fn delete_port(&self, id: &PortId) -> Result<Deleted> {
-        let call = Call::new(Service::Network, Method::DELETE, "/ports/{id}", format!("/ports/{id}"));
-        match self.session.call(&call).await {
-            Ok(_) => Ok(Deleted::Now),
-            Err(error) if error.kind() == Kind::NotFound => self.missing(id, error).await,
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Whether a port is gone indeed. A Neutron that is still starting answers 404 for ports that exist, but does not name them.
-    async fn missing(&self, id: &PortId, error: Error) -> Result<Deleted> {
-        let Some(refusal) = error.refusal().filter(|refusal| !refusal.names_what_is_missing()) else {
-            return Ok(Deleted::Before);
-        };
         let filter = PortFilter { ids: Some(vec![id.clone()]), ..PortFilter::default() };
-        if self.ports(&filter).await?.is_empty() {
-            return Ok(Deleted::Before);
-        }
-        Err(Error::Refused(Arc::new(Refusal { kind: Kind::Unavailable, ..refusal.clone() })))
+        let exists = async || Ok(!self.ports(&filter).await?.is_empty());
+        self.delete("/ports/{id}", format!("/ports/{id}"), exists).await
     }
 
     /// Sets a port's tags, whatever it had.
     pub async fn set_port_tags(&self, id: &PortId, tags: &[String]) -> Result<()> {
-        let call = Call::new(Service::Network, Method::PUT, "/ports/{id}/tags", format!("/ports/{id}/tags"));
-        let call = call.json(&serde_json::json!({ "tags": tags }))?;
-        self.session.call(&call).await.map(drop)
+        self.set_tags("/ports/{id}/tags", format!("/ports/{id}/tags"), tags).await
     }
 
     async fn put_port(&self, id: &PortId, update: &PortUpdate, revision: Option<u64>) -> Result<Port> {

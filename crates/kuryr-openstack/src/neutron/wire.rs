@@ -2,14 +2,24 @@
 
 use super::Neutron;
 use crate::{
-    Call, Result, Service,
+    Call, Error, Kind, Refusal, Result, Service,
     wire::{Listed, One, Pages, Query},
 };
 use http::Method;
 use serde::{Serialize, de::DeserializeOwned};
+use std::sync::Arc;
 
 /// Values of one kind (ids, say) in one request: servers limit a request line to 4 KiB, a UUID takes 47 bytes of it.
 const MOST_VALUES: usize = 50;
+
+/// What a delete found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deleted {
+    /// The object, which is gone now.
+    Now,
+    /// Nothing: it was gone before.
+    Before,
+}
 
 /// One object, as a request wraps it.
 #[derive(Serialize)]
@@ -35,6 +45,38 @@ impl Neutron {
         let pages = Pages { service: Service::Network, route, path: route.into(), size: self.page };
         self.session.list(&pages, query).await
     }
+
+    /// Sets the tags of the object at `path`, whatever it had.
+    pub(super) async fn set_tags(&self, route: &'static str, path: String, tags: &[String]) -> Result<()> {
+        let call = Call::new(Service::Network, Method::PUT, route, path);
+        let call = call.json(&serde_json::json!({ "tags": tags }))?;
+        self.session.call(&call).await.map(drop)
+    }
+
+    /// Deletes the object at `path`; `exists` tells whether a list shows it.
+    pub(super) async fn delete(
+        &self,
+        route: &'static str,
+        path: String,
+        exists: impl AsyncFnOnce() -> Result<bool>,
+    ) -> Result<Deleted> {
+        match self.session.call(&Call::new(Service::Network, Method::DELETE, route, path)).await {
+            Ok(_) => Ok(Deleted::Now),
+            Err(error) if error.kind() == Kind::NotFound => missing(error, exists).await,
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Whether an object is gone indeed. A Neutron that is still starting answers 404 for what exists, but does not name it.
+async fn missing(error: Error, exists: impl AsyncFnOnce() -> Result<bool>) -> Result<Deleted> {
+    let Some(refusal) = error.refusal().filter(|refusal| !refusal.names_what_is_missing()) else {
+        return Ok(Deleted::Before);
+    };
+    if !exists().await? {
+        return Ok(Deleted::Before);
+    }
+    Err(Error::Refused(Arc::new(Refusal { kind: Kind::Unavailable, ..refusal.clone() })))
 }
 
 /// The queries that together ask for `values` of the parameter `name`; one without it if any value will do.

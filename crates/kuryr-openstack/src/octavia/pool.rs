@@ -6,7 +6,7 @@ use crate::{
     wire::{Listed, Query},
 };
 use http::Method;
-use kuryr_api::ids::{ListenerId, LoadBalancerId, MemberId, PoolId, SubnetId};
+use kuryr_api::ids::{HealthMonitorId, ListenerId, LoadBalancerId, MemberId, PoolId, SubnetId};
 use serde::{Deserialize, Serialize};
 use std::{net::IpAddr, time::Duration};
 
@@ -43,6 +43,9 @@ pub struct Pool {
     /// Its members.
     #[serde(default, deserialize_with = "ids")]
     pub members: Vec<MemberId>,
+    /// What finds out which of them answer.
+    #[serde(default)]
+    pub healthmonitor_id: Option<HealthMonitorId>,
     /// What Octavia does with it.
     pub provisioning_status: Status,
 }
@@ -116,6 +119,15 @@ pub struct NewMember {
     pub subnet_id: Option<SubnetId>,
 }
 
+/// A change that OVN's provider survives: to one of the affinity that does not say that the pool is enabled it reacts with an
+/// exception, and the pool is in ERROR.
+#[derive(Serialize)]
+struct Change<'a> {
+    #[serde(flatten)]
+    update: &'a PoolUpdate,
+    admin_state_up: bool,
+}
+
 #[derive(Serialize)]
 struct Body<T> {
     pool: T,
@@ -144,9 +156,11 @@ impl Octavia {
         self.write(Method::POST, ALL, ALL.into(), &Body { pool: new }).await
     }
 
-    /// Changes a pool.
+    /// Changes a pool, which works for one in [`Status::Error`], too. With the provider ovn clients stay with their members until
+    /// the pool is deleted, even if the change says that they need not any more.
     pub async fn update_pool(&self, id: &PoolId, update: &PoolUpdate) -> Result<Pool> {
-        self.write(Method::PUT, ONE, format!("{ALL}/{id}"), &Body { pool: update }).await
+        let change = Change { update, admin_state_up: true };
+        self.write(Method::PUT, ONE, format!("{ALL}/{id}"), &Body { pool: change }).await
     }
 
     /// Deletes a pool and its members.

@@ -3,9 +3,18 @@
 //! Every function makes its own ports, tells them from others' by a `device_id` of its own, and removes them.
 #![allow(clippy::unwrap_used)]
 
+mod floating_ip;
+mod monitor;
 mod octavia;
+mod refusals;
 
+pub use floating_ip::{
+    a_floating_ip_leads_where_it_is_told, through_faults_a_floating_ip_is_made_once,
+    what_stands_in_a_floating_ips_way_is_told,
+};
+pub use monitor::a_pool_is_watched;
 pub use octavia::a_load_balancer_lives_and_dies;
+pub use refusals::{a_pool_survives_changes_of_its_affinity, what_stands_in_a_load_balancers_way_is_told};
 
 use kuryr_api::cloud::{Auth, Credential, Domain, Project, Scope, Secret, User};
 use kuryr_api::ids::{NetworkId, PortId, ProjectId, SecurityGroupId, SubnetId};
@@ -38,6 +47,9 @@ pub struct Cloud {
     pub subnet_v6: SubnetId,
     pub group: SecurityGroupId,
     pub group_name: String,
+    /// A network of floating IPs, which a router connects the pod network to.
+    pub external: NetworkId,
+    pub external_subnet: SubnetId,
     /// Neutron's address, for a proxy to stand before.
     pub neutron_url: String,
     /// A host that ports can be bound to.
@@ -435,9 +447,7 @@ pub async fn each_request_of_a_bulk_has_its_own_result(cloud: &Cloud) {
 
 pub async fn of_many_as_many_as_the_quota_allows_are_made(cloud: &Cloud) {
     let mine = Mine::new(cloud, 5);
-    // A project that nobody else uses: quotas are for any name.
-    let project: ProjectId =
-        format!("{:032x}", unique().bytes().fold(1_u128, |h, b| h.wrapping_mul(257) + u128::from(b))).into();
+    let project: ProjectId = floating_ip::nobody().into();
     let call = |method, body: Option<Value>| {
         let call = Call::new(Service::Network, method, "/quotas/{id}", format!("/quotas/{project}"));
         body.map_or_else(|| call.clone(), |body| call.clone().json(&body).unwrap())
@@ -538,6 +548,12 @@ macro_rules! contract {
             knows_its_extensions,
             lists_providers_of_load_balancers,
             a_load_balancer_lives_and_dies,
+            a_pool_is_watched,
+            a_pool_survives_changes_of_its_affinity,
+            what_stands_in_a_load_balancers_way_is_told,
+            a_floating_ip_leads_where_it_is_told,
+            what_stands_in_a_floating_ips_way_is_told,
+            through_faults_a_floating_ip_is_made_once,
             a_right_is_found_out_and_nothing_is_left,
             makes_changes_and_deletes_a_port,
             lists_ports_by_what_they_are,

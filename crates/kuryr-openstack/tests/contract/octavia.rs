@@ -14,29 +14,64 @@ const ALGORITHM: &str = "SOURCE_IP_PORT";
 const LONGEST: Duration = Duration::from_mins(1);
 
 /// One load balancer, known by its tag.
-struct Mine<'c> {
-    cloud: &'c Cloud,
-    octavia: Octavia,
-    tag: String,
+pub(super) struct Mine<'c> {
+    pub(super) cloud: &'c Cloud,
+    pub(super) octavia: Octavia,
+    pub(super) tag: String,
 }
 
 pub async fn a_load_balancer_lives_and_dies(cloud: &Cloud) {
-    let octavia = Octavia::new(cloud.session(cloud.auth()));
-    let mine = Mine { cloud, octavia, tag: unique() };
+    let mine = Mine::new(cloud);
     mine.make().await;
     mine.change().await;
     mine.listen_more().await;
     mine.end().await;
 }
 
-impl Mine<'_> {
+impl<'c> Mine<'c> {
+    pub(super) fn new(cloud: &'c Cloud) -> Self {
+        Self { cloud, octavia: Octavia::new(cloud.session(cloud.auth())), tag: unique() }
+    }
+
+    pub(super) fn balancer(&self) -> NewLoadBalancer {
+        NewLoadBalancer {
+            name: "contract/balancer".into(),
+            vip_subnet_id: Some(self.cloud.subnet_v4.clone()),
+            provider: Some("ovn".into()),
+            tags: vec![self.tag.clone()],
+            ..NewLoadBalancer::default()
+        }
+    }
+
+    /// One that can be changed.
+    pub(super) async fn make_balancer(&self) -> LoadBalancer {
+        self.octavia.create_load_balancer(&self.balancer()).await.unwrap();
+        self.active().await
+    }
+
+    pub(super) async fn listen(&self, at: &LoadBalancerId, protocol: &str) -> Listener {
+        let made = self.octavia.create_listener(&self.listener(at, protocol)).await.unwrap();
+        self.active().await;
+        made
+    }
+
+    /// Deletes it and waits until it is gone.
+    pub(super) async fn remove(&self, id: &LoadBalancerId) {
+        self.octavia.delete_load_balancer(id).await.unwrap();
+        let start = Instant::now();
+        while !self.found().await.is_empty() {
+            assert!(start.elapsed() < LONGEST, "it is there");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     async fn found(&self) -> Vec<LoadBalancer> {
         let filter = LoadBalancerFilter { tags: vec![self.tag.clone()], ..LoadBalancerFilter::default() };
         self.octavia.load_balancers(&filter).await.unwrap()
     }
 
     /// Waits until it can be changed.
-    async fn active(&self) -> LoadBalancer {
+    pub(super) async fn active(&self) -> LoadBalancer {
         let start = Instant::now();
         loop {
             let found = self.found().await;
@@ -49,7 +84,7 @@ impl Mine<'_> {
         }
     }
 
-    fn listener(&self, of: &LoadBalancerId, protocol: &str) -> NewListener {
+    pub(super) fn listener(&self, of: &LoadBalancerId, protocol: &str) -> NewListener {
         NewListener {
             name: format!("contract:{protocol}:80"),
             loadbalancer_id: of.clone(),
@@ -60,7 +95,7 @@ impl Mine<'_> {
         }
     }
 
-    fn pool(&self, listener: &Listener, algorithm: &str) -> NewPool {
+    pub(super) fn pool(&self, listener: &Listener, algorithm: &str) -> NewPool {
         NewPool {
             name: listener.name.clone(),
             listener_id: listener.id.clone(),
@@ -70,7 +105,7 @@ impl Mine<'_> {
         }
     }
 
-    fn members(&self, last: &[u8]) -> Vec<NewMember> {
+    pub(super) fn members(&self, last: &[u8]) -> Vec<NewMember> {
         let member = |last: &u8| NewMember {
             name: format!("contract/pod-{last}:8080"),
             address: IpAddr::from([10, 1, 255, *last]),
@@ -81,14 +116,7 @@ impl Mine<'_> {
     }
 
     async fn make(&self) {
-        let new = NewLoadBalancer {
-            name: "contract/balancer".into(),
-            vip_subnet_id: Some(self.cloud.subnet_v4.clone()),
-            provider: Some("ovn".into()),
-            tags: vec![self.tag.clone()],
-            ..NewLoadBalancer::default()
-        };
-        let made = self.octavia.create_load_balancer(&new).await.unwrap();
+        let made = self.octavia.create_load_balancer(&self.balancer()).await.unwrap();
         assert!(made.vip_port_id.is_some() && made.project_id == self.cloud.project_id, "{made:?}");
         let balancer = self.active().await;
         assert_eq!((balancer.provider.as_str(), balancer.vip_address), ("ovn", made.vip_address));

@@ -1,6 +1,6 @@
 //! How the fake Neutron makes, changes and removes ports: all of a bulk or none.
 
-use super::{Object, State, query, seed, text};
+use super::{Checked, Object, State, bad_request, is_uuid, query, seed, text};
 use crate::reply::Reply;
 use axum::http::HeaderMap;
 use serde_json::{Value, json};
@@ -22,8 +22,6 @@ const SETTABLE: [&str; 13] = [
     "tags",
     "allowed_address_pairs",
 ];
-
-type Checked<T> = Result<T, Reply>;
 
 impl State {
     pub(super) fn create_ports(&mut self, body: &Value) -> Reply {
@@ -62,18 +60,11 @@ impl State {
     pub(super) fn delete_port(&mut self, id: &str) -> Reply {
         let Some(port) = self.ports.remove(id) else { return query::not_found("port", id) };
         self.give_back(&port);
+        self.cut_off(id);
         Reply::no_content()
     }
 
-    pub(super) fn set_tags(&mut self, id: &str, body: &Value) -> Reply {
-        let Some(port) = self.ports.get_mut(id) else { return query::not_found("port", id) };
-        port.insert("tags".into(), body["tags"].clone());
-        let revision = port["revision_number"].as_u64().unwrap_or_default();
-        port.insert("revision_number".into(), (revision + 1).into());
-        Reply::ok(json!({ "tags": body["tags"] }))
-    }
-
-    fn create_all(&mut self, asked: &[&Object]) -> Checked<Vec<Object>> {
+    pub(super) fn create_all(&mut self, asked: &[&Object]) -> Checked<Vec<Object>> {
         for port in asked {
             check_attributes(port)?;
             self.check_tags(port)?;
@@ -213,7 +204,12 @@ impl State {
         Ok(shown.collect())
     }
 
-    fn allocate_one(&mut self, network: &str, subnet: &str, address: Option<IpAddr>) -> Checked<IpAddr> {
+    pub(super) fn allocate_one(
+        &mut self,
+        network: &str,
+        subnet: &str,
+        address: Option<IpAddr>,
+    ) -> Checked<IpAddr> {
         let known = self.subnets.iter_mut().find(|known| known.id() == subnet && known.network() == network);
         let Some(known) = known else { return Err(query::not_found("subnet", subnet)) };
         match address {
@@ -252,7 +248,7 @@ impl State {
             .for_each(|known| known.give_back(address));
     }
 
-    fn project_of(&self, port: &Object) -> String {
+    pub(super) fn project_of(&self, port: &Object) -> String {
         port.get("project_id").and_then(Value::as_str).unwrap_or(&self.project).to_owned()
     }
 
@@ -283,12 +279,4 @@ fn check_attributes(asked: &Object) -> Checked<()> {
         Some(name) => Err(bad_request(&format!("Unrecognized attribute(s) '{name}'"))),
         None => Ok(()),
     }
-}
-
-fn bad_request(message: &str) -> Reply {
-    Reply::neutron_error(400, "HTTPBadRequest", message)
-}
-
-fn is_uuid(text: &str) -> bool {
-    text.len() == 36 && text.chars().all(|c| c.is_ascii_hexdigit() || c == '-')
 }

@@ -46,6 +46,7 @@ pub(super) fn not_found(kind: &str, id: &str) -> Reply {
         "network" => ("NetworkNotFound", format!("Network {id} could not be found.")),
         "subnet" => ("SubnetNotFound", format!("Subnet {id} could not be found.")),
         "security_group" => ("SecurityGroupNotFound", format!("Security group {id} does not exist")),
+        "floatingip" => ("FloatingIPNotFound", format!("Floating IP {id} could not be found")),
         _ => ("PortNotFound", format!("Port {id} could not be found.")),
     };
     Reply::neutron_error(404, name, &message)

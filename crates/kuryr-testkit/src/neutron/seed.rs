@@ -4,7 +4,8 @@ use super::{Object, Pace, State, ipam::Subnet};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
 
-pub(super) const QUOTAS: [&str; 5] = ["network", "subnet", "port", "security_group", "security_group_rule"];
+pub(super) const QUOTAS: [&str; 6] =
+    ["network", "subnet", "port", "security_group", "security_group_rule", "floatingip"];
 
 const EXTENSIONS: [&str; 9] = [
     "address-group",
@@ -24,9 +25,11 @@ const POD_NETWORK: &str = "00000000-0000-4000-a000-000000000001";
 const POD_SUBNET: &str = "00000000-0000-4000-a000-000000000002";
 const POD_SUBNET_V6: &str = "00000000-0000-4000-a000-000000000003";
 const POD_GROUP: &str = "00000000-0000-4000-a000-000000000004";
+const DEFAULT_GROUP: &str = "00000000-0000-4000-a000-000000000005";
 const SERVICE_NETWORK: &str = "00000000-0000-4000-a000-000000000006";
 const SERVICE_SUBNET: &str = "00000000-0000-4000-a000-000000000007";
-const DEFAULT_GROUP: &str = "00000000-0000-4000-a000-000000000005";
+const EXTERNAL_NETWORK: &str = "00000000-0000-4000-a000-000000000008";
+const EXTERNAL_SUBNET: &str = "00000000-0000-4000-a000-000000000009";
 
 pub(super) fn state(project: &str) -> State {
     State {
@@ -34,6 +37,7 @@ pub(super) fn state(project: &str) -> State {
         networks: vec![
             network(project, POD_NETWORK, "k8s-pod-net", &[POD_SUBNET, POD_SUBNET_V6]),
             network(project, SERVICE_NETWORK, "k8s-service-net", &[SERVICE_SUBNET]),
+            external(network(project, EXTERNAL_NETWORK, "public", &[EXTERNAL_SUBNET])),
         ],
         subnets: vec![
             subnet(project, (POD_NETWORK, POD_SUBNET), "k8s-pod-subnet", "10.1.0.0/16", "10.1.255.254"),
@@ -45,9 +49,17 @@ pub(super) fn state(project: &str) -> State {
                 "10.96.0.0/15",
                 "10.97.255.254",
             ),
+            subnet(
+                project,
+                (EXTERNAL_NETWORK, EXTERNAL_SUBNET),
+                "public-subnet",
+                "172.24.4.0/24",
+                "172.24.4.1",
+            ),
         ],
         groups: vec![group(project, POD_GROUP, "k8s-pods"), group(project, DEFAULT_GROUP, "default")],
         ports: BTreeMap::new(),
+        floating_ips: BTreeMap::new(),
         quotas: HashMap::new(),
         extensions: EXTENSIONS.into(),
         hosts: ["node1", "node2"].map(Into::into).into(),
@@ -63,6 +75,26 @@ pub(super) fn group(project: &str, id: &str, name: &str) -> Object {
         "stateful": true, "shared": false, "security_group_rules": [],
         "created_at": TIME, "updated_at": TIME, "revision_number": 1,
     }))
+}
+
+pub(super) fn floating_ip(
+    project: &str,
+    id: &str,
+    network: &str,
+    address: &str,
+    description: &str,
+) -> Object {
+    object(json!({
+        "id": id, "project_id": project, "tenant_id": project, "floating_network_id": network,
+        "floating_ip_address": address, "port_id": null, "fixed_ip_address": null, "router_id": null, "status": "DOWN",
+        "description": description, "dns_name": "", "dns_domain": "", "port_details": null, "tags": [],
+        "created_at": TIME, "updated_at": TIME, "revision_number": 0,
+    }))
+}
+
+fn external(mut network: Object) -> Object {
+    network.insert("router:external".into(), true.into());
+    network
 }
 
 fn network(project: &str, id: &str, name: &str, subnets: &[&str]) -> Object {

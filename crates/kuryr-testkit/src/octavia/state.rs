@@ -1,335 +1,253 @@
-//! What the fake keeps, and what it does with it.
+//! What the fake keeps, and what it is at work with.
 
-use super::{Object, fault};
-use crate::reply::Reply;
+use super::{Answer, Kind, Object, Provider, fault, immutable, text};
+use crate::{neutron::FakeNeutron, reply::Reply};
 use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
     time::{Duration, Instant},
 };
 
-type Answer = Result<Value, Reply>;
-
-/// A load balancer is immutable for so long after each change. The real one's with OVN are for 200 to 500 ms.
+/// How long the real one's work with OVN takes at least, or nearly.
 const PACE: Duration = Duration::from_millis(150);
 
 #[derive(Debug)]
 pub(super) struct State {
-    project: String,
-    /// By their ids, as their kinds' lists are called.
-    objects: BTreeMap<&'static str, BTreeMap<String, Object>>,
-    /// Members by their pools.
-    members: BTreeMap<String, Vec<Object>>,
-    /// Load balancers that it is at work with, and until when.
-    busy: BTreeMap<String, Instant>,
+    pub(super) neutron: FakeNeutron,
+    pub(super) project: String,
+    pub(super) default_provider: Provider,
+    pub(super) pace: Duration,
+    pub(super) paused: bool,
+    pub(super) quotas: BTreeMap<(String, Kind), i64>,
+    objects: BTreeMap<Kind, BTreeMap<String, Object>>,
+    /// By the load balancers that are immutable for it.
+    work: BTreeMap<String, Work>,
     next: u64,
 }
 
-const BALANCERS: &str = "loadbalancers";
-const LISTENERS: &str = "listeners";
-const POOLS: &str = "pools";
+/// What has been begun at a load balancer.
+#[derive(Debug)]
+struct Work {
+    until: Instant,
+    ends: Vec<(Kind, String, End)>,
+}
+
+/// What becomes of an object.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum End {
+    Active,
+    Error,
+    Gone,
+}
 
 impl State {
-    pub(super) fn new(project: &str) -> Self {
+    pub(super) fn new(neutron: FakeNeutron, project: &str) -> Self {
         Self {
+            neutron,
             project: project.to_owned(),
-            objects: [BALANCERS, LISTENERS, POOLS].map(|kind| (kind, BTreeMap::new())).into(),
-            members: BTreeMap::new(),
-            busy: BTreeMap::new(),
+            default_provider: Provider::Ovn,
+            pace: PACE,
+            paused: false,
+            quotas: BTreeMap::new(),
+            objects: Kind::ALL.map(|kind| (kind, BTreeMap::new())).into(),
+            work: BTreeMap::new(),
             next: 0,
         }
     }
 
     /// Ends what has taken long enough.
     pub(super) fn settle(&mut self) {
+        if self.paused {
+            return;
+        }
         let now = Instant::now();
-        let done: Vec<_> =
-            self.busy.iter().filter(|(_, until)| **until <= now).map(|(id, _)| id.clone()).collect();
-        for id in done {
-            self.busy.remove(&id);
-            let balancers = self.objects.entry(BALANCERS).or_default();
-            let Some(balancer) = balancers.get_mut(&id) else { continue };
-            if balancer["provisioning_status"] == "PENDING_DELETE" {
-                balancers.remove(&id);
-                self.forget(&id);
-            } else {
-                balancer.insert("provisioning_status".into(), "ACTIVE".into());
+        let done = self.work.iter().filter(|(_, work)| work.until <= now).map(|(id, _)| id.clone());
+        for balancer in done.collect::<Vec<_>>() {
+            for (kind, id, end) in self.work.remove(&balancer).into_iter().flat_map(|work| work.ends) {
+                match end {
+                    End::Active => self.set_status(kind, &id, "ACTIVE"),
+                    End::Error => self.set_status(kind, &id, "ERROR"),
+                    End::Gone => self.remove(kind, &id),
+                };
             }
         }
     }
 
-    pub(super) fn list(&self, kind: &str, filters: &[(String, String)]) -> Answer {
-        let (kind, objects) = self.objects.get_key_value(kind).ok_or_else(super::no_such_path)?;
-        let fits = |object: &&Object| {
-            filters.iter().all(|(name, value)| match name.as_str() {
-                "limit" | "marker" => true,
-                "tags" => value.split(',').all(|tag| has_tag(object, tag)),
-                "loadbalancer_id" => balancer_of(object) == Some(value.as_str()),
-                _ => object.get(name).and_then(Value::as_str) == Some(value),
-            })
-        };
-        Ok(json!({ *kind: objects.values().filter(fits).collect::<Vec<_>>() }))
+    /// Begins to change a load balancer, which is immutable until `ends` come about.
+    pub(super) fn change(&mut self, balancer: &str, ends: Vec<(Kind, String, End)>) {
+        self.set_status(Kind::LoadBalancer, balancer, "PENDING_UPDATE");
+        let whole = (Kind::LoadBalancer, balancer.to_owned(), End::Active);
+        self.begin(balancer, ends.into_iter().chain([whole]).collect());
     }
 
-    pub(super) fn create(&mut self, kind: &str, body: &Object) -> Answer {
-        let asked = |name: &str| body.get(name).and_then(Value::as_object).cloned().unwrap_or_default();
+    /// Begins work of which the load balancer's own end is a part.
+    pub(super) fn begin(&mut self, balancer: &str, ends: Vec<(Kind, String, End)>) {
+        let until = Instant::now() + self.pace;
+        self.work.insert(balancer.to_owned(), Work { until, ends });
+    }
+
+    pub(super) fn all(&self, kind: Kind) -> impl Iterator<Item = (&String, &Object)> {
+        self.objects.get(&kind).into_iter().flatten()
+    }
+
+    pub(super) fn get(&self, kind: Kind, id: &str) -> Result<&Object, Reply> {
+        let found = self.objects.get(&kind).and_then(|objects| objects.get(id));
+        found.ok_or_else(|| fault(404, &format!("{} {id} not found.", kind.spoken())))
+    }
+
+    pub(super) fn show(&self, kind: Kind, id: &str, status: u16) -> Answer {
+        Ok(Reply::new(status, json!({ kind.one(): self.shown(kind, self.get(kind, id)?) })))
+    }
+
+    /// An object with what it tells of others.
+    pub(super) fn shown(&self, kind: Kind, object: &Object) -> Object {
+        let mut shown = object.clone();
+        let id = text(object, "id");
+        let ids_of = |other: Kind| {
+            let hanging = self.all(other).filter(|(_, one)| match kind {
+                Kind::LoadBalancer => self.balancer_of(other, one) == id,
+                _ => pool_of(other, one) == id,
+            });
+            hanging.map(|(id, _)| json!({ "id": id })).collect::<Value>()
+        };
         match kind {
-            BALANCERS => Ok(self.create_balancer(asked("loadbalancer"))),
-            LISTENERS => self.create_listener(asked("listener")),
-            POOLS => self.create_pool(asked("pool")),
-            _ => Err(super::no_such_path()),
-        }
-    }
-
-    fn create_balancer(&mut self, mut new: Object) -> Value {
-        let id = self.new_id();
-        let subnet = new.get("vip_subnet_id").cloned().unwrap_or_default();
-        for (name, value) in [
-            ("project_id", json!(self.project)),
-            ("vip_address", json!(format!("10.96.{}.{}", self.next >> 8 & 255, self.next & 255))),
-            ("vip_port_id", json!(format!("vip-of-{id}"))),
-            ("vip_subnet_id", subnet),
-            ("provider", json!("ovn")),
-            ("tags", json!([])),
-        ] {
-            new.entry(name).or_insert(value);
-        }
-        self.keep(BALANCERS, &id, new, "PENDING_CREATE");
-        self.at_work(&id);
-        json!({ "loadbalancer": self.objects[BALANCERS][&id] })
-    }
-
-    fn create_listener(&mut self, mut new: Object) -> Answer {
-        let balancer = text(&new, "loadbalancer_id");
-        self.mutable(&balancer)?;
-        refuse_ranges(&new)?;
-        let same = |one: &Object| {
-            balancer_of(one) == Some(&balancer)
-                && one["protocol_port"] == new["protocol_port"]
-                && one["protocol"] == new["protocol"]
-        };
-        if self.objects[LISTENERS].values().any(same) {
-            let port = &new["protocol_port"];
-            let why = format!("Another Listener on this Load Balancer is already using protocol_port {port}");
-            return Err(fault(409, &why));
-        }
-        let id = self.new_id();
-        new.remove("loadbalancer_id");
-        new.insert("loadbalancers".into(), json!([{ "id": balancer }]));
-        for (name, value) in [
-            ("default_pool_id", Value::Null),
-            ("timeout_client_data", json!(50_000)),
-            ("timeout_member_data", json!(50_000)),
-            ("allowed_cidrs", Value::Null),
-        ] {
-            new.entry(name).or_insert(value);
-        }
-        self.keep(LISTENERS, &id, new, "ACTIVE");
-        self.change(&balancer);
-        Ok(json!({ "listener": self.objects[LISTENERS][&id] }))
-    }
-
-    fn create_pool(&mut self, mut new: Object) -> Answer {
-        let listener = text(&new, "listener_id");
-        let Some(found) = self.objects[LISTENERS].get(&listener) else {
-            return Err(not_found("Listener", &listener));
-        };
-        let balancer = balancer_of(found).unwrap_or_default().to_owned();
-        let has_pool = !found["default_pool_id"].is_null();
-        self.mutable(&balancer)?;
-        refuse_spreading(&new)?;
-        if has_pool {
-            return Err(fault(409, &format!("Listener {listener} already has a default pool")));
-        }
-        let id = self.new_id();
-        new.remove("listener_id");
-        new.insert("listeners".into(), json!([{ "id": listener }]));
-        new.insert("loadbalancers".into(), json!([{ "id": balancer }]));
-        new.entry("session_persistence").or_insert(Value::Null);
-        self.keep(POOLS, &id, new, "ACTIVE");
-        if let Some(listener) = self.objects.get_mut(LISTENERS).and_then(|all| all.get_mut(&listener)) {
-            listener.insert("default_pool_id".into(), json!(id));
-        }
-        self.change(&balancer);
-        Ok(json!({ "pool": self.objects[POOLS][&id] }))
-    }
-
-    pub(super) fn update(&mut self, kind: &str, id: &str, body: &Object) -> Answer {
-        let (kind, one, name) = match kind {
-            BALANCERS => (BALANCERS, "loadbalancer", "Load Balancer"),
-            LISTENERS => (LISTENERS, "listener", "Listener"),
-            POOLS => (POOLS, "pool", "Pool"),
-            _ => return Err(super::no_such_path()),
-        };
-        let Some(object) = self.objects[kind].get(id) else { return Err(not_found(name, id)) };
-        let balancer = balancer_of(object).unwrap_or(id).to_owned();
-        self.mutable(&balancer)?;
-        let asked = body.get(one).and_then(Value::as_object).cloned().unwrap_or_default();
-        refuse_ranges(&asked)?;
-        let protocol = self.objects[kind][id].get("protocol").cloned();
-        refuse_spreading(
-            &protocol.map(|is| ("protocol".to_owned(), is)).into_iter().chain(asked.clone()).collect(),
-        )?;
-        if let Some(object) = self.objects.get_mut(kind).and_then(|all| all.get_mut(id)) {
-            object.extend(asked);
-        }
-        self.change(&balancer);
-        Ok(json!({ one: self.objects[kind][id] }))
-    }
-
-    pub(super) fn delete(&mut self, kind: &str, id: &str, query: Option<&str>) -> Answer {
-        let found = self.objects.get(kind).and_then(|all| all.get(id));
-        let Some(found) = found else { return Err(not_found("Resource", id)) };
-        let balancer = balancer_of(found).unwrap_or(id).to_owned();
-        self.mutable(&balancer)?;
-        if kind != BALANCERS {
-            self.objects.get_mut(kind).and_then(|all| all.remove(id));
-            for listener in self.objects.get_mut(LISTENERS).into_iter().flat_map(BTreeMap::values_mut) {
-                if listener["default_pool_id"] == id {
-                    listener.insert("default_pool_id".into(), Value::Null);
-                }
+            Kind::LoadBalancer => {
+                shown.insert("listeners".into(), ids_of(Kind::Listener));
+                shown.insert("pools".into(), ids_of(Kind::Pool));
             }
-            self.members.remove(id);
-            self.change(&balancer);
-            return Ok(Value::Null);
+            Kind::Pool => {
+                shown.insert("members".into(), ids_of(Kind::Member));
+                shown.insert("healthmonitor_id".into(), ids_of(Kind::HealthMonitor)[0]["id"].clone());
+            }
+            Kind::Member => drop(shown.remove("pool_id")),
+            Kind::Listener | Kind::HealthMonitor => {}
         }
-        let is_bare =
-            self.objects.values().flat_map(BTreeMap::values).all(|one| balancer_of(one) != Some(&balancer));
-        if !is_bare && !query.unwrap_or_default().contains("cascade=true") {
-            return Err(fault(
-                400,
-                &format!("Validation failure: Cannot delete Load Balancer {id} - it has children"),
-            ));
+        shown
+    }
+
+    /// Keeps a new object, which is being made.
+    pub(super) fn keep(&mut self, kind: Kind, id: &str, mut object: Object) {
+        for (name, value) in [
+            ("id", json!(id)),
+            ("provisioning_status", json!("PENDING_CREATE")),
+            ("operating_status", json!("ONLINE")),
+        ] {
+            object.insert(name.into(), value);
         }
-        self.set_status(id, "PENDING_DELETE");
-        self.at_work(id);
-        Ok(Value::Null)
-    }
-
-    pub(super) fn members(&self, pool: &str) -> Answer {
-        if !self.objects[POOLS].contains_key(pool) {
-            return Err(not_found("Pool", pool));
+        for (name, value) in [("name", json!("")), ("admin_state_up", json!(true)), ("tags", json!([]))] {
+            object.entry(name).or_insert(value);
         }
-        Ok(json!({ "members": self.members.get(pool).cloned().unwrap_or_default() }))
-    }
-
-    /// Those that are among the old ones, by address and port, keep their ids.
-    pub(super) fn set_members(&mut self, pool: &str, body: &Object) -> Answer {
-        let Some(found) = self.objects[POOLS].get(pool) else { return Err(not_found("Pool", pool)) };
-        let balancer = balancer_of(found).unwrap_or_default().to_owned();
-        self.mutable(&balancer)?;
-        let old = self.members.remove(pool).unwrap_or_default();
-        let asked = body.get("members").and_then(Value::as_array).into_iter().flatten();
-        let mut members = Vec::new();
-        for member in asked.filter_map(Value::as_object) {
-            let same = |one: &&Object| {
-                one["address"] == member["address"] && one["protocol_port"] == member["protocol_port"]
-            };
-            let kept = old.iter().find(same).map(|one| one["id"].clone());
-            let id = kept.unwrap_or_else(|| json!(self.new_id()));
-            let mut member = member.clone();
-            member.insert("id".into(), id);
-            member.insert("provisioning_status".into(), "ACTIVE".into());
-            members.push(member);
-        }
-        self.members.insert(pool.to_owned(), members);
-        self.change(&balancer);
-        Ok(Value::Null)
-    }
-
-    pub(super) fn fail_over(&self, id: &str) -> Answer {
-        if !self.objects[BALANCERS].contains_key(id) {
-            return Err(not_found("Load Balancer", id));
-        }
-        Err(unsupported("OVN provider does not support loadbalancer failover"))
-    }
-
-    /// Octavia takes changes of ACTIVE load balancers only.
-    fn mutable(&self, balancer: &str) -> Result<(), Reply> {
-        let Some(found) = self.objects[BALANCERS].get(balancer) else {
-            return Err(not_found("Load Balancer", balancer));
-        };
-        if found["provisioning_status"] != "ACTIVE" {
-            return Err(fault(409, &format!("Load Balancer {balancer} is immutable and cannot be updated.")));
-        }
-        Ok(())
-    }
-
-    fn change(&mut self, balancer: &str) {
-        self.set_status(balancer, "PENDING_UPDATE");
-        self.at_work(balancer);
-    }
-
-    fn set_status(&mut self, balancer: &str, status: &str) {
-        if let Some(balancer) = self.objects.get_mut(BALANCERS).and_then(|all| all.get_mut(balancer)) {
-            balancer.insert("provisioning_status".into(), status.into());
-        }
-    }
-
-    fn at_work(&mut self, balancer: &str) {
-        self.busy.insert(balancer.to_owned(), Instant::now() + PACE);
-    }
-
-    fn keep(&mut self, kind: &'static str, id: &str, mut object: Object, status: &str) {
-        object.insert("id".into(), id.into());
-        object.insert("provisioning_status".into(), status.into());
         self.objects.entry(kind).or_default().insert(id.to_owned(), object);
     }
 
-    /// What hung on a load balancer that is gone.
-    fn forget(&mut self, balancer: &str) {
-        for kind in [LISTENERS, POOLS] {
-            let objects = self.objects.entry(kind).or_default();
-            objects.retain(|_, one| balancer_of(one) != Some(balancer));
-        }
-        let pools = &self.objects[POOLS];
-        self.members.retain(|pool, _| pools.contains_key(pool));
+    pub(super) fn object_mut(&mut self, kind: Kind, id: &str) -> Option<&mut Object> {
+        self.objects.get_mut(&kind)?.get_mut(id)
     }
 
-    fn new_id(&mut self) -> String {
+    /// Begins to change an object with what is asked. What becomes of it is the caller's to say.
+    pub(super) fn patch(&mut self, kind: Kind, id: &str, asked: &Object) {
+        if let Some(object) = self.object_mut(kind, id) {
+            object.extend(asked.clone());
+        }
+        self.set_status(kind, id, "PENDING_UPDATE");
+    }
+
+    pub(super) fn set_status(&mut self, kind: Kind, id: &str, status: &str) -> bool {
+        let object = self.object_mut(kind, id);
+        object.map(|object| object.insert("provisioning_status".into(), status.into())).is_some()
+    }
+
+    /// Sets a status that what is under way does not end.
+    pub(super) fn force_status(&mut self, kind: Kind, id: &str, status: &str) -> bool {
+        self.work.values_mut().for_each(|work| work.ends.retain(|(_, other, _)| other != id));
+        self.set_status(kind, id, status)
+    }
+
+    /// Removes an object and what hangs on it.
+    pub(super) fn remove(&mut self, kind: Kind, id: &str) -> bool {
+        let Some(gone) = self.objects.get_mut(&kind).and_then(|objects| objects.remove(id)) else {
+            return false;
+        };
+        match kind {
+            Kind::LoadBalancer => {
+                self.neutron.remove_vip(text(&gone, "vip_port_id"));
+                self.work.remove(id);
+                for child in [Kind::Listener, Kind::Pool] {
+                    self.remove_where(child, |one| balancer_named(one) == id);
+                }
+            }
+            Kind::Listener => self.forget_listener(id),
+            Kind::Pool => {
+                let lead_there = |one: &&mut Object| one["default_pool_id"] == id;
+                let listeners = self.objects.entry(Kind::Listener).or_default().values_mut();
+                listeners.filter(lead_there).for_each(|one| {
+                    one.insert("default_pool_id".into(), Value::Null);
+                });
+                for child in [Kind::Member, Kind::HealthMonitor] {
+                    self.remove_where(child, |one| pool_of(child, one) == id);
+                }
+            }
+            Kind::Member | Kind::HealthMonitor => {}
+        }
+        true
+    }
+
+    fn remove_where(&mut self, kind: Kind, goes: impl Fn(&Object) -> bool) {
+        let going = self.all(kind).filter(|(_, one)| goes(one)).map(|(id, _)| id.clone());
+        for id in going.collect::<Vec<_>>() {
+            self.remove(kind, &id);
+        }
+    }
+
+    fn forget_listener(&mut self, listener: &str) {
+        for pool in self.objects.entry(Kind::Pool).or_default().values_mut() {
+            if let Some(listeners) = pool.get_mut("listeners").and_then(Value::as_array_mut) {
+                listeners.retain(|one| one["id"] != listener);
+            }
+        }
+    }
+
+    /// The load balancer that an object hangs on, or is.
+    pub(super) fn balancer_of(&self, kind: Kind, object: &Object) -> String {
+        match kind {
+            Kind::LoadBalancer => text(object, "id").to_owned(),
+            Kind::Listener | Kind::Pool => balancer_named(object).to_owned(),
+            Kind::Member | Kind::HealthMonitor => {
+                let pool = self.get(Kind::Pool, pool_of(kind, object));
+                pool.map(|pool| balancer_named(pool).to_owned()).unwrap_or_default()
+            }
+        }
+    }
+
+    /// The provider of a load balancer.
+    pub(super) fn provider_of(&self, balancer: &str) -> Provider {
+        let balancer = self.get(Kind::LoadBalancer, balancer).ok();
+        balancer
+            .and_then(|balancer| Provider::named(text(balancer, "provider")))
+            .unwrap_or(self.default_provider)
+    }
+
+    /// Octavia takes changes of ACTIVE objects only.
+    pub(super) fn check_active(&self, kind: Kind, id: &str) -> Result<(), Reply> {
+        let active = self.get(kind, id)?["provisioning_status"] == "ACTIVE";
+        active.then_some(()).ok_or_else(|| immutable(kind, id))
+    }
+
+    pub(super) fn new_id(&mut self) -> String {
         self.next += 1;
         format!("00000000-0000-4000-8000-{:012x}", self.next)
     }
 }
 
-fn text(object: &Object, name: &str) -> String {
-    object.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
-}
-
-fn has_tag(object: &Object, tag: &str) -> bool {
-    object.get("tags").and_then(Value::as_array).is_some_and(|tags| tags.iter().any(|one| one == tag))
-}
-
-/// The load balancer that an object hangs on.
-fn balancer_of(object: &Object) -> Option<&str> {
-    object.get("loadbalancers")?.as_array()?.first()?.get("id")?.as_str()
-}
-
-/// What OVN's provider has not.
-fn refuse_ranges(asked: &Object) -> Result<(), Reply> {
-    match asked.get("allowed_cidrs") {
-        None | Some(Value::Null) => Ok(()),
-        Some(_) => Err(unsupported("OVN provider does not support allowed_cidrs option")),
+/// The pool that an object hangs on.
+pub(super) fn pool_of(kind: Kind, object: &Object) -> &str {
+    match kind {
+        Kind::Member => text(object, "pool_id"),
+        Kind::HealthMonitor => object["pools"][0]["id"].as_str().unwrap_or_default(),
+        Kind::LoadBalancer | Kind::Listener | Kind::Pool => "",
     }
 }
 
-fn refuse_spreading(asked: &Object) -> Result<(), Reply> {
-    let timeout = asked.get("session_persistence").and_then(|how| how.get("persistence_timeout"));
-    if timeout.is_some_and(|timeout| !timeout.is_null()) && asked.get("protocol").is_none_or(|is| is != "UDP")
-    {
-        let why = "Validation failure: persistence_timeout and persistence_granularity is only for UDP protocol pools.";
-        return Err(fault(400, why));
-    }
-    match asked.get("lb_algorithm").and_then(Value::as_str) {
-        None | Some("SOURCE_IP_PORT" | "SOURCE_IP") => Ok(()),
-        Some(other) => Err(unsupported(&format!("OVN provider does not support {other} algorithm"))),
-    }
-}
-
-fn unsupported(why: &str) -> Reply {
-    fault(501, &format!("Provider 'ovn' does not support a requested option: {why}"))
-}
-
-fn not_found(kind: &str, id: &str) -> Reply {
-    fault(404, &format!("{kind} {id} not found."))
+fn balancer_named(object: &Object) -> &str {
+    object["loadbalancers"][0]["id"].as_str().unwrap_or_default()
 }
