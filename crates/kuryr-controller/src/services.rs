@@ -10,6 +10,7 @@
 //!
 //! Nothing here keeps pods waiting: a cloud without Octavia, or one whose Octavia is down, wires pods all the same.
 
+pub(crate) mod addresses;
 mod balancers;
 mod calls;
 pub(crate) mod debounce;
@@ -18,6 +19,7 @@ mod settling;
 mod site;
 pub(crate) mod translate;
 
+pub use addresses::Addresses;
 pub use balancers::Balancers;
 pub use calls::call;
 pub use debounce::Debounce;
@@ -28,9 +30,10 @@ use crate::context::Context;
 use crate::metrics::{Kind, Metrics};
 use crate::queue::Queue;
 use crate::settings::ServiceDefaults;
+use kuryr_api::LoadBalancerId;
 use kuryr_core::service::Site;
 use kuryr_k8s::Key;
-use kuryr_openstack::{Octavia, Session};
+use kuryr_openstack::{Neutron, Octavia, Session};
 use parking_lot::RwLock;
 use std::sync::Arc;
 
@@ -42,8 +45,12 @@ pub struct Services {
     pub defaults: ServiceDefaults,
     /// How they are made, once it is known.
     pub site: RwLock<Option<Arc<Site>>>,
+    /// To call Neutron.
+    pub neutron: Neutron,
     /// What Octavia has.
     pub balancers: Balancers,
+    /// The floating IPs that Neutron has.
+    pub addresses: Addresses,
     /// Names of Services to look at.
     pub queue: Arc<Queue<Key>>,
     /// Load balancers that Octavia is at work with.
@@ -56,10 +63,12 @@ impl Services {
     /// Nothing of Octavia is known yet.
     pub fn new(session: Session, defaults: ServiceDefaults, metrics: &Metrics) -> Self {
         Self {
+            neutron: Neutron::new(session.clone()),
             octavia: Octavia::new(session),
             defaults,
             site: RwLock::default(),
             balancers: Balancers::default(),
+            addresses: Addresses::default(),
             queue: Arc::new(Queue::new(metrics.queue_depth.get_or_create_owned(&Kind { kind: "service" }))),
             settling: Settling::default(),
             endpoints: Debounce::default(),
@@ -71,11 +80,21 @@ impl Services {
         self.site.read().clone()
     }
 
+    /// A load balancer that is gone, and with it the port that floating IPs led to.
+    pub fn forget(&self, id: &LoadBalancerId) {
+        if let Some(gone) = self.balancers.remove(id)
+            && let Some(port) = &gone.port
+        {
+            self.addresses.forget_port(port);
+        }
+    }
+
     /// Looks at every name that a Service or a record has.
     pub fn look_at_all(&self, context: &Context) {
         let services = context.caches.services.all().into_iter().map(|service| service.key.clone());
         let records = context.caches.balancers.all().into_iter().map(|record| record.key.clone());
-        let named = self.balancers.names().into_iter().filter_map(|name| {
+        let names = self.balancers.names().into_iter().chain(self.addresses.names(&context.own_tag));
+        let named = names.filter_map(|name| {
             let (namespace, name) = name.split_once('/')?;
             Some(Key::new(namespace, name))
         });

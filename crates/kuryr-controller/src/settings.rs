@@ -4,7 +4,7 @@ use anyhow::{Context as _, bail};
 use kuryr_api::SubnetId;
 use kuryr_config::Config;
 use kuryr_core::network::Naming;
-use kuryr_core::service::{MemberMode, Timeouts, WithoutClass};
+use kuryr_core::service::{External, MemberMode, Timeouts, WithoutClass};
 use kuryr_k8s::Access;
 use kuryr_k8s::events::Voice;
 use kuryr_k8s::fence::Clock;
@@ -60,6 +60,8 @@ pub struct ServiceDefaults {
     pub timeouts: Timeouts,
     /// How long Octavia may be at work with a load balancer.
     pub patience: Duration,
+    /// Where addresses outside are from; none: there are none.
+    pub external: Option<External>,
     /// Who makes load balancers that name no class.
     pub without_class: WithoutClass,
 }
@@ -132,8 +134,17 @@ pub fn service_defaults(config: &Config) -> Option<ServiceDefaults> {
             member: time(octavia.timeout_member_data),
         },
         patience: neutron.lbaas_activation_timeout,
+        external: filled(neutron.external_svc_net.as_deref()).map(|network| External {
+            network: network.into(),
+            subnet: filled(neutron.external_svc_subnet.as_deref()).map(Into::into),
+        }),
         without_class: if octavia.serve_without_class { WithoutClass::Ours } else { WithoutClass::Others },
     })
+}
+
+/// An option that is set to something.
+fn filled(text: Option<&str>) -> Option<&str> {
+    text.filter(|text| !text.is_empty())
 }
 
 /// What an option that holds one and an option that holds several say together.

@@ -11,7 +11,7 @@ use crate::settings::{PodDefaults, ServiceDefaults};
 use crate::{dispatch, relist, services as serving, wiring};
 use kuryr_api::cloud::{Auth, Domain, Project, Scope, Secret, User};
 use kuryr_core::network::Naming;
-use kuryr_core::service::{MemberMode, Timeouts, WithoutClass};
+use kuryr_core::service::{External, MemberMode, Timeouts, WithoutClass};
 use kuryr_k8s::events::Voice;
 use kuryr_openstack::{Session, Settings};
 use kuryr_telemetry::{Component, Health, Probe};
@@ -109,6 +109,7 @@ impl World {
             member_mode: MemberMode::L3,
             timeouts: Timeouts::default(),
             patience: Duration::from_mins(5),
+            external: Some(External { network: self.id_of("public").as_str().into(), subnet: None }),
             without_class: WithoutClass::Ours,
         }
     }

@@ -16,21 +16,24 @@
 //! A Service is held by a finalizer while it has load balancers, so that Kubernetes gives its cluster IP to nobody else before they
 //! are gone.
 
+mod action;
 mod balancer;
 mod differ;
+mod outside;
 mod provider;
 mod record;
 #[cfg(test)]
 mod tests;
 mod want;
+mod wishes;
 
+pub use action::{Action, AddressCall, Call, NewAddress, NewBalancer, NewListener, NewPool, RecordContent};
 pub use balancer::{Affinity, Balancer, Listener, Member, Ownership, Pool, Socket, State, Timeouts};
+pub use wishes::{Balancing, Wishes};
 
-use crate::news::News;
 use ipnet::IpNet;
 use kuryr_api::load_balancer::{KuryrLoadBalancerSpec, KuryrLoadBalancerStatus};
-use kuryr_api::{ListenerId, LoadBalancerId, PoolId, ProjectId, SubnetId};
-use std::collections::BTreeMap;
+use kuryr_api::{FloatingIpId, NetworkId, PortId, ProjectId, SubnetId};
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -49,6 +52,9 @@ pub struct Observed<'a> {
     pub record: Option<Record<'a>>,
     /// Every load balancer that may be this Service's: it is called so, stands in the record, or has one of its cluster IPs.
     pub balancers: &'a [Arc<Balancer>],
+    /// Every floating IP that may be this Service's: it was made for it, leads to one of its load balancers, or has the address
+    /// that it asks for.
+    pub addresses: &'a [Address],
     /// How load balancers are made here.
     pub site: &'a Site,
 }
@@ -66,8 +72,14 @@ pub struct Service {
     pub affinity: Option<Duration>,
     /// Who may reach it from outside (`loadBalancerSourceRanges`); empty: everybody.
     pub source_ranges: Vec<IpNet>,
-    /// Address outside that it asks for (`loadBalancerIP`).
+    /// Address outside that it asks for (`loadBalancerIP`, or else the first of `externalIPs`).
     pub wanted_address: Option<IpAddr>,
+    /// Where it is reached from outside, as its status says.
+    pub ingress: Vec<IpAddr>,
+    /// What its annotations ask for.
+    pub wishes: Wishes,
+    /// Clients are to be served by endpoints of their own node only (`internalTrafficPolicy: Local`).
+    pub is_local: bool,
     /// Who makes its load balancer (`loadBalancerClass`).
     pub class: Option<String>,
     /// Our finalizer is on it: its cluster IPs are nobody else's until its load balancers are gone.
@@ -195,8 +207,41 @@ pub struct Site {
     pub timeouts: Timeouts,
     /// Security groups that guard load balancers, as the record names them.
     pub security_groups: Vec<String>,
+    /// Where addresses outside are from; none: there are none.
+    pub external: Option<External>,
     /// Who makes load balancers of Services that do not say it (`[octavia_defaults] serve_without_class`).
     pub without_class: WithoutClass,
+}
+
+/// Where addresses outside are from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct External {
+    /// Network.
+    pub network: NetworkId,
+    /// Subnet, if it is not left to Neutron.
+    pub subnet: Option<SubnetId>,
+}
+
+/// A floating IP that exists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// Floating IP.
+    pub id: FloatingIpId,
+    /// The address outside.
+    pub ip: IpAddr,
+    /// The port that it leads to.
+    pub port: Option<PortId>,
+    /// Whose it is.
+    pub ownership: AddressOwnership,
+}
+
+/// Whose a floating IP is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AddressOwnership {
+    /// Made by a Kuryr of this cluster for this Service.
+    Ours,
+    /// A user's, or another Service's.
+    Others,
 }
 
 /// Who makes the load balancers of Services of type `LoadBalancer` that have no `loadBalancerClass`.
@@ -216,112 +261,6 @@ pub enum MemberMode {
     L3,
     /// On their own subnet.
     L2,
-}
-
-/// One effect, idempotent.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Action {
-    /// Create the record.
-    CreateRecord(RecordContent),
-    /// Write what the record should say.
-    UpdateRecord(RecordContent),
-    /// Mark the record as deleted. It stays until it is released.
-    DeleteRecord,
-    /// Take our finalizer off the record, so that it goes.
-    ReleaseRecord,
-    /// Put our finalizer on the Service.
-    HoldService,
-    /// Take it off.
-    ReleaseService,
-    /// A call of Octavia.
-    Call(Call),
-    /// Look again when Octavia is done with these load balancers.
-    Await(Vec<LoadBalancerId>),
-    /// Tell the Service's owner.
-    Tell(News),
-}
-
-/// A call of Octavia.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Call {
-    /// Make a load balancer.
-    CreateBalancer(NewBalancer),
-    /// Put this cluster's tag on a load balancer that the Python Kuryr made.
-    TagBalancer(LoadBalancerId),
-    /// Delete a load balancer and all that hangs on it.
-    DeleteBalancer(LoadBalancerId),
-    /// Have Octavia make a broken load balancer anew, where its provider can.
-    FailOver(LoadBalancerId),
-    /// Make a listener.
-    CreateListener(LoadBalancerId, NewListener),
-    /// Change a listener.
-    UpdateListener(LoadBalancerId, ListenerId, NewListener),
-    /// Delete a listener.
-    DeleteListener(LoadBalancerId, ListenerId),
-    /// Make the pool of a listener.
-    CreatePool(LoadBalancerId, ListenerId, NewPool),
-    /// Change a pool.
-    UpdatePool(LoadBalancerId, PoolId, NewPool),
-    /// Delete a pool.
-    DeletePool(LoadBalancerId, PoolId),
-    /// Replace all members of a pool, in one request.
-    SetMembers(LoadBalancerId, PoolId, BTreeMap<Socket, Member>),
-}
-
-/// The load balancer that a cluster IP needs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NewBalancer {
-    /// Name.
-    pub name: String,
-    /// Address.
-    pub vip: IpAddr,
-    /// Subnet of the address.
-    pub subnet: SubnetId,
-    /// Octavia's provider.
-    pub provider: Option<String>,
-    /// Project.
-    pub project: ProjectId,
-    /// Tags.
-    pub tags: Vec<String>,
-}
-
-/// The listener that a port needs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NewListener {
-    /// Name.
-    pub name: String,
-    /// Where clients connect to.
-    pub front: Front,
-    /// Clients that may connect; empty: all.
-    pub allowed: Vec<IpNet>,
-    /// How long connections may be silent.
-    pub timeouts: Timeouts,
-    /// Tags.
-    pub tags: Vec<String>,
-}
-
-/// The pool that a port needs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NewPool {
-    /// Name.
-    pub name: String,
-    /// Protocol.
-    pub protocol: Protocol,
-    /// How connections are spread.
-    pub algorithm: String,
-    /// Whether a client stays with a member.
-    pub affinity: Option<Affinity>,
-    /// Tags.
-    pub tags: Vec<String>,
-}
-
-/// What a record should say.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RecordContent {
-    /// What should be.
-    pub spec: KuryrLoadBalancerSpec,
-    /// What is.
-    pub status: KuryrLoadBalancerStatus,
 }
 
 /// What to do, in this order. Empty when all is as it should be.

@@ -12,6 +12,7 @@ use kuryr_api::{KuryrLoadBalancer, KuryrPort, names};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use std::fmt::Debug;
+use std::net::IpAddr;
 use thiserror::Error;
 
 /// What became of a write.
@@ -186,6 +187,22 @@ pub async fn release_service(
 ) -> Result<Written<slim::Service>, Error> {
     let off = json!({ "uid": uid, "$deleteFromPrimitiveList/finalizers": [names::SERVICE_FINALIZER] });
     change_service(client, key, off).await
+}
+
+/// Says in a Service's status where it is reached from outside, and nowhere if `ingress` is empty.
+pub async fn set_ingress(
+    client: &kube::Client,
+    key: &Key,
+    uid: &str,
+    ingress: &[IpAddr],
+) -> Result<Written<slim::Service>, Error> {
+    let all: Vec<_> = ingress.iter().map(|ip| json!({ "ip": ip, "ipMode": "VIP" })).collect();
+    let all = (!all.is_empty()).then_some(all);
+    let patch = json!({ "metadata": { "uid": uid }, "status": { "loadBalancer": { "ingress": all } } });
+    let api: Api<ServiceWire> = Api::namespaced(client.clone(), key.namespace());
+    let (params, patch) = (PatchParams::default(), Patch::Merge(patch));
+    let request = api.patch_status(key.name(), &params, &patch).map_ok(slim::Service::trim);
+    answer("update the status of", "Service", key, request).await
 }
 
 async fn change_service(

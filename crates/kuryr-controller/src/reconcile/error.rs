@@ -32,6 +32,12 @@ pub enum Error {
     /// What became of a load balancer can't be seen.
     #[error("failed to look at a load balancer")]
     LookAtBalancer(#[source] openstack::Error),
+    /// A floating IP can't be made or led.
+    #[error("failed to give the Service its address outside")]
+    Address(#[source] openstack::Error),
+    /// The floating IP that a Service asks for can't be seen.
+    #[error("failed to look for a floating IP")]
+    LookUpAddress(#[source] openstack::Error),
     /// Kubernetes did not take a write.
     #[error(transparent)]
     Record(#[from] records::Error),
@@ -49,7 +55,9 @@ impl Error {
             | Self::TagPort(error)
             | Self::LookUp(error)
             | Self::Balance(error)
-            | Self::LookAtBalancer(error) => match error.class() {
+            | Self::LookAtBalancer(error)
+            | Self::Address(error)
+            | Self::LookUpAddress(error) => match error.class() {
                 openstack::Class::Retry => "retry",
                 openstack::Class::Wait => "wait",
                 openstack::Class::Permanent => "permanent",
@@ -68,7 +76,9 @@ impl Error {
             | Self::TagPort(error)
             | Self::LookUp(error)
             | Self::Balance(error)
-            | Self::LookAtBalancer(error) => error.request_id(),
+            | Self::LookAtBalancer(error)
+            | Self::Address(error)
+            | Self::LookUpAddress(error) => error.request_id(),
             _ => None,
         }
     }
@@ -76,9 +86,14 @@ impl Error {
     /// What the pod's owner should know. Nothing where it goes over by itself before anybody could act.
     pub fn news(&self) -> Option<News> {
         match self {
-            Self::CreatePort(error) | Self::Balance(error) if error.kind() == Kind::Fenced => None,
+            Self::CreatePort(error) | Self::Balance(error) | Self::Address(error)
+                if error.kind() == Kind::Fenced =>
+            {
+                None
+            }
             Self::CreatePort(error) => Some(create_failed(error)),
             Self::Balance(error) => Some(balance_failed(error)),
+            Self::Address(error) => Some(address_failed(error)),
             Self::Record(records::Error::Refused { .. }) => Some(News::warning(
                 "FailedToCreateKuryrPortCRD",
                 format!(
@@ -167,6 +182,36 @@ fn balance_failed(error: &openstack::Error) -> News {
         ),
     };
     said(reason, advice, "Octavia", error)
+}
+
+fn address_failed(error: &openstack::Error) -> News {
+    let (reason, advice) = match error.kind() {
+        Kind::OverQuota => (
+            "FloatingIpQuotaExceeded",
+            "The project's quota of floating IPs is used up. Raise it (openstack quota set --floating-ips N PROJECT) or release some.",
+        ),
+        Kind::NoFreeAddress => (
+            "NoFreeFloatingIp",
+            "The external network has no free address. Release some, or name another network.",
+        ),
+        Kind::Forbidden => (
+            "AddressForbidden",
+            "Only an administrator may choose an address that nobody has reserved. Make the floating IP in Kuryr's project first, or ask \
+             for none (loadBalancerIP, externalIPs).",
+        ),
+        Kind::Conflict => (
+            "AddressUnavailable",
+            "The address is somebody else's, or no router leads from the external network to the service subnet. Ask for another one, \
+             or connect them.",
+        ),
+        Kind::NotFound | Kind::Invalid => (
+            "ExternalNetworkRefused",
+            "Neutron refuses the floating IP. Check [neutron_defaults] external_svc_net and external_svc_subnet, and the Service's \
+             annotations and loadBalancerIP.",
+        ),
+        _ => ("NeutronUnavailable", "Neutron gives no addresses now. Kuryr tries again."),
+    };
+    said(reason, advice, "Neutron", error)
 }
 
 fn said(reason: &'static str, advice: &str, service: &str, error: &openstack::Error) -> News {

@@ -3,20 +3,22 @@
 use super::error::Error;
 use super::{Next, Outcome, ROUNDS, SEEN_WITHIN, event, noted};
 use crate::context::Context;
-use crate::services::translate;
-use crate::services::{Services, call, read_doubted};
+use crate::services::{Services, addresses, call, read_doubted, translate};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::ObjectMeta;
-use kuryr_api::{KuryrLoadBalancer, LoadBalancerId, names};
+use kuryr_api::{KuryrLoadBalancer, LoadBalancerId, PortId, names};
 use kuryr_core::news::News;
 use kuryr_core::service::{
-    Action, Balancer, Observed, Ownership, Record, RecordContent, Service, Site, Slice, State, plan,
+    Action, Address, AddressOwnership, Balancer, Observed, Ownership, Record, RecordContent, Service, Site,
+    Slice, State, plan,
 };
 use kuryr_k8s::Key;
 use kuryr_k8s::events::About;
 use kuryr_k8s::records::{self, Written};
 use kuryr_k8s::slim::{self, BalancerRecord};
+use kuryr_openstack::neutron::FloatingIp;
 use serde_json::{Map, Value, json};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// The API server's own Service, whose load balancer an installer may have made before there was a cluster.
@@ -28,6 +30,7 @@ struct Seen {
     slices: Vec<Slice>,
     record: Option<Arc<BalancerRecord>>,
     balancers: Vec<Arc<Balancer>>,
+    addresses: Vec<Address>,
     site: Arc<Site>,
 }
 
@@ -80,6 +83,7 @@ impl Seen {
                 status: Some(&record.status),
             }),
             balancers: &self.balancers,
+            addresses: &self.addresses,
             site: &self.site,
         }
     }
@@ -96,9 +100,55 @@ async fn observe(context: &Context, services: &Services, key: &Key) -> Result<Se
     let doubted = services.balancers.doubted(&candidates());
     read_doubted(services, doubted, &context.own_tag).await.map_err(Error::LookAtBalancer)?;
     let claim = |balancer| claim(services, key, vips, recorded.as_ref(), balancer);
-    let balancers = candidates().into_iter().map(claim).collect();
+    let balancers: Vec<_> = candidates().into_iter().map(claim).collect();
+    let wanted = service.as_ref().and_then(|(_, service)| service.wanted_address);
+    let whose = Whose { name: &key.to_string(), own_tag: &context.own_tag, record: record.as_deref() };
+    let addresses = observe_addresses(services, &site, &whose, &balancers, wanted).await?;
     let slices = caches.slices_of(key).iter().map(|slice| translate::slice(slice)).collect();
-    Ok(Seen { service, slices, record, balancers, site })
+    Ok(Seen { service, slices, record, balancers, addresses, site })
+}
+
+/// Whose addresses are looked for.
+struct Whose<'a> {
+    name: &'a str,
+    own_tag: &'a str,
+    record: Option<&'a BalancerRecord>,
+}
+
+async fn observe_addresses(
+    services: &Services,
+    site: &Site,
+    whose: &Whose<'_>,
+    balancers: &[Arc<Balancer>],
+    wanted: Option<IpAddr>,
+) -> Result<Vec<Address>, Error> {
+    let purpose = addresses::purpose(whose.name, whose.own_tag);
+    let is_mine = |one: &&Arc<Balancer>| one.ownership != Ownership::Foreign && one.name == whose.name;
+    let ports: Vec<_> = balancers.iter().filter(is_mine).filter_map(|one| one.port.as_ref()).collect();
+    let mut found = services.addresses.of(&purpose, &ports, wanted);
+    if let Some(wanted) = wanted
+        && found.iter().all(|one| one.floating_ip_address != wanted)
+    {
+        addresses::look_for(services, site, wanted).await.map_err(Error::LookUpAddress)?;
+        found = services.addresses.of(&purpose, &ports, Some(wanted));
+    }
+    Ok(found.into_iter().map(|one| address(whose, &purpose, &ports, one)).collect())
+}
+
+/// A floating IP as planners see it. One that says it is for this Service is ours if it has our tag, or leads to it: then its
+/// maker died before it could tag it. The Python Kuryr's records say which of them it made.
+fn address(whose: &Whose<'_>, purpose: &str, ports: &[&PortId], one: FloatingIp) -> Address {
+    let leads_here = one.port_id.as_ref().is_some_and(|port| ports.contains(&port));
+    let is_tagged = one.tags.iter().any(|tag| tag == whose.own_tag);
+    let info = whose.record.and_then(|record| record.status.service_pub_ip_info.as_ref());
+    let recorded = info.is_some_and(|info| info.ip_id == one.id.as_str() && info.alloc_method == "pool");
+    let is_ours = recorded || (one.description == purpose && (is_tagged || leads_here));
+    Address {
+        id: one.id,
+        ip: one.floating_ip_address,
+        port: one.port_id,
+        ownership: if is_ours { AddressOwnership::Ours } else { AddressOwnership::Others },
+    }
 }
 
 /// The load balancer that a record names.
@@ -113,7 +163,7 @@ fn recorded(record: &BalancerRecord) -> Option<LoadBalancerId> {
 fn claim(
     services: &Services,
     key: &Key,
-    vips: &[std::net::IpAddr],
+    vips: &[IpAddr],
     recorded: Option<&LoadBalancerId>,
     mut balancer: Arc<Balancer>,
 ) -> Arc<Balancer> {
@@ -158,6 +208,18 @@ async fn apply(
             let name = key.to_string();
             call(services, &seen.site, &name, todo, &context.own_tag).await.map_err(Error::Balance)?;
             Ok(Outcome::Visible)
+        }
+        Action::Address(todo) => {
+            let name = key.to_string();
+            let called = addresses::call(services, &seen.site, &name, todo, &context.own_tag).await;
+            called.map_err(Error::Address)?;
+            Ok(Outcome::Visible)
+        }
+        Action::SetIngress(ingress) => {
+            let Some((service, _)) = &seen.service else { return Ok(Outcome::Same) };
+            context.metrics.wrote("set_service_ingress");
+            let written = records::set_ingress(&context.client, key, &service.uid, &ingress).await?;
+            Ok(noted(written, |service| context.caches.services.note(service)))
         }
         Action::Await(ids) => {
             services.settling.wait_for(key, &ids);

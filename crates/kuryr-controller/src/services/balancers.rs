@@ -156,10 +156,10 @@ impl Balancers {
     }
 
     /// One that is gone.
-    pub fn remove(&self, id: &LoadBalancerId) {
+    pub fn remove(&self, id: &LoadBalancerId) -> Option<Arc<Balancer>> {
         let mut known = self.known.write();
         known.touch(id);
-        known.remove(id);
+        known.remove(id)
     }
 
     /// A list begins: from now on, what changes is remembered.
@@ -174,7 +174,7 @@ impl Balancers {
         let shown: HashSet<LoadBalancerId> = listed.iter().map(|read| read.balancer.id.clone()).collect();
         let is_gone = |id: &&LoadBalancerId| !shown.contains(*id) && !fresh.contains(*id);
         let gone: Vec<_> = known.by_id.keys().filter(is_gone).cloned().collect();
-        gone.iter().for_each(|id| known.remove(id));
+        gone.iter().for_each(|id| drop(known.remove(id)));
         listed
             .into_iter()
             .filter(|read| !fresh.contains(&read.balancer.id))
@@ -192,7 +192,7 @@ impl Known {
     fn insert(&mut self, read: Read) {
         let Read { balancer, trust, members } = read;
         let since = self.by_id.get(&balancer.id).and_then(|entry| entry.busy_since);
-        self.remove(&balancer.id);
+        drop(self.remove(&balancer.id));
         self.by_name.entry(balancer.name.clone()).or_default().insert(balancer.id.clone());
         self.by_vip.entry(balancer.vip).or_default().insert(balancer.id.clone());
         let is_busy = matches!(balancer.state, State::Pending | State::Deleting);
@@ -201,10 +201,11 @@ impl Known {
         self.by_id.insert(entry.balancer.id.clone(), entry);
     }
 
-    fn remove(&mut self, id: &LoadBalancerId) {
-        let Some(entry) = self.by_id.remove(id) else { return };
-        drop_from(&mut self.by_name, &entry.balancer.name, id);
-        drop_from(&mut self.by_vip, &entry.balancer.vip, id);
+    fn remove(&mut self, id: &LoadBalancerId) -> Option<Arc<Balancer>> {
+        let balancer = self.by_id.remove(id)?.balancer;
+        drop_from(&mut self.by_name, &balancer.name, id);
+        drop_from(&mut self.by_vip, &balancer.vip, id);
+        Some(balancer)
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::balancers::{Members, Read};
 use super::translate::{self, Lists};
-use super::{Services, settling, site};
+use super::{Services, addresses, settling, site};
 use crate::context::Context;
 use crate::network;
 use crate::relist::chain;
@@ -31,6 +31,9 @@ pub enum Error {
     /// How load balancers are made is not known.
     #[error(transparent)]
     Site(#[from] network::Error),
+    /// Neutron did not tell.
+    #[error("failed to list floating IPs in Neutron")]
+    ListAddresses(#[source] kuryr_openstack::Error),
     /// Octavia did not tell.
     #[error("failed to list the load balancers in Octavia")]
     List(#[source] kuryr_openstack::Error),
@@ -70,6 +73,7 @@ async fn look(context: &Context, services: &Services) -> Result<(), Error> {
     let tags = context.defaults.tags.iter().cloned().chain([context.own_tag.clone()]).collect();
     let site = Arc::new(site::read(session, &services.defaults, tags).await?);
     *services.site.write() = Some(site.clone());
+    addresses::list(services, &site).await.map_err(Error::ListAddresses)?;
     services.balancers.begin_list();
     let read = list(services, &site, &context.own_tag).await.map_err(Error::List)?;
     tracing::info!(load_balancers = read.len(), "looked at what is in Octavia");
@@ -121,7 +125,7 @@ pub async fn read_doubted(
     for id in ids {
         match services.octavia.load_balancer(&id).await {
             Ok(balancer) => services.balancers.insert(read_one(services, &balancer, own_tag).await?),
-            Err(error) if error.kind() == Kind::NotFound => services.balancers.remove(&id),
+            Err(error) if error.kind() == Kind::NotFound => services.forget(&id),
             Err(error) => return Err(error),
         }
     }

@@ -99,7 +99,7 @@ async fn ask(services: &Services) {
 fn is_done(services: &Services, id: &LoadBalancerId, found: Option<&LoadBalancer>, since: Instant) -> bool {
     let balancers = &services.balancers;
     match found.map(|one| &one.provisioning_status) {
-        None | Some(Status::Deleted) => balancers.remove(id),
+        None | Some(Status::Deleted) => services.forget(id),
         Some(Status::Active) => balancers.set_state(id, State::Active),
         Some(Status::Error) => {
             balancers.set_state(id, State::Error);

@@ -25,6 +25,7 @@ pub async fn read(session: &Session, defaults: &ServiceDefaults, tags: Vec<Strin
         tags,
         timeouts: defaults.timeouts,
         security_groups: Vec::new(),
+        external: defaults.external.clone(),
         without_class: defaults.without_class,
     })
 }

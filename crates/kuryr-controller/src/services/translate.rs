@@ -5,7 +5,7 @@ use ipnet::IpNet;
 use kuryr_api::{LoadBalancerId, PoolId};
 use kuryr_core::service::{
     Affinity, Balancer, Endpoint, EndpointState, Exposure, Front, Listener, Member, NewListener, NewPool,
-    Ownership, Pool, Protocol, Service, ServicePort, Slice, SlicePort, Socket, State, Timeouts,
+    Ownership, Pool, Protocol, Service, ServicePort, Slice, SlicePort, Socket, State, Timeouts, Wishes,
 };
 use kuryr_k8s::slim;
 use kuryr_openstack::octavia::{self, ListenerUpdate, NewMember, PoolUpdate, SessionPersistence, Status};
@@ -177,6 +177,9 @@ pub fn service(service: &slim::Service) -> Service {
         affinity: service.affinity.map(|seconds| Duration::from_secs(seconds.into())),
         source_ranges: service.source_ranges.iter().filter_map(|range| range.trim().parse().ok()).collect(),
         wanted_address: service.wanted_address.as_deref().and_then(|text| text.parse().ok()),
+        ingress: service.ingress.to_vec(),
+        wishes: Wishes::read(service.annotations.iter().map(|(name, value)| (&**name, &**value))),
+        is_local: service.is_local,
         class: service.class.as_deref().map(ToOwned::to_owned),
         is_held: service.is_held,
         deleting: service.deleting,

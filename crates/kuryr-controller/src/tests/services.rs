@@ -2,6 +2,7 @@
 
 use super::*;
 use kuryr_openstack::octavia::{LoadBalancer, LoadBalancerFilter, Octavia, Of};
+use kuryr_testkit::octavia::Kind;
 use std::collections::BTreeSet;
 
 const SERVICES: &str = "/api/v1/namespaces/default/services";
@@ -129,4 +130,92 @@ async fn a_service_gets_a_load_balancer_that_follows_its_endpoints_and_goes_with
     world.until("record and Service are gone", is_gone).await;
     let counts = world.kubernetes.counts();
     assert_eq!((counts.of("POST kuryrloadbalancers"), counts.of("PATCH services")), (1, 2));
+}
+
+impl World {
+    fn spec(&self, service: &str, spec: &Value) {
+        self.kubernetes.patch(&format!("{SERVICES}/{service}"), &json!({ "spec": spec }));
+    }
+
+    fn ingress(&self, service: &str) -> Value {
+        self.kubernetes.get(&format!("{SERVICES}/{service}")).unwrap()["status"]["loadBalancer"]["ingress"]
+            .clone()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_of_type_loadbalancer_has_an_address_outside_until_it_is_none_any_more() {
+    let world = World::new().await;
+    let controller = world.controller().await;
+    world.service("web", "10.96.0.7");
+    world.spec("web", &json!({ "type": "LoadBalancer" }));
+    world.until("it has an address", |world| world.ingress("web")[0]["ip"].is_string()).await;
+    let made = world.cloud.neutron().floating_ips();
+    assert_eq!(made.len(), 1);
+    assert_eq!(world.ingress("web"), json!([{ "ip": made[0]["floating_ip_address"], "ipMode": "VIP" }]));
+    assert!(made[0]["tags"].as_array().unwrap().iter().any(|tag| *tag == controller.context.own_tag));
+    let info = |world: &World| world.balancer_record("web").unwrap()["status"]["service_pub_ip_info"].clone();
+    world.until("it is recorded", |world| info(world)["alloc_method"] == "pool").await;
+
+    world.spec("web", &json!({ "type": "ClusterIP" }));
+    world.until("it is given back", |world| world.cloud.neutron().floating_ips().is_empty()).await;
+    world.until("nobody is told of it", |world| world.ingress("web").is_null()).await;
+    world.until("it is recorded", |world| info(world).is_null()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_steady_state_asks_and_writes_nothing() {
+    let world = World::new().await;
+    let controller = world.controller().await;
+    world.kubernetes.create(SLICES, world.slice("web", &["10.1.0.5"]));
+    world.service("web", "10.96.0.7");
+    world.spec("web", &json!({ "type": "LoadBalancer", "sessionAffinity": "ClientIP" }));
+    let info =
+        |world: &World| world.balancer_record("web").map(|it| it["status"]["service_pub_ip_info"].clone());
+    world.until("it is all there", |world| info(world).is_some_and(|info| info["ip_id"].is_string())).await;
+    world.until("the queue rests", |_| controller.rests()).await;
+    let counts = |world: &World| {
+        let cloud = &world.cloud;
+        (world.kubernetes.counts().all(), cloud.neutron().counts().all(), cloud.octavia().counts().all())
+    };
+    let before = counts(&world);
+    controller.context.services.as_ref().unwrap().look_at_all(&controller.context);
+    world.until("the queue rests", |_| controller.rests()).await;
+    assert_eq!(counts(&world), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_others_break_is_mended_at_the_next_look() {
+    let world = World::new().await;
+    world.kubernetes.create(SLICES, world.slice("web", &["10.1.0.5"]));
+    world.service("web", "10.96.0.7");
+    let octavia = Witness::new(&world);
+    let shape = ["TCP:80 -> 10.1.0.5:8080"];
+    let controller = world.controller().await;
+    let balancer = octavia.until(&shape).await;
+    world.until("the load balancer is recorded", |world| world.is_recorded("web")).await;
+    drop(controller);
+    octavia.0.delete_load_balancer(&balancer.id).await.unwrap();
+    octavia.until_none().await;
+    let _controller = world.controller().await;
+    let second = octavia.until(&shape).await;
+    world
+        .until("the new one is recorded", |world| {
+            world.balancer_record("web").unwrap()["status"]["loadbalancer"]["id"] == second.id.as_str()
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quota_that_is_used_up_is_told_and_the_service_is_served_once_it_is_raised() {
+    let world = World::new().await;
+    let octavia = Witness::new(&world);
+    world.cloud.octavia().set_quota(FakeCloud::PROJECT_ID, Kind::LoadBalancer, 0);
+    let _controller = world.controller().await;
+    world.kubernetes.create(SLICES, world.slice("web", &["10.1.0.5"]));
+    world.service("web", "10.96.0.7");
+    let told = |world: &World| world.events().iter().any(|one| one == "LoadBalancerQuotaExceeded");
+    world.until("it is told", told).await;
+    world.cloud.octavia().set_quota(FakeCloud::PROJECT_ID, Kind::LoadBalancer, -1);
+    octavia.until(&["TCP:80 -> 10.1.0.5:8080"]).await;
 }

@@ -1,5 +1,6 @@
 //! What has to change at the load balancers that are there. One call for each of them at a time: the most urgent.
 
+use super::outside;
 use super::provider::Provider;
 use super::want::{Wanted, WantedListener};
 use super::{
@@ -43,6 +44,11 @@ pub(super) fn keep(seen: &Observed<'_>, wanted: &[Wanted], actions: &mut Vec<Act
     if !waiting.is_empty() {
         actions.push(Action::Await(waiting));
     }
+    if actions[before..].iter().all(|action| matches!(action, Action::Tell(_)))
+        && let Some(service) = seen.service
+    {
+        outside::keep(seen, service, wanted, actions);
+    }
     // It is written twice in a Service's life, and not after each call.
     let is_settled = actions[before..].iter().all(|action| matches!(action, Action::Tell(_)));
     if is_settled && seen.record.as_ref().is_some_and(|record| !record::says(record, &content)) {
@@ -54,14 +60,17 @@ pub(super) fn keep(seen: &Observed<'_>, wanted: &[Wanted], actions: &mut Vec<Act
 pub(super) fn release(seen: &Observed<'_>, actions: &mut Vec<Action>) {
     let ours: Vec<_> = seen.balancers.iter().map(Arc::as_ref).filter(|one| is_for(seen, one)).collect();
     let mut going = Vec::new();
+    let before = actions.len();
+    outside::release(seen, actions);
+    let is_alone = actions.len() == before;
     remove(ours.iter().copied(), actions, &mut going);
     if !going.is_empty() {
         actions.push(Action::Await(going));
     }
     match &seen.record {
         Some(record) if !record.deleting => actions.push(Action::DeleteRecord),
-        Some(_) if ours.is_empty() => actions.push(Action::ReleaseRecord),
-        None if ours.is_empty() && seen.service.is_some_and(|service| service.is_held) => {
+        Some(_) if ours.is_empty() && is_alone => actions.push(Action::ReleaseRecord),
+        None if ours.is_empty() && is_alone && seen.service.is_some_and(|service| service.is_held) => {
             actions.push(Action::ReleaseService);
         }
         _ => {}

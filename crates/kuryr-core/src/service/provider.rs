@@ -1,5 +1,8 @@
 //! What Octavia's providers can do, as far as Services ask for it.
 
+use super::{Affinity, Protocol};
+use std::time::Duration;
+
 /// What makes a load balancer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Provider {
@@ -9,10 +12,10 @@ pub(super) enum Provider {
     Other,
 }
 
-/// The one algorithm that OVN always had.
-const OVN_ALGORITHM: &str = "SOURCE_IP_PORT";
-/// What OVN has since 2024.1.
-const OVN_ALGORITHMS: [&str; 2] = [OVN_ALGORITHM, "SOURCE_IP"];
+/// OVN's usual algorithm: the member follows from addresses and ports of both ends.
+const OVN_SPREAD: &str = "SOURCE_IP_PORT";
+/// The member follows from addresses alone, so that a client stays with it. OVN has it since 2024.1.
+const OVN_STICK: &str = "SOURCE_IP";
 
 impl Provider {
     /// By its name in Octavia.
@@ -21,11 +24,21 @@ impl Provider {
     }
 
     /// The algorithm that comes closest to the wanted one.
-    pub fn algorithm(self, wanted: &str) -> &str {
+    pub fn algorithm(self, wanted: &str, affinity: Option<Duration>) -> &str {
         match self {
-            Self::Ovn if !OVN_ALGORITHMS.contains(&wanted) => OVN_ALGORITHM,
-            _ => wanted,
+            Self::Ovn if affinity.is_some() || wanted == OVN_STICK => OVN_STICK,
+            Self::Ovn => OVN_SPREAD,
+            Self::Other => wanted,
         }
+    }
+
+    /// How clients are kept with their members.
+    ///
+    /// Never by OVN's session persistence: Octavia can't take it off a pool again, and without a time, which it allows for UDP
+    /// only, it breaks the pool. The algorithm does it there.
+    pub fn affinity(self, protocol: Protocol, time: Duration) -> Option<Affinity> {
+        let timeout = (protocol == Protocol::Udp).then_some(time);
+        (self == Self::Other).then_some(Affinity { timeout })
     }
 
     /// Whether listeners tell clients apart by address.

@@ -2,10 +2,11 @@
 //!
 //! Members and endpoints are not in it: Octavia and the EndpointSlices have them, and a Service of thousands would not fit.
 
+use super::outside;
 use super::want::{Wanted, is_exposed};
-use super::{Balancer, Observed, Ownership, Record, RecordContent, Service};
+use super::{Address, AddressOwnership, Balancer, Observed, Ownership, Record, RecordContent, Service};
 use kuryr_api::load_balancer::{
-    KuryrLoadBalancerSpec, KuryrLoadBalancerStatus, Listener, LoadBalancer, Pool, ServicePort,
+    KuryrLoadBalancerSpec, KuryrLoadBalancerStatus, Listener, LoadBalancer, Pool, PublicIp, ServicePort,
 };
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -54,10 +55,7 @@ fn status(seen: &Observed<'_>, balancer: &Balancer) -> KuryrLoadBalancerStatus {
         listeners: Some(listeners(balancer)),
         pools: Some(pools(balancer)),
         members: None,
-        service_pub_ip_info: seen
-            .record
-            .as_ref()
-            .and_then(|record| record.status?.service_pub_ip_info.clone()),
+        service_pub_ip_info: outside::current(seen, balancer).map(public_ip),
     }
 }
 
@@ -105,4 +103,16 @@ fn pools(balancer: &Balancer) -> Vec<Pool> {
         })
     };
     balancer.listeners.iter().filter_map(of).collect()
+}
+
+fn public_ip(address: &Address) -> PublicIp {
+    PublicIp {
+        ip_id: address.id.to_string(),
+        ip_addr: address.ip.to_string(),
+        alloc_method: match address.ownership {
+            AddressOwnership::Ours => "pool",
+            AddressOwnership::Others => "user",
+        }
+        .to_owned(),
+    }
 }

@@ -18,8 +18,15 @@ fn service() -> impl Strategy<Value = Service> {
     ]);
     let class = prop::option::of(prop::sample::select(vec!["openstack.org/kuryr", "example.org/other"]));
     let affinity = prop::option::of(1_u64..3);
-    (ports, ips, exposure, class, affinity, any::<bool>()).prop_map(
-        |(ports, ips, exposure, class, affinity, restricted)| Service {
+    let wishes = (prop::option::of(Just("198.51.100.7")), prop::bool::weighted(0.2), any::<bool>());
+    let wishes = wishes.prop_map(|(wanted, internal, keep_address)| {
+        let wishes = Wishes { internal, keep_address, ..Wishes::default() };
+        (wanted.map(|ip| ip.parse().unwrap()), wishes)
+    });
+    (ports, ips, exposure, class, affinity, prop::bool::weighted(0.2), wishes).prop_map(
+        |(ports, ips, exposure, class, affinity, restricted, (wanted_address, wishes))| Service {
+            wanted_address,
+            wishes,
             exposure,
             cluster_ips: ips.into_iter().map(|ip| ip.parse().unwrap()).collect(),
             ports: ports
@@ -52,7 +59,7 @@ proptest! {
     fn any_change_comes_to_rest(changes in prop::collection::vec((prop::option::of(service()), slices()), 1..4)) {
         let mut world = World::default();
         for (service, slices) in changes {
-            world.service = service;
+            world.replace(service);
             world.slices = slices;
             world.settle();
             world.check();
@@ -66,7 +73,8 @@ proptest! {
         straight.settle();
         let mut round = World { service: detour.0, slices: detour.1, ..World::default() };
         round.settle();
-        (round.service, round.slices) = (Some(end.0), end.1);
+        round.replace(Some(end.0));
+        round.slices = end.1;
         round.settle();
         prop_assert_eq!(round.shape(), straight.shape());
     }
@@ -168,6 +176,69 @@ fn a_record_that_somebody_deletes_is_written_anew() {
     world.settle();
     assert!(world.record.is_some() && !world.deleting);
     assert_eq!(world.balancers.len(), 1);
+}
+
+/// Exposed, with an address of the user's that is there already.
+fn exposed(wanted: &str) -> World {
+    let mut world = World::served();
+    let service = world.service.as_mut().unwrap();
+    (service.exposure, service.wanted_address) = (Exposure::LoadBalancer, wanted.parse().ok());
+    let address = Address {
+        id: "theirs".into(),
+        ip: "198.51.100.7".parse().unwrap(),
+        port: None,
+        ownership: AddressOwnership::Others,
+    };
+    world.addresses.insert(address.id.clone(), address);
+    world
+}
+
+#[test]
+fn a_users_address_is_used_and_left_to_the_user() {
+    let mut world = exposed("198.51.100.7");
+    world.settle();
+    let info = world.record.as_ref().unwrap().1.service_pub_ip_info.clone().unwrap();
+    assert_eq!((info.ip_id.as_str(), info.alloc_method.as_str()), ("theirs", "user"));
+    world.service.as_mut().unwrap().exposure = Exposure::ClusterIp;
+    world.settle();
+    assert_eq!(world.addresses.values().map(|one| one.port.clone()).collect::<Vec<_>>(), [None]);
+    assert!(world.service.as_ref().unwrap().ingress.is_empty());
+}
+
+#[test]
+fn an_address_that_leads_elsewhere_is_not_taken() {
+    let mut world = exposed("198.51.100.7");
+    world.addresses.values_mut().for_each(|one| one.port = Some("elsewhere".into()));
+    world.settle();
+    let told = |action: &Action| matches!(action, Action::Tell(news) if news.reason == "AddressInUse");
+    assert!(world.plan().iter().any(told), "{:?}", world.plan());
+}
+
+#[test]
+fn another_address_is_asked_for() {
+    let mut world = exposed("");
+    world.settle();
+    assert_eq!(world.addresses.len(), 2, "a free one of somebody else's is not taken");
+    world.service.as_mut().unwrap().wanted_address = "198.51.100.7".parse().ok();
+    world.settle();
+    assert_eq!(world.addresses.len(), 1);
+    assert_eq!(
+        world.service.as_ref().unwrap().ingress,
+        ["198.51.100.7".parse::<std::net::IpAddr>().unwrap()]
+    );
+}
+
+#[test]
+fn a_kept_address_outlives_its_service() {
+    let mut world = exposed("");
+    world.service.as_mut().unwrap().wishes.keep_address = true;
+    world.settle();
+    world.replace(None);
+    world.settle();
+    assert!(
+        world.addresses.values().all(|one| one.port.is_none() && one.ownership == AddressOwnership::Others)
+    );
+    assert_eq!(world.addresses.len(), 2);
 }
 
 #[test]

@@ -2,9 +2,8 @@
 
 use super::provider::Provider;
 use super::{
-    Affinity, Balancer, EndpointState, Exposure, Front, Member, MemberMode, NewBalancer, NewListener,
-    NewPool, Observed, Ownership, Protocol, Service, ServicePort, Site, Slice, Socket, Timeouts,
-    WithoutClass,
+    Balancer, EndpointState, Exposure, Front, Member, MemberMode, NewBalancer, NewListener, NewPool,
+    Observed, Ownership, Service, ServicePort, Site, Slice, Socket, Timeouts, WithoutClass,
 };
 use crate::news::News;
 use ipnet::IpNet;
@@ -12,7 +11,6 @@ use kuryr_api::SubnetId;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// The value of `loadBalancerClass` that means us.
 const CLASS: &str = "openstack.org/kuryr";
@@ -49,6 +47,10 @@ pub(super) fn want(seen: &Observed<'_>) -> Verdict {
     if service.exposure == Exposure::NodePort {
         news.push(no_node_ports());
     }
+    if service.is_local {
+        news.push(no_local_traffic());
+    }
+    news.extend(service.wishes.news.iter().cloned());
     let mut balancers = Vec::new();
     for vip in &service.cluster_ips {
         match subnet_of(&seen.site.service_subnets, *vip) {
@@ -96,9 +98,10 @@ fn balancer(
         news.push(no_source_ranges());
     }
     let front = FrontEnd {
+        provider,
         allowed: if provider.has_source_ranges() { ranges } else { Vec::new() },
-        timeouts: if provider.has_timeouts() { site.timeouts } else { Timeouts::default() },
-        algorithm: provider.algorithm(&site.algorithm).to_owned(),
+        timeouts: timeouts(site, service, provider, news),
+        algorithm: algorithm(site, service, provider, news),
     };
     let listener = |port: &ServicePort| {
         let members = members(seen, port, vip, subnet);
@@ -119,9 +122,34 @@ fn balancer(
 
 /// What all ports of a load balancer have in common.
 struct FrontEnd {
+    provider: Provider,
     allowed: Vec<IpNet>,
     timeouts: Timeouts,
     algorithm: String,
+}
+
+/// What the Service asks for goes before what is asked for all, and is told if the provider can't.
+fn algorithm(site: &Site, service: &Service, provider: Provider, news: &mut Vec<News>) -> String {
+    let asked = service.wishes.balancing.algorithm.as_deref();
+    let given = provider.algorithm(asked.unwrap_or(&site.algorithm), service.affinity);
+    if asked.is_some_and(|asked| asked != given) && service.affinity.is_none() {
+        news.push(lacks(&format!("another way to spread connections than {given}")));
+    }
+    given.to_owned()
+}
+
+fn timeouts(site: &Site, service: &Service, provider: Provider, news: &mut Vec<News>) -> Timeouts {
+    let asked = service.wishes.balancing.timeouts;
+    if provider.has_timeouts() {
+        return Timeouts {
+            client: asked.client.or(site.timeouts.client),
+            member: asked.member.or(site.timeouts.member),
+        };
+    }
+    if asked != Timeouts::default() {
+        news.push(lacks("times after which silent connections end"));
+    }
+    Timeouts::default()
 }
 
 /// Octavia tells what its default is once a load balancer is made, which is before anything of it is asked.
@@ -152,15 +180,11 @@ fn listener(
             name,
             protocol: port.front.protocol,
             algorithm: front.algorithm.clone(),
-            affinity: service.affinity.map(|time| affinity(port.front.protocol, time)),
+            affinity: service.affinity.and_then(|time| front.provider.affinity(port.front.protocol, time)),
             tags: site.tags.clone(),
         },
         members,
     }
-}
-
-fn affinity(protocol: Protocol, timeout: Duration) -> Affinity {
-    Affinity { timeout: (protocol == Protocol::Udp).then_some(timeout) }
 }
 
 /// Source ranges are asked of load balancers only; other Services ignore the field.
@@ -234,12 +258,31 @@ fn no_node_ports() -> News {
     }
 }
 
+fn no_local_traffic() -> News {
+    News {
+        kind: crate::news::Kind::Normal,
+        reason: "InternalTrafficPolicyNotServed",
+        message: "internalTrafficPolicy Local has no effect: a load balancer serves all nodes, and its endpoints of all nodes serve \
+                  every client."
+            .to_owned(),
+    }
+}
+
 fn no_source_ranges() -> News {
     News::warning(
         "SourceRangesNotServed",
         "loadBalancerSourceRanges needs Octavia's provider amphora: OVN forwards to members whoever the client is. The Service is \
          served inside of the cluster and gets no address outside. Use a NetworkPolicy on its pods, which see their clients' own \
          addresses, and remove the field.",
+    )
+}
+
+fn lacks(what: &str) -> News {
+    News::warning(
+        "ProviderLacksFeature",
+        format!(
+            "Octavia's provider OVN has no {what}: what the Service's annotations ask for has no effect."
+        ),
     )
 }
 

@@ -1,8 +1,9 @@
 //! A Service as the caches keep it.
 
-use super::{Empty, Slim, Typed, key_of, text};
+use super::{Slim, Typed, key_of, text};
 use crate::key::Key;
 use k8s_openapi::api::core::v1 as core;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kuryr_api::names;
 use serde::Deserialize;
@@ -27,8 +28,14 @@ pub struct Service {
     pub affinity: Option<u32>,
     /// Prefixes that may reach it from outside, as they stand there.
     pub source_ranges: Box<[Box<str>]>,
-    /// Address outside that it asks for, as it stands there.
+    /// Address outside that it asks for (`loadBalancerIP`, or else the first of `externalIPs`), as it stands there.
     pub wanted_address: Option<Box<str>>,
+    /// Where it is reached from outside, as its status says.
+    pub ingress: Box<[IpAddr]>,
+    /// Clients are to be served by endpoints of their own node only (`internalTrafficPolicy: Local`).
+    pub is_local: bool,
+    /// Annotations that ask for something of its load balancer.
+    pub annotations: Box<[(Box<str>, Box<str>)]>,
     /// Who makes its load balancer.
     pub class: Option<Box<str>>,
     /// Kuryr's finalizer is on it.
@@ -53,7 +60,7 @@ pub struct ServicePort {
 }
 
 /// A Service on the wire.
-pub type ServiceWire = Typed<core::Service, ServiceSpec, Empty>;
+pub type ServiceWire = Typed<core::Service, ServiceSpec, core::ServiceStatus>;
 
 /// The fields of a Service's spec that are read.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -71,6 +78,9 @@ pub struct ServiceSpec {
     load_balancer_source_ranges: Option<Box<[Box<str>]>>,
     #[serde(rename = "loadBalancerIP")]
     load_balancer_ip: Option<Box<str>>,
+    #[serde(rename = "externalIPs")]
+    external_ips: Option<Vec<Box<str>>>,
+    internal_traffic_policy: Option<String>,
     load_balancer_class: Option<Box<str>>,
 }
 
@@ -83,6 +93,10 @@ pub struct PortWire {
     port: u16,
     target_port: Option<IntOrString>,
 }
+
+/// How annotations begin that ask for something of a load balancer.
+const ANNOTATIONS: [&str; 3] =
+    ["loadbalancer.openstack.org/", "service.beta.kubernetes.io/openstack-", "openstack.org/kuryr-"];
 
 /// What Kubernetes gives a client where the Service does not say for how long.
 const AFFINITY: u32 = 10_800;
@@ -107,12 +121,30 @@ impl Slim for Service {
             kind: spec.kind.unwrap_or_else(|| "ClusterIP".into()),
             ports: spec.ports.into_iter().flatten().map(ServicePort::from).collect(),
             source_ranges: spec.load_balancer_source_ranges.unwrap_or_default(),
-            wanted_address: spec.load_balancer_ip.filter(|address| !address.is_empty()),
+            wanted_address: spec
+                .load_balancer_ip
+                .filter(|address| !address.is_empty())
+                .or_else(|| spec.external_ips.into_iter().flatten().next()),
+            ingress: ingress(&wire.status),
+            is_local: spec.internal_traffic_policy.as_deref() == Some("Local"),
+            annotations: annotations(meta),
             class: spec.load_balancer_class,
         }
     }
 
     known_by_its_fields!();
+}
+
+fn ingress(status: &core::ServiceStatus) -> Box<[IpAddr]> {
+    let balancer = status.load_balancer.as_ref();
+    let ingress = balancer.and_then(|balancer| balancer.ingress.as_ref()).into_iter().flatten();
+    ingress.filter_map(|one| one.ip.as_ref()?.parse().ok()).collect()
+}
+
+fn annotations(meta: &ObjectMeta) -> Box<[(Box<str>, Box<str>)]> {
+    let all = meta.annotations.iter().flatten();
+    let ours = all.filter(|(name, _)| ANNOTATIONS.iter().any(|prefix| name.starts_with(prefix)));
+    ours.map(|(name, value)| (name.as_str().into(), value.as_str().into())).collect()
 }
 
 impl ServiceSpec {
@@ -167,6 +199,21 @@ mod tests {
         let port = &service.ports[0];
         assert_eq!((&*port.name, &*port.protocol, port.port, &*port.target), ("", "TCP", 80, "80"));
         assert_eq!(service.affinity, None);
+    }
+
+    #[test]
+    fn what_is_outside_is_kept() {
+        let service = json!({
+            "metadata": { "name": "s", "namespace": "n", "annotations": {
+                "loadbalancer.openstack.org/keep-floatingip": "true", "example.org/other": "x",
+            } },
+            "spec": { "type": "LoadBalancer", "externalIPs": ["192.0.2.9"], "internalTrafficPolicy": "Local" },
+            "status": { "loadBalancer": { "ingress": [{ "ip": "192.0.2.9", "ipMode": "VIP" }, { "hostname": "x" }] } },
+        });
+        let service = Service::trim(serde_json::from_value(service).unwrap());
+        assert_eq!(service.wanted_address.as_deref(), Some("192.0.2.9"));
+        assert_eq!(*service.ingress, ["192.0.2.9".parse::<IpAddr>().unwrap()]);
+        assert_eq!((service.is_local, service.annotations.len()), (true, 1));
     }
 
     #[test]

@@ -28,11 +28,7 @@ pub(crate) fn controller() -> Vec<PolicyRule> {
         rule("", &["pods", "services"], &["patch"]),
         // To tell a Service's address outside.
         rule("", &["services/status"], &["patch"]),
-        rule(
-            CUSTOM,
-            &["kuryrports", "kuryrloadbalancers"],
-            &["list", "watch", "create", "patch", "delete"],
-        ),
+        rule(CUSTOM, &["kuryrports", "kuryrloadbalancers"], &["list", "watch", "create", "patch", "delete"]),
         events(),
     ]
 }

@@ -112,10 +112,28 @@ const CHANGES: &[(&str, Change, usize, usize)] = &[
     ("another protocol", |world| service(world).ports = vec![port("", 1, 80)], 4, 1),
     ("no ports", |world| service(world).ports.clear(), 2, 1),
     ("affinity", |world| service(world).affinity = Some(Duration::from_hours(3)), 1, 0),
-    ("type LoadBalancer", |world| service(world).exposure = Exposure::LoadBalancer, 0, 1),
+    ("type LoadBalancer", |world| service(world).exposure = Exposure::LoadBalancer, 1, 2),
     ("type NodePort", |world| service(world).exposure = Exposure::NodePort, 0, 0),
     ("type ExternalName", |world| service(world).exposure = Exposure::ExternalName, 1, 0),
     ("headless", |world| service(world).cluster_ips.clear(), 1, 0),
+    (
+        "type LoadBalancer, inside",
+        |world| {
+            service(world).exposure = Exposure::LoadBalancer;
+            service(world).wishes.internal = true;
+        },
+        0,
+        2,
+    ),
+    (
+        "type LoadBalancer, without an external network",
+        |world| {
+            service(world).exposure = Exposure::LoadBalancer;
+            world.site.external = None;
+        },
+        0,
+        1,
+    ),
     (
         "another one's class",
         |world| {
@@ -149,8 +167,8 @@ const CHANGES: &[(&str, Change, usize, usize)] = &[
             service(world).exposure = Exposure::LoadBalancer;
             service(world).source_ranges = vec!["192.0.2.0/24".parse().unwrap()];
         },
-        1,
-        1,
+        2,
+        2,
     ),
     (
         "source ranges of a type that has none",

@@ -2,7 +2,9 @@
 
 use super::super::*;
 use kuryr_api::load_balancer::{KuryrLoadBalancerSpec, KuryrLoadBalancerStatus};
+use kuryr_api::{LoadBalancerId, PoolId};
 use proptest::sample::Index;
+use std::collections::BTreeMap;
 
 /// More looks than any change needs.
 const LOOKS: usize = 60;
@@ -14,6 +16,7 @@ pub struct World {
     pub record: Option<(KuryrLoadBalancerSpec, KuryrLoadBalancerStatus)>,
     pub deleting: bool,
     pub balancers: BTreeMap<LoadBalancerId, Balancer>,
+    pub addresses: BTreeMap<FloatingIpId, Address>,
     pub site: Site,
     /// Calls of Octavia so far.
     pub calls: usize,
@@ -30,6 +33,7 @@ impl Default for World {
             record: None,
             deleting: false,
             balancers: BTreeMap::new(),
+            addresses: BTreeMap::new(),
             site: site(),
             calls: 0,
             writes: 0,
@@ -52,6 +56,7 @@ pub fn site() -> Site {
         timeouts: Timeouts::default(),
         security_groups: Vec::new(),
         without_class: WithoutClass::Ours,
+        external: Some(External { network: "public".into(), subnet: None }),
     }
 }
 
@@ -91,6 +96,7 @@ impl World {
 
     pub fn plan(&self) -> Vec<Action> {
         let balancers: Vec<_> = self.balancers.values().cloned().map(Arc::new).collect();
+        let addresses: Vec<_> = self.addresses.values().cloned().collect();
         let record = self.record.as_ref();
         plan(&Observed {
             name: self.name,
@@ -102,8 +108,24 @@ impl World {
                 status: Some(status),
             }),
             balancers: &balancers,
+            addresses: &addresses,
             site: &self.site,
         })
+    }
+
+    /// The Service is another one now, or ends as Kubernetes lets it: once nobody holds it.
+    pub fn replace(&mut self, new: Option<Service>) {
+        let old = self.service.take();
+        self.service = match (old, new) {
+            (Some(old), Some(new)) => Some(Service { is_held: old.is_held, ingress: old.ingress, ..new }),
+            (Some(old), None) => {
+                self.service = Some(Service { deleting: true, ..old });
+                self.settle();
+                assert!(!self.service.take().unwrap().is_held);
+                None
+            }
+            (None, new) => new,
+        };
     }
 
     /// Applies plans until one is empty but for news.
@@ -134,16 +156,33 @@ impl World {
                 self.calls += 1;
                 self.call(call);
             }
-            Action::Await(ids) => self.balancers.retain(|id, one| {
-                let is_over = ids.contains(id) && one.state == State::Deleting;
-                if ids.contains(id) && matches!(one.state, State::Pending | State::Overdue) {
-                    one.state = State::Active;
-                }
-                !is_over
-            }),
+            Action::Address(call) => {
+                self.calls += 1;
+                self.call_address(call);
+            }
+            Action::SetIngress(ingress) => {
+                self.writes += 1;
+                self.service.as_mut().unwrap().ingress = ingress;
+            }
+            Action::Await(ids) => self.wait(&ids),
             Action::HoldService => self.hold(true),
             Action::ReleaseService => self.hold(false),
             Action::Tell(_) => {}
+        }
+    }
+
+    /// A floating IP leads nowhere once its port is gone with the load balancer.
+    fn wait(&mut self, ids: &[LoadBalancerId]) {
+        self.balancers.retain(|id, one| {
+            let is_over = ids.contains(id) && one.state == State::Deleting;
+            if ids.contains(id) && matches!(one.state, State::Pending | State::Overdue) {
+                one.state = State::Active;
+            }
+            !is_over
+        });
+        let ports: Vec<_> = self.balancers.values().filter_map(|one| one.port.clone()).collect();
+        for address in self.addresses.values_mut() {
+            address.port.take_if(|port| port.as_str().starts_with("vip-of-") && !ports.contains(port));
         }
     }
 
@@ -152,6 +191,32 @@ impl World {
         assert_ne!(service.is_held, hold);
         assert!(hold || (self.balancers.is_empty() && self.record.is_none()), "released too early");
         service.is_held = hold;
+    }
+
+    fn call_address(&mut self, call: AddressCall) {
+        match call {
+            AddressCall::Make(new) => {
+                let id = FloatingIpId::from(format!("address-{}", self.calls));
+                let made = u8::try_from(self.calls % 200).unwrap();
+                let ip = new.wanted.unwrap_or_else(|| IpAddr::from([192, 0, 2, made]));
+                assert!(
+                    self.addresses.values().all(|one| one.port.as_ref() != Some(&new.port) && one.ip != ip)
+                );
+                let made =
+                    Address { id: id.clone(), ip, port: Some(new.port), ownership: AddressOwnership::Ours };
+                self.addresses.insert(id, made);
+            }
+            AddressCall::Lead(id, port) => {
+                assert!(self.addresses.values().all(|one| one.port.as_ref() != Some(&port)));
+                self.addresses.get_mut(&id).unwrap().port = Some(port);
+            }
+            AddressCall::Detach(id) => self.addresses.get_mut(&id).unwrap().port = None,
+            AddressCall::Leave(id) => {
+                let address = self.addresses.get_mut(&id).unwrap();
+                (address.port, address.ownership) = (None, AddressOwnership::Others);
+            }
+            AddressCall::Delete(id) => drop(self.addresses.remove(&id).unwrap()),
+        }
     }
 
     fn call(&mut self, call: Call) {
@@ -233,8 +298,11 @@ impl World {
         };
         let Some(service) = self.service.as_ref().filter(serves) else {
             assert!(self.balancers.is_empty() && self.record.is_none());
+            let is_ours = |one: &Address| one.ownership == AddressOwnership::Ours;
+            assert!(!self.addresses.values().any(is_ours), "{:?}", self.addresses);
             return;
         };
+        self.check_outside(service);
         assert_eq!(self.balancers.len(), service.cluster_ips.len());
         for balancer in self.balancers.values() {
             assert_eq!(balancer.listeners.len(), service.ports.len());
@@ -242,14 +310,33 @@ impl World {
             for port in &service.ports {
                 let listener = balancer.listeners.values().find(|one| one.front == Some(port.front)).unwrap();
                 let pool = &balancer.pools[listener.pool.as_ref().unwrap()];
-                assert_eq!(pool.affinity.is_some(), service.affinity.is_some());
-                let timed = port.front.protocol == Protocol::Udp;
+                let is_sticky = pool.affinity.is_some() || pool.algorithm == "SOURCE_IP";
+                assert_eq!(is_sticky, service.affinity.is_some());
+                let timed = port.front.protocol == Protocol::Udp && balancer.provider == "amphora";
                 assert_eq!(pool.affinity.and_then(|one| one.timeout), service.affinity.filter(|_| timed));
                 let are: Vec<_> = pool.members.keys().map(|socket| socket.address).collect();
                 assert_eq!(are, self.ready(port, balancer.vip));
             }
         }
         assert!(self.record.is_some());
+    }
+
+    /// Who asks for an address outside, and may have one, has one, and nobody else.
+    fn check_outside(&self, service: &Service) {
+        let is_ours = service.class.as_deref().is_none_or(|class| class == "openstack.org/kuryr");
+        let v4 = self.balancers.values().find(|one| one.vip.is_ipv4());
+        let is_guarded = service.source_ranges.is_empty() || v4.is_some_and(|one| one.provider == "amphora");
+        let is_exposed = service.exposure == Exposure::LoadBalancer && is_ours && v4.is_some();
+        let leads = |one: &&Address| one.port.is_some() && one.port == v4.and_then(|one| one.port.clone());
+        let led: Vec<_> = self.addresses.values().filter(leads).map(|one| one.ip).collect();
+        let wanted = is_exposed && !service.wishes.internal && is_guarded;
+        assert_eq!(led.len(), usize::from(wanted), "{:?} {service:?}", self.addresses);
+        let ours = self.addresses.values().filter(|one| one.ownership == AddressOwnership::Ours);
+        assert!(ours.count() <= usize::from(wanted), "{:?}", self.addresses);
+        assert!(!wanted || service.wanted_address.is_none_or(|asked| led == [asked]), "{led:?} {service:?}");
+        let inside = || v4.map(|one| one.vip).into_iter().collect();
+        let ingress = if is_exposed && service.wishes.internal { inside() } else { led };
+        assert!(!is_ours || service.ingress == ingress, "{:?} is not {ingress:?}", service.ingress);
     }
 
     fn ready(&self, port: &ServicePort, vip: IpAddr) -> Vec<IpAddr> {
@@ -290,11 +377,11 @@ impl World {
 
 fn balancer(id: LoadBalancerId, new: NewBalancer) -> Balancer {
     Balancer {
+        port: Some(PortId::from(format!("vip-of-{id}"))),
         id,
         name: new.name,
         vip: new.vip,
         subnet: Some(new.subnet),
-        port: Some("port".into()),
         provider: new.provider.unwrap_or_default(),
         project: new.project,
         state: State::Pending,
