@@ -80,6 +80,13 @@ impl World {
         );
     }
 
+    /// A Service of type LoadBalancer with one endpoint.
+    pub(super) fn exposed(&self, name: &str, address: &str) {
+        self.kubernetes.create(SLICES, self.slice(name, &["10.1.0.5"]));
+        self.service(name, address);
+        self.spec(name, &json!({ "type": "LoadBalancer" }));
+    }
+
     fn slice(&self, service: &str, addresses: &[&str]) -> Value {
         json!({
             "metadata": { "name": format!("{service}-x"), "labels": { "kubernetes.io/service-name": service } },
