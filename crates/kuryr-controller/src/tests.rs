@@ -115,6 +115,12 @@ impl World {
     }
 
     async fn context(&self) -> Arc<Context> {
+        self.context_with(|_| {}).await
+    }
+
+    async fn context_with(&self, how: impl FnOnce(&mut ServiceDefaults)) -> Arc<Context> {
+        let mut services = self.service_defaults();
+        how(&mut services);
         let current = Current::default();
         let client = self.kubernetes.client();
         let caches = Caches::start(&client, &current);
@@ -126,7 +132,7 @@ impl World {
             session: self.session(),
             metrics: Metrics::default(),
             defaults: self.defaults(),
-            services: Some(self.service_defaults()),
+            services: Some(services),
             voice: Voice::On,
         }));
         current.set(&context);
@@ -135,7 +141,17 @@ impl World {
 
     /// A controller, until it is dropped.
     async fn controller(&self) -> Controller {
-        let context = self.context().await;
+        self.controller_with(|_| {}).await
+    }
+
+    /// One whose load balancers are made by this provider.
+    async fn controller_of(&self, provider: &str) -> Controller {
+        self.controller_with(|defaults| defaults.provider = Some(provider.to_owned())).await
+    }
+
+    /// One that serves Services otherwise.
+    async fn controller_with(&self, how: impl FnOnce(&mut ServiceDefaults)) -> Controller {
+        let context = self.context_with(how).await;
         let running = context.clone();
         let task = tokio::spawn(async move {
             relist::once(&running, |_| {}).await;

@@ -24,11 +24,17 @@ mod provider;
 mod record;
 #[cfg(test)]
 mod tests;
+mod told;
 mod want;
 mod wishes;
 
-pub use action::{Action, AddressCall, Call, NewAddress, NewBalancer, NewListener, NewPool, RecordContent};
-pub use balancer::{Affinity, Balancer, Listener, Member, Ownership, Pool, Socket, State, Timeouts};
+pub use action::{
+    Action, AddressCall, Call, NewAddress, NewBalancer, NewListener, NewMonitor, NewPool, RecordContent,
+};
+pub use balancer::{
+    Affinity, Balancer, Listener, Member, Ownership, Pool, PoolProtocol, Probing, ProxyVersion, Socket,
+    State, Timeouts,
+};
 pub use wishes::{Balancing, Wishes};
 
 use ipnet::IpNet;

@@ -3,8 +3,10 @@
 use super::balancers::Read;
 use super::{Services, inventory, translate};
 use kuryr_api::{ListenerId, LoadBalancerId, PoolId};
-use kuryr_core::service::{Call, NewBalancer, NewListener, NewPool, Ownership, Site, State};
-use kuryr_openstack::octavia::{self, NewLoadBalancer};
+use kuryr_core::service::{
+    Balancer, Call, Listener, NewBalancer, NewListener, NewMonitor, NewPool, Ownership, Pool, Site, State,
+};
+use kuryr_openstack::octavia::{self, NewHealthMonitor, NewLoadBalancer};
 use kuryr_openstack::{Effect, Kind, Result};
 
 /// What became of a call.
@@ -92,16 +94,22 @@ async fn make(services: &Services, call: Call, own_tag: &str) -> Result<()> {
         Call::CreatePool(id, listener, new) => create_pool(services, &id, &listener, &new).await?,
         Call::UpdatePool(id, pool, new) => {
             let updated = octavia.update_pool(&pool, &translate::pool_settings(&new)).await?;
-            balancers.change(&id, |one| {
-                if let Some(pool) = one.pools.get_mut(&pool) {
-                    let members = std::mem::take(&mut pool.members);
-                    *pool = kuryr_core::service::Pool {
-                        members,
-                        state: State::Active,
-                        ..translate::bare_pool(&updated)
-                    };
-                }
+            change_pool(services, &id, &pool, |pool| {
+                let (members, monitor) = (std::mem::take(&mut pool.members), pool.monitor.take());
+                *pool = Pool { members, monitor, state: State::Active, ..translate::bare_pool(&updated) };
             });
+        }
+        Call::CreateMonitor(id, pool, new) => {
+            let made = octavia.create_health_monitor(&new_monitor(&pool, new)).await?;
+            change_pool(services, &id, &pool, |pool| pool.monitor = Some(translate::watched(&made)));
+        }
+        Call::UpdateMonitor(id, pool, monitor, probing) => {
+            octavia.update_health_monitor(&monitor, &translate::probing(probing)).await?;
+            change_pool(services, &id, &pool, |pool| pool.monitor = Some((monitor, probing)));
+        }
+        Call::DeleteMonitor(id, pool, monitor) => {
+            octavia.delete_health_monitor(&monitor).await?;
+            change_pool(services, &id, &pool, |pool| pool.monitor = None);
         }
         Call::DeletePool(id, pool) => {
             octavia.delete_pool(&pool).await?;
@@ -153,7 +161,7 @@ async fn create_pool(
     };
     let made = services.octavia.create_pool(&request).await?;
     services.balancers.change(id, |one| {
-        let pool = kuryr_core::service::Pool { state: State::Active, ..translate::bare_pool(&made) };
+        let pool = Pool { state: State::Active, ..translate::bare_pool(&made) };
         one.pools.insert(made.id.clone(), pool);
         if let Some(listener) = one.listeners.get_mut(listener) {
             listener.pool = Some(made.id.clone());
@@ -162,12 +170,30 @@ async fn create_pool(
     Ok(())
 }
 
-/// A listener as it will be when Octavia is done with it.
-fn settled(one: &octavia::Listener) -> kuryr_core::service::Listener {
-    kuryr_core::service::Listener { state: State::Active, ..translate::listener(one) }
+fn change_pool(services: &Services, id: &LoadBalancerId, pool: &PoolId, how: impl FnOnce(&mut Pool)) {
+    services.balancers.change(id, |one| {
+        if let Some(pool) = one.pools.get_mut(pool) {
+            how(pool);
+        }
+    });
 }
 
-fn forget_pool(balancer: &mut kuryr_core::service::Balancer, pool: &PoolId) {
+fn new_monitor(pool: &PoolId, new: NewMonitor) -> NewHealthMonitor {
+    NewHealthMonitor {
+        name: new.name,
+        pool_id: pool.clone(),
+        kind: new.kind.to_owned(),
+        probing: translate::probing(new.probing),
+        tags: new.tags,
+    }
+}
+
+/// A listener as it will be when Octavia is done with it.
+fn settled(one: &octavia::Listener) -> Listener {
+    Listener { state: State::Active, ..translate::listener(one) }
+}
+
+fn forget_pool(balancer: &mut Balancer, pool: &PoolId) {
     balancer.pools.remove(pool);
     for listener in balancer.listeners.values_mut() {
         listener.pool.take_if(|its| its == pool);
@@ -181,6 +207,8 @@ fn new_balancer(new: NewBalancer) -> NewLoadBalancer {
         vip_address: Some(new.vip),
         vip_subnet_id: Some(new.subnet),
         provider: new.provider,
+        flavor_id: new.flavor,
+        availability_zone: new.availability_zone,
         tags: new.tags,
     }
 }
@@ -198,6 +226,9 @@ fn subject(call: &Call) -> Option<&LoadBalancerId> {
         | Call::CreatePool(id, ..)
         | Call::UpdatePool(id, ..)
         | Call::DeletePool(id, _)
+        | Call::CreateMonitor(id, ..)
+        | Call::UpdateMonitor(id, ..)
+        | Call::DeleteMonitor(id, ..)
         | Call::SetMembers(id, ..) => Some(id),
     }
 }
@@ -215,6 +246,9 @@ fn label(call: &Call) -> &'static str {
         Call::CreatePool(..) => "make a pool",
         Call::UpdatePool(..) => "change a pool",
         Call::DeletePool(..) => "delete a pool",
+        Call::CreateMonitor(..) => "make a health monitor",
+        Call::UpdateMonitor(..) => "change a health monitor",
+        Call::DeleteMonitor(..) => "delete a health monitor",
         Call::SetMembers(..) => "set members",
     }
 }

@@ -11,7 +11,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use kuryr_api::{LoadBalancerId, PoolId};
 use kuryr_core::service::Site;
 use kuryr_openstack::Kind;
-use kuryr_openstack::octavia::{self, LoadBalancerFilter, Of};
+use kuryr_openstack::octavia::{self, HealthMonitorFilter, LoadBalancerFilter, Of};
 use kuryr_telemetry::Component;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -95,7 +95,10 @@ async fn list(services: &Services, site: &Site, own_tag: &str) -> kuryr_openstac
         }
     }
     members.extend(read_members(services, unknown).await?);
-    let lists = Lists { listeners, pools, members };
+    let monitors =
+        HealthMonitorFilter { project: Some(site.project.clone()), ..HealthMonitorFilter::default() };
+    let monitors = octavia.health_monitors(&monitors).await?;
+    let lists = Lists { listeners, pools, members, monitors };
     Ok(balancers.iter().map(|balancer| translate::read(balancer, &lists, own_tag)).collect())
 }
 
@@ -158,6 +161,11 @@ async fn read_one(
     let listeners = services.octavia.listeners(Of::Balancer(&balancer.id)).await?;
     let pools = services.octavia.pools(Of::Balancer(&balancer.id)).await?;
     let ids = pools.iter().map(|pool| pool.id.clone()).collect();
-    let lists = Lists { listeners, members: read_members(services, ids).await?, pools };
+    let mut monitors = Vec::new();
+    for pool in pools.iter().filter(|pool| pool.healthmonitor_id.is_some()) {
+        let filter = HealthMonitorFilter { pool: Some(pool.id.clone()), ..HealthMonitorFilter::default() };
+        monitors.append(&mut services.octavia.health_monitors(&filter).await?);
+    }
+    let lists = Lists { listeners, members: read_members(services, ids).await?, pools, monitors };
     Ok(translate::read(balancer, &lists, own_tag))
 }

@@ -2,10 +2,11 @@
 
 use super::balancers::{Members, Read, Trust};
 use ipnet::IpNet;
-use kuryr_api::{LoadBalancerId, PoolId};
+use kuryr_api::{HealthMonitorId, LoadBalancerId, PoolId};
 use kuryr_core::service::{
     Affinity, Balancer, Endpoint, EndpointState, Exposure, Front, Listener, Member, NewListener, NewPool,
-    Ownership, Pool, Protocol, Service, ServicePort, Slice, SlicePort, Socket, State, Timeouts, Wishes,
+    Ownership, Pool, PoolProtocol, Probing, Protocol, Service, ServicePort, Slice, SlicePort, Socket, State,
+    Timeouts, Wishes,
 };
 use kuryr_k8s::slim;
 use kuryr_openstack::octavia::{self, ListenerUpdate, NewMember, PoolUpdate, SessionPersistence, Status};
@@ -20,6 +21,8 @@ pub struct Lists {
     pub pools: Vec<octavia::Pool>,
     /// Members by their pools.
     pub members: HashMap<PoolId, Members>,
+    /// Health monitors.
+    pub monitors: Vec<octavia::HealthMonitor>,
 }
 
 /// A load balancer with all that hangs on it.
@@ -108,7 +111,8 @@ pub fn listener(one: &octavia::Listener) -> Listener {
 
 fn pool(one: &octavia::Pool, lists: &Lists) -> Pool {
     let members = lists.members.get(&one.id).map(|members| members.sockets.clone());
-    Pool { members: members.unwrap_or_default(), ..bare_pool(one) }
+    let monitor = lists.monitors.iter().find(|monitor| Some(&monitor.id) == one.healthmonitor_id.as_ref());
+    Pool { members: members.unwrap_or_default(), monitor: monitor.map(watched), ..bare_pool(one) }
 }
 
 /// A pool that has no members.
@@ -118,11 +122,25 @@ pub fn bare_pool(one: &octavia::Pool) -> Pool {
     });
     Pool {
         name: one.name.clone(),
+        protocol: PoolProtocol::read(&one.protocol),
         algorithm: one.lb_algorithm.clone(),
         affinity,
         members: BTreeMap::new(),
+        monitor: None,
         state: state(&one.provisioning_status),
     }
+}
+
+/// What watches a pool, as planners see it.
+pub fn watched(one: &octavia::HealthMonitor) -> (HealthMonitorId, Probing) {
+    let octavia::Probing { delay, timeout, max_retries, max_retries_down } = one.probing;
+    (one.id.clone(), Probing { delay, timeout, max_retries, max_retries_down })
+}
+
+/// How members are asked, as Octavia takes it.
+pub fn probing(of: Probing) -> octavia::Probing {
+    let Probing { delay, timeout, max_retries, max_retries_down } = of;
+    octavia::Probing { delay, timeout, max_retries, max_retries_down }
 }
 
 fn member(one: &octavia::Member) -> (Socket, Member) {

@@ -81,12 +81,14 @@ const SERVICE_REQUESTS: u64 = 48;
 /// Exactly the Services that live have a load balancer, complete, an address if they are exposed, and a record that names them.
 fn is_tidy_of_services(world: &World) -> bool {
     let services = world.kubernetes.all("services");
-    let names = |objects: &[Value], name: &dyn Fn(&Value) -> String| objects.iter().map(name).collect::<Vec<_>>();
+    let names =
+        |objects: &[Value], name: &dyn Fn(&Value) -> String| objects.iter().map(name).collect::<Vec<_>>();
     let sorted = |mut names: Vec<String>| {
         names.sort();
         names
     };
-    let wanted = sorted(names(&services, &|one| format!("default/{}", one["metadata"]["name"].as_str().unwrap())));
+    let wanted =
+        sorted(names(&services, &|one| format!("default/{}", one["metadata"]["name"].as_str().unwrap())));
     let octavia = world.cloud.octavia();
     let balancers = octavia.all(Kind::LoadBalancer);
     let is_whole = |pool: &Value| octavia.members(pool["id"].as_str().unwrap()).len() == 1;

@@ -226,3 +226,58 @@ async fn a_quota_that_is_used_up_is_told_and_the_service_is_served_once_it_is_ra
     world.cloud.octavia().set_quota(FakeCloud::PROJECT_ID, Kind::LoadBalancer, -1);
     octavia.until(&["TCP:80 -> 10.1.0.5:8080"]).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_amphora_is_made_as_its_annotations_say_and_failed_over_when_it_breaks() {
+    let world = World::new().await;
+    let octavia = Witness::new(&world);
+    let controller = world.controller_of("amphora").await;
+    world.exposed("web", "10.96.0.7");
+    let asked = json!({
+        "loadbalancer.openstack.org/flavor-id": "large",
+        "loadbalancer.openstack.org/proxy-protocol": "v2",
+        "loadbalancer.openstack.org/lb-method": "LEAST_CONNECTIONS",
+        "loadbalancer.openstack.org/enable-health-monitor": "true",
+        "openstack.org/kuryr-timeout-client-data": "7000",
+    });
+    world.kubernetes.patch(
+        &format!("{SERVICES}/web"),
+        &json!({ "metadata": { "annotations": asked }, "spec": { "loadBalancerSourceRanges": ["192.0.2.0/24"] } }),
+    );
+    let balancer = octavia.until(&["TCP:80 -> 10.1.0.5:8080"]).await;
+    let fake = world.cloud.octavia();
+    let is_as_asked = |_: &World| {
+        let (pools, listeners) = (fake.all(Kind::Pool), fake.all(Kind::Listener));
+        pools.len() == 1
+            && (pools[0]["protocol"] == "PROXYV2" && pools[0]["lb_algorithm"] == "LEAST_CONNECTIONS")
+            && fake.all(Kind::HealthMonitor).len() == 1
+            && listeners[0]["timeout_client_data"] == 7000
+            && listeners[0]["allowed_cidrs"] == json!(["192.0.2.0/24"])
+    };
+    world.until("it is as asked", is_as_asked).await;
+    world.until("the queue rests", |_| controller.rests()).await;
+
+    assert!(fake.set_status(Kind::LoadBalancer, balancer.id.as_str(), "ERROR"));
+    let services = controller.context.services.as_ref().unwrap();
+    services.balancers.doubt(&balancer.id);
+    services.look_at_all(&controller.context);
+    let is_well = |_: &World| {
+        let all = fake.all(Kind::LoadBalancer);
+        all.len() == 1 && all[0]["provisioning_status"] == "ACTIVE" && all[0]["id"] == balancer.id.as_str()
+    };
+    world.until("it is failed over, and not made anew", is_well).await;
+    assert!(fake.counts().of("PUT /loadbalancers/{id}/failover") >= 1, "{:?}", fake.counts().all());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn octavia_that_never_ends_is_told_and_gone_on_with_when_it_does() {
+    let world = World::new().await;
+    let octavia = Witness::new(&world);
+    world.cloud.octavia().set_paused(true);
+    let _controller = world.controller_with(|defaults| defaults.patience = Duration::from_millis(300)).await;
+    world.exposed("web", "10.96.0.7");
+    let told = |world: &World| world.events().iter().any(|one| one == "LoadBalancerStuck");
+    world.until("it is told", told).await;
+    world.cloud.octavia().set_paused(false);
+    octavia.until(&["TCP:80 -> 10.1.0.5:8080"]).await;
+}

@@ -1,10 +1,12 @@
 //! What a plan is made of.
 
-use super::{Affinity, External, Front, Member, Protocol, Socket, Timeouts};
+use super::{Affinity, External, Front, Member, PoolProtocol, Probing, Socket, Timeouts};
 use crate::news::News;
 use ipnet::IpNet;
 use kuryr_api::load_balancer::{KuryrLoadBalancerSpec, KuryrLoadBalancerStatus};
-use kuryr_api::{FloatingIpId, ListenerId, LoadBalancerId, PoolId, PortId, ProjectId, SubnetId};
+use kuryr_api::{
+    FloatingIpId, HealthMonitorId, ListenerId, LoadBalancerId, PoolId, PortId, ProjectId, SubnetId,
+};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -58,6 +60,12 @@ pub enum Call {
     UpdatePool(LoadBalancerId, PoolId, NewPool),
     /// Delete a pool.
     DeletePool(LoadBalancerId, PoolId),
+    /// Watch the members of a pool.
+    CreateMonitor(LoadBalancerId, PoolId, NewMonitor),
+    /// Change how a pool is watched.
+    UpdateMonitor(LoadBalancerId, PoolId, HealthMonitorId, Probing),
+    /// Watch a pool no more.
+    DeleteMonitor(LoadBalancerId, PoolId, HealthMonitorId),
     /// Replace all members of a pool, in one request.
     SetMembers(LoadBalancerId, PoolId, BTreeMap<Socket, Member>),
 }
@@ -73,6 +81,10 @@ pub struct NewBalancer {
     pub subnet: SubnetId,
     /// Octavia's provider.
     pub provider: Option<String>,
+    /// Octavia's flavor.
+    pub flavor: Option<String>,
+    /// Where it is to be.
+    pub availability_zone: Option<String>,
     /// Project.
     pub project: ProjectId,
     /// Tags.
@@ -99,12 +111,25 @@ pub struct NewListener {
 pub struct NewPool {
     /// Name.
     pub name: String,
-    /// Protocol.
-    pub protocol: Protocol,
+    /// How members are spoken to.
+    pub protocol: PoolProtocol,
     /// How connections are spread.
     pub algorithm: String,
     /// Whether a client stays with a member.
     pub affinity: Option<Affinity>,
+    /// Tags.
+    pub tags: Vec<String>,
+}
+
+/// The health monitor that a pool needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewMonitor {
+    /// Name.
+    pub name: String,
+    /// How it asks, as Octavia spells it.
+    pub kind: &'static str,
+    /// How often.
+    pub probing: Probing,
     /// Tags.
     pub tags: Vec<String>,
 }

@@ -1,8 +1,8 @@
 //! What Octavia has.
 
-use super::Front;
+use super::{Front, Protocol};
 use ipnet::IpNet;
-use kuryr_api::{ListenerId, LoadBalancerId, PoolId, PortId, ProjectId, SubnetId};
+use kuryr_api::{HealthMonitorId, ListenerId, LoadBalancerId, PoolId, PortId, ProjectId, SubnetId};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -91,14 +91,49 @@ pub struct Timeouts {
 pub struct Pool {
     /// Name.
     pub name: String,
+    /// How members are spoken to. None: in a way that no Service asks for.
+    pub protocol: Option<PoolProtocol>,
     /// How connections are spread.
     pub algorithm: String,
     /// Whether a client stays with a member.
     pub affinity: Option<Affinity>,
     /// Members.
     pub members: BTreeMap<Socket, Member>,
+    /// What finds out which of them answer.
+    pub monitor: Option<(HealthMonitorId, Probing)>,
     /// What Octavia does with it.
     pub state: State,
+}
+
+/// How members are spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PoolProtocol {
+    /// As clients speak.
+    Plain(Protocol),
+    /// TCP that begins with a line that tells who the client is.
+    Proxy(ProxyVersion),
+}
+
+/// A version of the PROXY protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxyVersion {
+    /// In words.
+    V1,
+    /// In binary.
+    V2,
+}
+
+/// How often members are asked, and what is made of the answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Probing {
+    /// From one question to the next, in seconds.
+    pub delay: u32,
+    /// How long an answer may take, in seconds.
+    pub timeout: u32,
+    /// After so many answers a member is up.
+    pub max_retries: u8,
+    /// After so many questions without one it is down.
+    pub max_retries_down: u8,
 }
 
 /// A client stays with a member.
@@ -124,4 +159,24 @@ pub struct Member {
     pub name: String,
     /// Subnet that Octavia reaches it from.
     pub subnet: Option<SubnetId>,
+}
+
+impl PoolProtocol {
+    /// As Octavia spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Plain(protocol) => protocol.as_str(),
+            Self::Proxy(ProxyVersion::V1) => "PROXY",
+            Self::Proxy(ProxyVersion::V2) => "PROXYV2",
+        }
+    }
+
+    /// What is spelled so.
+    pub fn read(text: &str) -> Option<Self> {
+        match text {
+            "PROXY" => Some(Self::Proxy(ProxyVersion::V1)),
+            "PROXYV2" => Some(Self::Proxy(ProxyVersion::V2)),
+            _ => Protocol::read(text).map(Self::Plain),
+        }
+    }
 }

@@ -2,12 +2,12 @@
 
 use super::outside;
 use super::provider::Provider;
+use super::told;
 use super::want::{Wanted, WantedListener};
 use super::{
     Action, Balancer, Call, Listener, Member, NewListener, NewPool, Observed, Ownership, Pool, Socket, State,
     record,
 };
-use crate::news::News;
 use kuryr_api::{ListenerId, LoadBalancerId, PoolId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -30,10 +30,10 @@ pub(super) fn keep(seen: &Observed<'_>, wanted: &[Wanted], actions: &mut Vec<Act
     for want in wanted {
         match state_of(seen, want) {
             Found::None => actions.push(Action::Call(Call::CreateBalancer(want.balancer.clone()))),
-            Found::Foreign(balancer) => actions.push(Action::Tell(taken(want, balancer))),
+            Found::Foreign(balancer) => actions.push(Action::Tell(told::taken(balancer))),
             Found::Busy(balancer) => waiting.push(balancer.id.clone()),
             Found::Overdue(balancer) => {
-                actions.push(Action::Tell(stuck(balancer)));
+                actions.push(Action::Tell(told::stuck(balancer)));
                 waiting.push(balancer.id.clone());
             }
             Found::Broken(balancer) => actions.push(repair(balancer, want)),
@@ -142,7 +142,7 @@ fn repair(balancer: &Balancer, want: &Wanted) -> Action {
     if Provider::named(&balancer.provider).can_fail_over() {
         return Action::Call(Call::FailOver(balancer.id.clone()));
     }
-    Action::Tell(broken(balancer))
+    Action::Tell(told::broken(balancer))
 }
 
 fn forwards(balancer: &Balancer, want: &Wanted) -> bool {
@@ -161,6 +161,7 @@ fn next_call(balancer: &Balancer, want: &Wanted) -> Option<Call> {
         .or_else(|| in_the_way(balancer, want))
         .or_else(|| wrong_settings(balancer, want))
         .or_else(|| missing(balancer, want))
+        .or_else(|| wrong_monitor(balancer, want))
         .or_else(|| needless(balancer, want))
 }
 
@@ -179,11 +180,12 @@ fn differ(are: &BTreeMap<Socket, Member>, should: &BTreeMap<Socket, Member>) -> 
     !are.iter().map(reached).eq(should.iter().map(reached))
 }
 
-/// A listener or pool in ERROR is made anew.
+/// A listener or pool in ERROR is made anew, and a pool that speaks otherwise to its members, which can't be changed.
 fn in_the_way(balancer: &Balancer, want: &Wanted) -> Option<Call> {
     want.listeners.values().find_map(|want| {
         let (id, listener) = listener_of(balancer, want)?;
-        if let Some((pool, _)) = pool_of(balancer, listener).filter(|(_, pool)| pool.state == State::Error) {
+        let is_wrong = |pool: &Pool| pool.state == State::Error || pool.protocol != Some(want.pool.protocol);
+        if let Some((pool, _)) = pool_of(balancer, listener).filter(|(_, pool)| is_wrong(pool)) {
             return Some(Call::DeletePool(balancer.id.clone(), pool.clone()));
         }
         (listener.state == State::Error).then(|| Call::DeleteListener(balancer.id.clone(), id.clone()))
@@ -223,6 +225,22 @@ fn missing(balancer: &Balancer, want: &Wanted) -> Option<Call> {
     })
 }
 
+fn wrong_monitor(balancer: &Balancer, want: &Wanted) -> Option<Call> {
+    want.listeners.values().find_map(|want| {
+        let (_, listener) = listener_of(balancer, want)?;
+        let (pool_id, pool) = pool_of(balancer, listener)?;
+        let (balancer, pool_id) = (balancer.id.clone(), pool_id.clone());
+        match (&pool.monitor, &want.monitor) {
+            (None, Some(new)) => Some(Call::CreateMonitor(balancer, pool_id, new.clone())),
+            (Some((id, _)), None) => Some(Call::DeleteMonitor(balancer, pool_id, id.clone())),
+            (Some((id, is)), Some(new)) if *is != new.probing => {
+                Some(Call::UpdateMonitor(balancer, pool_id, id.clone(), new.probing))
+            }
+            _ => None,
+        }
+    })
+}
+
 fn needless(balancer: &Balancer, want: &Wanted) -> Option<Call> {
     let is_wanted =
         |listener: &Listener| listener.front.is_some_and(|front| want.listeners.contains_key(&front));
@@ -242,39 +260,4 @@ fn listener_of<'a>(balancer: &'a Balancer, want: &WantedListener) -> Option<(&'a
 
 fn pool_of<'a>(balancer: &'a Balancer, listener: &Listener) -> Option<(&'a PoolId, &'a Pool)> {
     balancer.pools.get_key_value(listener.pool.as_ref()?)
-}
-
-fn taken(want: &Wanted, by: &Balancer) -> News {
-    News::warning(
-        "ClusterIpTaken",
-        format!(
-            "The load balancer {} (`{}`) has the cluster IP {} already, and is not Kuryr's. It is left alone; delete it, and Kuryr \
-             makes its own.",
-            by.id, by.name, want.balancer.vip
-        ),
-    )
-}
-
-fn stuck(balancer: &Balancer) -> News {
-    News::warning(
-        "LoadBalancerStuck",
-        format!(
-            "Octavia has been at work with load balancer {0} for longer than [neutron_defaults] lbaas_activation_timeout, and takes \
-             no change of it. Kuryr goes on when Octavia is done. If it never is, look at the logs of its provider {1}; an \
-             administrator can end the state, and Kuryr makes the load balancer anew when it is deleted.",
-            balancer.id, balancer.provider
-        ),
-    )
-}
-
-fn broken(balancer: &Balancer) -> News {
-    News::warning(
-        "LoadBalancerInError",
-        format!(
-            "Octavia calls load balancer {0} broken and takes no change of it, but it forwards still, so that Kuryr does not delete \
-             it. Delete it when an interruption of a few seconds does no harm (openstack loadbalancer delete --cascade {0}): Kuryr \
-             makes it anew.",
-            balancer.id
-        ),
-    )
 }

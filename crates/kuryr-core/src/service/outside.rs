@@ -7,12 +7,12 @@
 //! ```
 
 use super::provider::Provider;
+use super::told;
 use super::want::{Wanted, is_exposed};
 use super::{
     Action, Address, AddressCall, AddressOwnership, Balancer, Exposure, External, NewAddress, Observed,
     Service,
 };
-use crate::news::News;
 use kuryr_api::PortId;
 use std::net::IpAddr;
 
@@ -78,7 +78,7 @@ fn wanted_outside<'a>(
     }
     let network = service.wishes.network.clone().map(|network| External { network, subnet: None });
     let Some(mut external) = network.or_else(|| seen.site.external.clone()) else {
-        actions.push(Action::Tell(no_external()));
+        actions.push(Action::Tell(told::no_external()));
         return Outside::Nothing;
     };
     external.subnet = service.wishes.subnet.clone().or(external.subnet);
@@ -114,7 +114,7 @@ fn lead(
         Some(free) if free.port.is_none() => {
             actions.push(Action::Address(AddressCall::Lead(free.id.clone(), port.clone())));
         }
-        Some(used) => actions.push(Action::Tell(in_use(used))),
+        Some(used) => actions.push(Action::Tell(told::in_use(used))),
         None => actions.push(Action::Address(AddressCall::Make(NewAddress {
             external: external.clone(),
             wanted: service.wanted_address,
@@ -144,23 +144,4 @@ fn farewell(seen: &Observed<'_>, service: &Service, address: &Address) -> Option
         AddressOwnership::Ours => Some(AddressCall::Delete(address.id.clone())),
         AddressOwnership::Others => leads_here.then(|| AddressCall::Detach(address.id.clone())),
     }
-}
-
-fn no_external() -> News {
-    News::warning(
-        "NoExternalNetwork",
-        "[neutron_defaults] external_svc_net is not set, so that Kuryr knows no network to take an address outside from. Set it, or \
-         annotate the Service with loadbalancer.openstack.org/floating-network-id. It is served inside of the cluster.",
-    )
-}
-
-fn in_use(address: &Address) -> News {
-    News::warning(
-        "AddressInUse",
-        format!(
-            "The floating IP {} that the Service asks for leads to another port ({}). Detach it there, or ask for another one.",
-            address.ip,
-            address.port.as_ref().map(PortId::as_str).unwrap_or_default()
-        ),
-    )
 }

@@ -51,6 +51,25 @@ impl Provider {
         self == Self::Other
     }
 
+    /// Whether it is made of machines, of a flavor and in a zone.
+    pub fn has_machines(self) -> bool {
+        self == Self::Other
+    }
+
+    /// Whether members can be told who their clients are by PROXY protocol.
+    pub fn has_proxy_protocol(self) -> bool {
+        self == Self::Other
+    }
+
+    /// How a health monitor asks members of this protocol, as Octavia spells it.
+    pub fn monitor(self, protocol: Protocol) -> &'static str {
+        match (self, protocol) {
+            (_, Protocol::Tcp) => "TCP",
+            (_, Protocol::Udp) | (Self::Ovn, Protocol::Sctp) => "UDP-CONNECT",
+            (Self::Other, Protocol::Sctp) => "SCTP",
+        }
+    }
+
     /// Whether a broken load balancer can be made anew behind its address.
     pub fn can_fail_over(self) -> bool {
         self == Self::Other

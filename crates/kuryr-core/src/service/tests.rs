@@ -18,9 +18,13 @@ fn service() -> impl Strategy<Value = Service> {
     ]);
     let class = prop::option::of(prop::sample::select(vec!["openstack.org/kuryr", "example.org/other"]));
     let affinity = prop::option::of(1_u64..3);
-    let wishes = (prop::option::of(Just("198.51.100.7")), prop::bool::weighted(0.2), any::<bool>());
-    let wishes = wishes.prop_map(|(wanted, internal, keep_address)| {
-        let wishes = Wishes { internal, keep_address, ..Wishes::default() };
+    let probing =
+        (1_u32..3).prop_map(|delay| Probing { delay, timeout: 1, max_retries: 1, max_retries_down: 1 });
+    let wanted = prop::option::of(Just("198.51.100.7"));
+    let wishes = (wanted, prop::bool::weighted(0.2), any::<bool>(), prop::option::weighted(0.3, probing));
+    let wishes = wishes.prop_map(|(wanted, internal, keep_address, monitor)| {
+        let balancing = Balancing { monitor, ..Balancing::default() };
+        let wishes = Wishes { internal, keep_address, balancing, ..Wishes::default() };
         (wanted.map(|ip| ip.parse().unwrap()), wishes)
     });
     (ports, ips, exposure, class, affinity, prop::bool::weighted(0.2), wishes).prop_map(

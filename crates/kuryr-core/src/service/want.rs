@@ -1,9 +1,11 @@
 //! From a Service and its EndpointSlices to the load balancers that it should have.
 
 use super::provider::Provider;
+use super::told;
 use super::{
-    Balancer, EndpointState, Exposure, Front, Member, MemberMode, NewBalancer, NewListener, NewPool,
-    Observed, Ownership, Service, ServicePort, Site, Slice, Socket, Timeouts, WithoutClass,
+    Balancer, EndpointState, Exposure, Front, Member, MemberMode, NewBalancer, NewListener, NewMonitor,
+    NewPool, Observed, Ownership, PoolProtocol, Probing, Protocol, ProxyVersion, Service, ServicePort, Site,
+    Slice, Socket, Timeouts, WithoutClass,
 };
 use crate::news::News;
 use ipnet::IpNet;
@@ -35,6 +37,7 @@ pub(super) struct Wanted {
 pub(super) struct WantedListener {
     pub listener: NewListener,
     pub pool: NewPool,
+    pub monitor: Option<NewMonitor>,
     pub members: BTreeMap<Socket, Member>,
 }
 
@@ -45,17 +48,17 @@ pub(super) fn want(seen: &Observed<'_>) -> Verdict {
         return Verdict { balancers: None, news };
     };
     if service.exposure == Exposure::NodePort {
-        news.push(no_node_ports());
+        news.push(told::no_node_ports());
     }
     if service.is_local {
-        news.push(no_local_traffic());
+        news.push(told::no_local_traffic());
     }
     news.extend(service.wishes.news.iter().cloned());
     let mut balancers = Vec::new();
     for vip in &service.cluster_ips {
         match subnet_of(&seen.site.service_subnets, *vip) {
             Some(subnet) => balancers.push(balancer(seen, service, *vip, subnet, &mut news)),
-            None => news.push(outside(*vip)),
+            None => news.push(told::outside(*vip)),
         }
     }
     Verdict { balancers: Some(balancers), news }
@@ -95,14 +98,21 @@ fn balancer(
     let provider = provider(seen, vip);
     let ranges = source_ranges(site, service);
     if !ranges.is_empty() && !provider.has_source_ranges() {
-        news.push(no_source_ranges());
+        news.push(told::no_source_ranges());
     }
     let front = FrontEnd {
         provider,
         allowed: if provider.has_source_ranges() { ranges } else { Vec::new() },
         timeouts: timeouts(site, service, provider, news),
         algorithm: algorithm(site, service, provider, news),
+        proxy: proxy(service, provider, news),
+        probing: service.wishes.balancing.monitor,
     };
+    if (service.wishes.flavor.is_some() || service.wishes.availability_zone.is_some())
+        && !provider.has_machines()
+    {
+        news.push(told::lacks("flavors or availability zones"));
+    }
     let listener = |port: &ServicePort| {
         let members = members(seen, port, vip, subnet);
         (port.front, listener(seen, service, port, &front, members))
@@ -113,6 +123,8 @@ fn balancer(
             vip,
             subnet: subnet.clone(),
             provider: site.provider.clone(),
+            flavor: service.wishes.flavor.clone().filter(|_| provider.has_machines()),
+            availability_zone: service.wishes.availability_zone.clone().filter(|_| provider.has_machines()),
             project: site.project.clone(),
             tags: site.tags.clone(),
         },
@@ -126,6 +138,8 @@ struct FrontEnd {
     allowed: Vec<IpNet>,
     timeouts: Timeouts,
     algorithm: String,
+    proxy: Option<ProxyVersion>,
+    probing: Option<Probing>,
 }
 
 /// What the Service asks for goes before what is asked for all, and is told if the provider can't.
@@ -133,9 +147,18 @@ fn algorithm(site: &Site, service: &Service, provider: Provider, news: &mut Vec<
     let asked = service.wishes.balancing.algorithm.as_deref();
     let given = provider.algorithm(asked.unwrap_or(&site.algorithm), service.affinity);
     if asked.is_some_and(|asked| asked != given) && service.affinity.is_none() {
-        news.push(lacks(&format!("another way to spread connections than {given}")));
+        news.push(told::lacks(&format!("another way to spread connections than {given}")));
     }
     given.to_owned()
+}
+
+fn proxy(service: &Service, provider: Provider, news: &mut Vec<News>) -> Option<ProxyVersion> {
+    let asked = service.wishes.balancing.proxy?;
+    if provider.has_proxy_protocol() {
+        return Some(asked);
+    }
+    news.push(told::lacks("PROXY protocol (members see their clients' own addresses without it)"));
+    None
 }
 
 fn timeouts(site: &Site, service: &Service, provider: Provider, news: &mut Vec<News>) -> Timeouts {
@@ -147,7 +170,7 @@ fn timeouts(site: &Site, service: &Service, provider: Provider, news: &mut Vec<N
         };
     }
     if asked != Timeouts::default() {
-        news.push(lacks("times after which silent connections end"));
+        news.push(told::lacks("times after which silent connections end"));
     }
     Timeouts::default()
 }
@@ -168,6 +191,7 @@ fn listener(
     let site = seen.site;
     // As the Python Kuryr calls it and its pool.
     let name = format!("{}:{}", seen.name, port.front);
+    let protocol = port.front.protocol;
     WantedListener {
         listener: NewListener {
             name: name.clone(),
@@ -176,9 +200,18 @@ fn listener(
             timeouts: front.timeouts,
             tags: site.tags.clone(),
         },
+        monitor: front.probing.map(|probing| NewMonitor {
+            name: name.clone(),
+            kind: front.provider.monitor(protocol),
+            probing,
+            tags: site.tags.clone(),
+        }),
         pool: NewPool {
             name,
-            protocol: port.front.protocol,
+            protocol: match front.proxy.filter(|_| protocol == Protocol::Tcp) {
+                Some(version) => PoolProtocol::Proxy(version),
+                None => PoolProtocol::Plain(protocol),
+            },
             algorithm: front.algorithm.clone(),
             affinity: service.affinity.and_then(|time| front.provider.affinity(port.front.protocol, time)),
             tags: site.tags.clone(),
@@ -246,52 +279,4 @@ fn member_subnet(site: &Site, address: IpAddr, vip: &SubnetId) -> Option<SubnetI
 
 fn subnet_of(subnets: &[(SubnetId, IpNet)], address: IpAddr) -> Option<&SubnetId> {
     subnets.iter().find(|(_, range)| range.contains(&address)).map(|(id, _)| id)
-}
-
-fn no_node_ports() -> News {
-    News {
-        kind: crate::news::Kind::Normal,
-        reason: "NodePortNotServed",
-        message: "Kuryr serves this Service at its cluster IP. Its node ports are served by kube-proxy, where one runs; use \
-                  type LoadBalancer to reach it from outside."
-            .to_owned(),
-    }
-}
-
-fn no_local_traffic() -> News {
-    News {
-        kind: crate::news::Kind::Normal,
-        reason: "InternalTrafficPolicyNotServed",
-        message: "internalTrafficPolicy Local has no effect: a load balancer serves all nodes, and its endpoints of all nodes serve \
-                  every client."
-            .to_owned(),
-    }
-}
-
-fn no_source_ranges() -> News {
-    News::warning(
-        "SourceRangesNotServed",
-        "loadBalancerSourceRanges needs Octavia's provider amphora: OVN forwards to members whoever the client is. The Service is \
-         served inside of the cluster and gets no address outside. Use a NetworkPolicy on its pods, which see their clients' own \
-         addresses, and remove the field.",
-    )
-}
-
-fn lacks(what: &str) -> News {
-    News::warning(
-        "ProviderLacksFeature",
-        format!(
-            "Octavia's provider OVN has no {what}: what the Service's annotations ask for has no effect."
-        ),
-    )
-}
-
-fn outside(vip: IpAddr) -> News {
-    News::warning(
-        "ClusterIpOutsideServiceSubnet",
-        format!(
-            "The cluster IP {vip} is in no subnet of [neutron_defaults] service_subnet, so that no load balancer can have it. \
-             The subnet has to hold the whole range of the API server's --service-cluster-ip-range."
-        ),
-    )
 }

@@ -58,6 +58,12 @@ pub struct NewLoadBalancer {
     /// What is to make it; Octavia's default if not set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub provider: Option<String>,
+    /// Its flavor, where the provider has such; the provider's own if not set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flavor_id: Option<String>,
+    /// Where it is to be, where the provider has such.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub availability_zone: Option<String>,
     /// Its tags.
     pub tags: Vec<String>,
 }

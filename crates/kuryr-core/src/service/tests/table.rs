@@ -193,6 +193,30 @@ const CHANGES: &[(&str, Change, usize, usize)] = &[
         1,
     ),
     ("timeouts no more", |world| world.site.timeouts = Timeouts::default(), 0, 0),
+    (
+        "a health monitor",
+        |world| {
+            let probing = Probing { delay: 5, timeout: 3, max_retries: 1, max_retries_down: 3 };
+            service(world).wishes.balancing.monitor = Some(probing);
+        },
+        1,
+        0,
+    ),
+    (
+        "PROXY protocol",
+        |world| {
+            amphora(world);
+            service(world).wishes.balancing.proxy = Some(ProxyVersion::V2);
+        },
+        3,
+        1,
+    ),
+    (
+        "PROXY protocol, with OVN",
+        |world| service(world).wishes.balancing.proxy = Some(ProxyVersion::V1),
+        0,
+        0,
+    ),
     ("somebody takes our finalizer off", |world| service(world).is_held = false, 0, 0),
     ("its deletion", |world| world.service = None, 1, 0),
     ("its deletion, with a finalizer of others", |world| service(world).deleting = true, 1, 0),

@@ -251,7 +251,8 @@ impl World {
             }
             Call::UpdatePool(id, pool_id, new) => {
                 let is = self.usable(&id).pools.get_mut(&pool_id).unwrap();
-                *is = pool(new, std::mem::take(&mut is.members));
+                let monitor = is.monitor.take();
+                *is = Pool { monitor, ..pool(new, std::mem::take(&mut is.members)) };
             }
             Call::DeletePool(id, pool) => {
                 let balancer = self.usable(&id);
@@ -259,6 +260,18 @@ impl World {
                 balancer.listeners.values_mut().for_each(|one| {
                     one.pool.take_if(|its| *its == pool);
                 });
+            }
+            Call::CreateMonitor(id, pool, new) => {
+                let pool = self.usable(&id).pools.get_mut(&pool).unwrap();
+                let monitor = (format!("monitor-{n}").as_str().into(), new.probing);
+                assert!(pool.monitor.replace(monitor).is_none(), "a pool has one monitor");
+            }
+            Call::UpdateMonitor(id, pool, monitor, probing) => {
+                self.usable(&id).pools.get_mut(&pool).unwrap().monitor = Some((monitor, probing));
+            }
+            Call::DeleteMonitor(id, pool, monitor) => {
+                let was = self.usable(&id).pools.get_mut(&pool).unwrap().monitor.take();
+                assert_eq!(was.unwrap().0, monitor);
             }
             Call::SetMembers(id, pool, members) => {
                 self.usable(&id).pools.get_mut(&pool).unwrap().members = members;
@@ -310,6 +323,8 @@ impl World {
             for port in &service.ports {
                 let listener = balancer.listeners.values().find(|one| one.front == Some(port.front)).unwrap();
                 let pool = &balancer.pools[listener.pool.as_ref().unwrap()];
+                let wanted = service.wishes.balancing.monitor;
+                assert_eq!(pool.monitor.as_ref().map(|(_, probing)| *probing), wanted);
                 let is_sticky = pool.affinity.is_some() || pool.algorithm == "SOURCE_IP";
                 assert_eq!(is_sticky, service.affinity.is_some());
                 let timed = port.front.protocol == Protocol::Udp && balancer.provider == "amphora";
@@ -403,5 +418,13 @@ fn listener(new: NewListener, pool: Option<PoolId>) -> Listener {
 }
 
 fn pool(new: NewPool, members: BTreeMap<Socket, Member>) -> Pool {
-    Pool { name: new.name, algorithm: new.algorithm, affinity: new.affinity, members, state: State::Active }
+    Pool {
+        name: new.name,
+        protocol: Some(new.protocol),
+        algorithm: new.algorithm,
+        affinity: new.affinity,
+        members,
+        monitor: None,
+        state: State::Active,
+    }
 }
