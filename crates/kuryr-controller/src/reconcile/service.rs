@@ -55,7 +55,6 @@ async fn settle(
     for _ in 0..ROUNDS {
         let seen = observe(context, services, key).await?;
         let (mut changed, actions) = (false, plan(&seen.view(&name)));
-        news.clear();
         for action in actions {
             match apply(context, services, key, &seen, action, news).await? {
                 Outcome::Visible => changed = true,
@@ -226,7 +225,9 @@ async fn apply(
             Ok(Outcome::Same)
         }
         Action::Tell(one) => {
-            news.push(one);
+            if !news.contains(&one) {
+                news.push(one);
+            }
             Ok(Outcome::Same)
         }
     }

@@ -1,7 +1,7 @@
 //! What has to change at the load balancers that are there. One call for each of them at a time: the most urgent.
 
 use super::outside;
-use super::provider::Provider;
+use super::provider::{self, Provider};
 use super::told;
 use super::want::{Wanted, WantedListener};
 use super::{
@@ -37,6 +37,11 @@ pub(super) fn keep(seen: &Observed<'_>, wanted: &[Wanted], actions: &mut Vec<Act
                 waiting.push(balancer.id.clone());
             }
             Found::Broken(balancer) => actions.push(repair(balancer, want)),
+            Found::Usable(balancer) if is_of_another_provider(balancer, want) => {
+                actions
+                    .push(Action::Tell(told::provider_changed(balancer, want.balancer.provider.as_deref())));
+                actions.push(Action::Call(Call::DeleteBalancer(balancer.id.clone())));
+            }
             Found::Usable(balancer) => actions.extend(next_call(balancer, want).map(Action::Call)),
         }
     }
@@ -100,6 +105,12 @@ fn state_of<'a>(seen: &Observed<'a>, want: &Wanted) -> Found<'a> {
         State::Error => Found::Broken(balancer),
         State::Active => Found::Usable(balancer),
     }
+}
+
+/// Two providers can't have one address, so that the new one's load balancer can only follow the old one's.
+fn is_of_another_provider(balancer: &Balancer, want: &Wanted) -> bool {
+    let wanted = want.balancer.provider.as_deref().map(provider::one_name);
+    wanted.is_some_and(|wanted| wanted != provider::one_name(&balancer.provider))
 }
 
 /// Of this Service, and ours to change.

@@ -17,6 +17,11 @@ const OVN_SPREAD: &str = "SOURCE_IP_PORT";
 /// The member follows from addresses alone, so that a client stays with it. OVN has it since 2024.1.
 const OVN_STICK: &str = "SOURCE_IP";
 
+/// The one name of a provider that has two.
+pub(super) fn one_name(name: &str) -> &str {
+    if name == "octavia" { "amphora" } else { name }
+}
+
 impl Provider {
     /// By its name in Octavia.
     pub fn named(name: &str) -> Self {

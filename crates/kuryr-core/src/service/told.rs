@@ -106,3 +106,15 @@ pub(super) fn in_use(address: &Address) -> News {
         ),
     )
 }
+
+pub(super) fn provider_changed(balancer: &Balancer, wanted: Option<&str>) -> News {
+    News::warning(
+        "ProviderChanged",
+        format!(
+            "The load balancer is made anew by Octavia's provider {}, as [kubernetes] endpoints_driver_octavia_provider says; {} made \
+             it. The Service is not served for as long as that takes.",
+            wanted.unwrap_or_default(),
+            balancer.provider
+        ),
+    )
+}

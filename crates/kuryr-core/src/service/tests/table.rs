@@ -9,8 +9,9 @@ fn service(world: &mut World) -> &mut Service {
     world.service.as_mut().unwrap()
 }
 
-/// Its load balancer is another provider's.
+/// Its load balancer is another provider's, as it should be.
 fn amphora(world: &mut World) {
+    world.site.provider = Some("amphora".to_owned());
     world.balancers.values_mut().for_each(|one| one.provider = "amphora".to_owned());
 }
 
@@ -220,6 +221,8 @@ const CHANGES: &[(&str, Change, usize, usize)] = &[
     ("somebody takes our finalizer off", |world| service(world).is_held = false, 0, 0),
     ("its deletion", |world| world.service = None, 1, 0),
     ("its deletion, with a finalizer of others", |world| service(world).deleting = true, 1, 0),
+    ("another provider", |world| world.site.provider = Some("amphora".to_owned()), 5, 1),
+    ("any provider", |world| world.site.provider = None, 0, 1),
     ("a record that is lost", |world| world.record = None, 0, 1),
 ];
 
