@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Kuryr in the running lab, installed as on any cluster: two pods on two nodes, their Neutron ports, and traffic between them.
+# Kuryr in the running lab, installed as on any cluster: two pods on two nodes, their Neutron ports, traffic between them, and a
+# Service by its name and from outside.
 # `make demo` calls it.
 #
 #   tools/demo.sh FOLDER     where `make images` left the images and kuryrctl
@@ -39,7 +40,7 @@ lab/lab images import "$images/controller.tar" "$images/cni.tar"
 
 say "The definitions, for this OpenStack and this Kubernetes"
 export KURYR_K8S_API_ROOT KURYR_K8S_AUTH_URL KURYR_K8S_USERNAME KURYR_K8S_PASSWORD KURYR_K8S_KURYR_PROJECT_ID KURYR_K8S_PROJECT_ID
-export KURYR_K8S_POD_SUBNET_ID KURYR_K8S_POD_SG KURYR_K8S_SERVICE_SUBNET_ID
+export KURYR_K8S_POD_SUBNET_ID KURYR_K8S_POD_SG KURYR_K8S_SERVICE_SUBNET_ID KURYR_K8S_EXTERNAL_SVC_NET_ID
 KURYR_K8S_API_ROOT=$(fact .kubernetes.api_from_nodes)
 KURYR_K8S_AUTH_URL=$(fact .openstack.keystone)
 KURYR_K8S_USERNAME=$(fact .openstack.user)
@@ -49,6 +50,7 @@ KURYR_K8S_PROJECT_ID=$KURYR_K8S_KURYR_PROJECT_ID
 KURYR_K8S_POD_SUBNET_ID=$(fact '[.openstack.pod_subnets[].id] | join(",")')
 KURYR_K8S_POD_SG=$(fact .openstack.security_group.id)
 KURYR_K8S_SERVICE_SUBNET_ID=$(fact .openstack.service_subnet.id)
+KURYR_K8S_EXTERNAL_SVC_NET_ID=$(fact .openstack.external_network.id)
 KURYRCTL=$images/kuryrctl run tools/generate_k8s_resource_definitions.sh "$definitions"
 
 say "Kuryr is installed: a controller, and a daemon on each node"
@@ -82,12 +84,36 @@ url=http://$(address there 0):8080/hostname
 run lab/lab exec node1 ip netns exec "$sandbox" curl -sS --max-time 5 "$url"
 echo
 
+say "A Service, with CoreDNS beside it: two pods behind one name, one cluster IP and one floating IP"
+kubectl delete service,deployment web --ignore-not-found --wait
+run lab/lab dns up
+run kubectl create deployment web --replicas=2 --image="$(fact .images.agnhost)" -- /agnhost netexec --http-port=8080
+run kubectl expose deployment web --type=LoadBalancer --port=80 --target-port=8080
+kubectl wait --for=jsonpath='{.status.loadBalancer.ingress[0].ip}' service/web --timeout=60s
+kubectl rollout status deployment/web --timeout=60s
+kubectl rollout status -n kube-system deployment/coredns --timeout=120s
+run kubectl get service web
+run openstack loadbalancer list -c name -c vip_address -c provisioning_status -c provider
+
+say "The pod named here asks it by its name: both pods behind it answer"
+run lab/lab exec node1 curl -sS --max-time 20 \
+    "http://$(address here 0):8080/dial?host=web.default.svc.cluster.local&port=80&protocol=http&request=hostname&tries=8"
+echo
+
+say "And from outside, by its floating IP"
+outside=$(kubectl get service web -o jsonpath='{.status.loadBalancer.ingress[0].ip}')
+for _ in 1 2 3 4; do
+    run curl -sS --noproxy '*' --retry 10 --retry-connrefused --max-time 5 "http://$outside/hostname"
+    echo
+done
+
 cat <<HINTS
 
 What to look at next:
   eval "\$(lab/lab env)"                       # kubectl, openstack, ovs-vsctl and ovn-nbctl for this lab
   kubectl get kuryrport here -o yaml          # what the controller recorded and the node plugged
   openstack port list --device-owner compute:kuryr
+  kubectl get kuryrloadbalancer web -o yaml   # what Octavia has for the Service
   lab/lab exec node1 ovs-vsctl show           # a node from inside
   kubectl -n kube-system logs deployment/kuryr-controller
   lab/lab status                              # what runs, and where its logs are

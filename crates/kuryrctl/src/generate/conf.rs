@@ -61,8 +61,12 @@ fn neutron_defaults(conf: &mut Conf, settings: &Settings) {
     conf.set(option, &settings.pod_subnet_id)
         .set("pod_security_groups", &settings.pod_sg)
         .comment("The subnet of Services.")
-        .set("service_subnet", &settings.service_subnet_id)
-        .set("ovs_bridge", "br-int");
+        .set("service_subnet", &settings.service_subnet_id);
+    if !settings.external_svc_net_id.is_empty() {
+        conf.comment("The network that Services of type LoadBalancer get their floating IPs from.")
+            .set("external_svc_net", &settings.external_svc_net_id);
+    }
+    conf.set("ovs_bridge", "br-int");
 }
 
 fn namespaces(conf: &mut Conf, settings: &Settings) {

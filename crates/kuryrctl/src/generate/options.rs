@@ -88,6 +88,9 @@ pub(crate) struct Settings {
     /// [neutron_defaults] service_subnet
     #[arg(long, env = "KURYR_K8S_SERVICE_SUBNET_ID", value_name = "ID", default_value = "")]
     pub(crate) service_subnet_id: String,
+    /// [neutron_defaults] external_svc_net: where Services of type LoadBalancer get their floating IPs
+    #[arg(long, env = "KURYR_K8S_EXTERNAL_SVC_NET_ID", value_name = "ID", default_value = "")]
+    pub(crate) external_svc_net_id: String,
     /// [pod_vif_nested] worker_nodes_subnets, separated by commas
     #[arg(long, env = "KURYR_K8S_WORKER_NODES_SUBNETS", value_name = "ID", default_value = "")]
     pub(crate) worker_nodes_subnets: String,
