@@ -10,6 +10,8 @@ pub const KURYRLOADBALANCER_FINALIZER: &str = "kuryr.openstack.org/kuryrloadbala
 pub const SERVICE_FINALIZER: &str = "kuryr.openstack.org/service-finalizer";
 /// Label of a KuryrPort: the node whose daemon plugs it.
 pub const NODE_NAME_LABEL: &str = "kuryr.openstack.org/nodeName";
+/// Namespace annotation: the OpenStack project of what is made for the namespace.
+pub const PROJECT_ANNOTATION: &str = "openstack.org/kuryr-project";
 /// Pod annotation by which the kubelet tells where a pod comes from; other than `api` means a static pod.
 pub const CONFIG_SOURCE_ANNOTATION: &str = "kubernetes.io/config.source";
 

@@ -29,8 +29,8 @@ pub use settling::Settling;
 use crate::context::Context;
 use crate::metrics::{Kind, Metrics};
 use crate::queue::Queue;
-use crate::settings::ServiceDefaults;
-use kuryr_api::LoadBalancerId;
+use crate::settings::{Projects, ServiceDefaults};
+use kuryr_api::{LoadBalancerId, ProjectId};
 use kuryr_core::service::Site;
 use kuryr_k8s::Key;
 use kuryr_openstack::{Neutron, Octavia, Session};
@@ -78,6 +78,11 @@ impl Services {
     /// How load balancers are made, if it is known yet.
     pub fn site(&self) -> Option<Arc<Site>> {
         self.site.read().clone()
+    }
+
+    /// The project that all we look at is in. None where each namespace may have its own: only an administrator sees them all.
+    pub fn one_project(&self, site: &Site) -> Option<ProjectId> {
+        (self.defaults.projects == Projects::One).then(|| site.project.clone())
     }
 
     /// A load balancer that is gone, and with it the port that floating IPs led to.

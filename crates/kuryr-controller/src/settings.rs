@@ -50,6 +50,8 @@ pub struct ServiceDefaults {
     pub member_subnets: Vec<SubnetId>,
     /// Id of the project, if not that of the credentials.
     pub project: Option<String>,
+    /// Whose load balancers are where.
+    pub projects: Projects,
     /// Octavia's provider; none: Octavia's own default.
     pub provider: Option<String>,
     /// How connections are spread.
@@ -64,6 +66,16 @@ pub struct ServiceDefaults {
     pub external: Option<External>,
     /// Who makes load balancers that name no class.
     pub without_class: WithoutClass,
+}
+
+/// What finds the project of a load balancer (`[kubernetes] service_project_driver`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Projects {
+    /// All are in one.
+    #[default]
+    One,
+    /// The annotation of the Service's namespace names it, if there is one.
+    ByNamespace,
 }
 
 /// How to reach the API server, from `[kubernetes]`.
@@ -125,6 +137,10 @@ pub fn service_defaults(config: &Config) -> Option<ServiceDefaults> {
         subnets: ids(subnets),
         member_subnets: ids(one_or_all(neutron.pod_subnet.as_ref(), &neutron.pod_subnets)),
         project: neutron.project.clone(),
+        projects: match kubernetes.service_project_driver.as_str() {
+            "annotation" => Projects::ByNamespace,
+            _ => Projects::One,
+        },
         provider: Some(kubernetes.endpoints_driver_octavia_provider.clone())
             .filter(|name| name != ANY_PROVIDER && !name.is_empty()),
         algorithm: octavia.lb_algorithm.clone(),

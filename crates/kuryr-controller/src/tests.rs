@@ -7,7 +7,7 @@ mod services;
 
 use crate::context::{Caches, Context, Current, Parts};
 use crate::metrics::{Kind, Metrics};
-use crate::settings::{PodDefaults, ServiceDefaults};
+use crate::settings::{PodDefaults, Projects, ServiceDefaults};
 use crate::{dispatch, relist, services as serving, wiring};
 use kuryr_api::cloud::{Auth, Domain, Project, Scope, Secret, User};
 use kuryr_core::network::Naming;
@@ -104,6 +104,7 @@ impl World {
             subnets: vec![self.id_of("k8s-service-subnet").as_str().into()],
             member_subnets: vec![self.id_of("k8s-pod-subnet").as_str().into()],
             project: None,
+            projects: Projects::One,
             provider: Some("ovn".to_owned()),
             algorithm: "ROUND_ROBIN".to_owned(),
             member_mode: MemberMode::L3,

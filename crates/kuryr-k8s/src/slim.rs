@@ -143,6 +143,8 @@ pub struct Namespace {
     pub resource_version: Box<str>,
     /// It is being deleted: nothing new can be created in it.
     pub terminating: bool,
+    /// OpenStack project that its annotation names.
+    pub project: Option<Box<str>>,
 }
 
 /// The fields of a Pod's spec that are read.
@@ -293,7 +295,10 @@ impl Slim for Namespace {
     type Wire = NamespaceWire;
 
     fn trim(wire: NamespaceWire) -> Self {
+        let annotations = wire.metadata.annotations.as_ref();
+        let project = annotations.and_then(|map| map.get(names::PROJECT_ANNOTATION));
         Self {
+            project: project.filter(|project| !project.is_empty()).map(|project| project.as_str().into()),
             key: key_of(&wire.metadata),
             uid: text(wire.metadata.uid.as_deref()),
             resource_version: text(wire.metadata.resource_version.as_deref()),

@@ -40,9 +40,11 @@ pub struct Provider {
     pub description: String,
 }
 
-/// Whose objects a list holds. An administrator's list without it holds everybody's.
+/// Whose objects a list holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Of<'a> {
+    /// All that the user may see: an administrator everybody's.
+    All,
     /// All of a project.
     Project(&'a ProjectId),
     /// What hangs on a load balancer.
@@ -52,6 +54,7 @@ pub enum Of<'a> {
 impl Of<'_> {
     fn query(self) -> Query {
         match self {
+            Self::All => Query::new(),
             Self::Project(id) => vec![("project_id", id.to_string())],
             Self::Balancer(id) => vec![("loadbalancer_id", id.to_string())],
         }

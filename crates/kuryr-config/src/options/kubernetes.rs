@@ -6,6 +6,7 @@ use super::group;
 use crate::option::Choice::{self, Ignored, Refused, Works};
 
 const PROJECTS: &[Choice] = &[Works("default"), Ignored("annotation", "projects by annotation")];
+const PROJECT_OR_ANNOTATION: &[Choice] = &[Works("default"), Works("annotation")];
 const SUBNETS: &[Choice] = &[Works("default"), Ignored("namespace", "a subnet for each namespace")];
 const SECURITY_GROUPS: &[Choice] = &[Works("default"), Ignored("policy", "network policies")];
 const VIFS: &[Choice] = &[
@@ -44,6 +45,9 @@ group! {
         use_events: bool = preset("true");
         /// How long to try to connect to the API, in seconds.
         watch_connection_timeout: Duration = preset("30");
+        /// What finds the project of a service's load balancer: default is `[neutron_defaults] project`; annotation is what the
+        /// namespace's annotation `openstack.org/kuryr-project` names, or else the default.
+        service_project_driver: String = preset("default") choices(PROJECT_OR_ANNOTATION);
         /// Octavia's provider, by the name that it has there: ovn, amphora. default: Octavia's own.
         endpoints_driver_octavia_provider: String = preset("default");
         /// Which kinds of objects are handled. Pods are in any case; Services are if service, endpoints and kuryrloadbalancer are
@@ -53,8 +57,6 @@ group! {
     known {
         /// What finds the project of a pod's port: default is `[neutron_defaults] project`.
         pod_project_driver: String = preset("default") choices(PROJECTS);
-        /// What finds the project of a service's load balancer.
-        service_project_driver: String = preset("default") choices(PROJECTS);
         /// What finds the project of a namespace's network.
         namespace_project_driver: String = preset("default") choices(PROJECTS);
         /// What finds the project of a network policy's security group.

@@ -4,6 +4,7 @@ use super::error::Error;
 use super::{Next, Outcome, ROUNDS, SEEN_WITHIN, event, noted};
 use crate::context::Context;
 use crate::services::{Services, addresses, call, read_doubted, translate};
+use crate::settings::Projects;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::ObjectMeta;
 use kuryr_api::{KuryrLoadBalancer, LoadBalancerId, PortId, names};
@@ -90,7 +91,7 @@ impl Seen {
 
 async fn observe(context: &Context, services: &Services, key: &Key) -> Result<Seen, Error> {
     let caches = &context.caches;
-    let site = services.site().ok_or(Error::SiteUnknown)?;
+    let site = site_of(context, services, key)?;
     let service = caches.services.get(key).map(|found| (found.clone(), translate::service(&found)));
     let record = caches.balancers.get(key);
     let recorded = record.as_deref().and_then(recorded);
@@ -148,6 +149,17 @@ fn address(whose: &Whose<'_>, purpose: &str, ports: &[&PortId], one: FloatingIp)
         port: one.port_id,
         ownership: if is_ours { AddressOwnership::Ours } else { AddressOwnership::Others },
     }
+}
+
+/// How load balancers are made for a namespace.
+fn site_of(context: &Context, services: &Services, key: &Key) -> Result<Arc<Site>, Error> {
+    let mut site = services.site().ok_or(Error::SiteUnknown)?;
+    let namespace = context.caches.namespaces.get(&Key::new("", key.namespace()));
+    let project = namespace.as_ref().and_then(|namespace| namespace.project.as_deref());
+    if let (Projects::ByNamespace, Some(project)) = (services.defaults.projects, project) {
+        Arc::make_mut(&mut site).project = project.into();
+    }
+    Ok(site)
 }
 
 /// The load balancer that a record names.

@@ -71,7 +71,7 @@ impl Addresses {
 
 /// Lists all of the project.
 pub async fn list(services: &Services, site: &Site) -> Result<()> {
-    let filter = FloatingIpFilter { project: Some(site.project.clone()), ..FloatingIpFilter::default() };
+    let filter = FloatingIpFilter { project: services.one_project(site), ..FloatingIpFilter::default() };
     services.addresses.replace(services.neutron.floating_ips(&filter).await?);
     Ok(())
 }

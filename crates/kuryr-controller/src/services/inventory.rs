@@ -83,10 +83,12 @@ async fn look(context: &Context, services: &Services) -> Result<(), Error> {
 
 async fn list(services: &Services, site: &Site, own_tag: &str) -> kuryr_openstack::Result<Vec<Read>> {
     let octavia = &services.octavia;
-    let filter = LoadBalancerFilter { project: Some(site.project.clone()), ..LoadBalancerFilter::default() };
+    let project = services.one_project(site);
+    let filter = LoadBalancerFilter { project: project.clone(), ..LoadBalancerFilter::default() };
     let balancers = octavia.load_balancers(&filter).await?;
-    let listeners = octavia.listeners(Of::Project(&site.project)).await?;
-    let pools = octavia.pools(Of::Project(&site.project)).await?;
+    let of = project.as_ref().map_or(Of::All, Of::Project);
+    let listeners = octavia.listeners(of).await?;
+    let pools = octavia.pools(of).await?;
     let (mut members, mut unknown) = (HashMap::new(), Vec::new());
     for pool in &pools {
         match as_known(services, pool) {
@@ -95,8 +97,7 @@ async fn list(services: &Services, site: &Site, own_tag: &str) -> kuryr_openstac
         }
     }
     members.extend(read_members(services, unknown).await?);
-    let monitors =
-        HealthMonitorFilter { project: Some(site.project.clone()), ..HealthMonitorFilter::default() };
+    let monitors = HealthMonitorFilter { project, ..HealthMonitorFilter::default() };
     let monitors = octavia.health_monitors(&monitors).await?;
     let lists = Lists { listeners, pools, members, monitors };
     Ok(balancers.iter().map(|balancer| translate::read(balancer, &lists, own_tag)).collect())
@@ -143,7 +144,7 @@ pub async fn read_named(
     own_tag: &str,
 ) -> kuryr_openstack::Result<()> {
     let filter = LoadBalancerFilter {
-        project: Some(site.project.clone()),
+        project: services.one_project(site),
         name: Some(name.to_owned()),
         ..LoadBalancerFilter::default()
     };

@@ -79,7 +79,7 @@ async fn ask(services: &Services) {
     let Some(site) = services.site() else { return };
     let waiting: Vec<_> =
         services.settling.waiting.lock().iter().map(|(id, one)| (id.clone(), one.clone())).collect();
-    let filter = LoadBalancerFilter { project: Some(site.project.clone()), ..LoadBalancerFilter::default() };
+    let filter = LoadBalancerFilter { project: services.one_project(&site), ..LoadBalancerFilter::default() };
     let found = match services.octavia.load_balancers(&filter).await {
         Ok(found) => found,
         Err(error) => {

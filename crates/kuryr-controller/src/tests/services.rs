@@ -281,3 +281,36 @@ async fn octavia_that_never_ends_is_told_and_gone_on_with_when_it_does() {
     world.cloud.octavia().set_paused(false);
     octavia.until(&["TCP:80 -> 10.1.0.5:8080"]).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_namespace_may_have_its_load_balancers_in_a_project_of_its_own() {
+    let world = World::new().await;
+    let annotated = json!({ "metadata": { "annotations": { "openstack.org/kuryr-project": "theirs" } } });
+    world.kubernetes.patch("/api/v1/namespaces/default", &annotated);
+    let _controller = world.controller_with(|defaults| defaults.projects = Projects::ByNamespace).await;
+    world.kubernetes.create(SLICES, world.slice("web", &["10.1.0.5"]));
+    world.service("web", "10.96.0.7");
+    let balancer = Witness::new(&world).until(&["TCP:80 -> 10.1.0.5:8080"]).await;
+    assert_eq!(balancer.project_id.as_str(), "theirs");
+    world.until("the load balancer is recorded", |world| world.is_recorded("web")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn thousands_of_endpoints_are_the_members_of_one_request() {
+    let world = World::new().await;
+    for n in 0..50_u8 {
+        let addresses: Vec<_> = (0..100_u8).map(|last| format!("10.1.{n}.{last}")).collect();
+        let addresses: Vec<_> = addresses.iter().map(String::as_str).collect();
+        let mut slice = world.slice("web", &addresses);
+        slice["metadata"]["name"] = json!(format!("web-{n}"));
+        world.kubernetes.create(SLICES, slice);
+    }
+    let _controller = world.controller().await;
+    world.service("web", "10.96.0.7");
+    let octavia = world.cloud.octavia();
+    let members = |_: &World| {
+        octavia.all(Kind::Pool).first().map(|pool| octavia.members(pool["id"].as_str().unwrap()).len())
+    };
+    world.until("they are members", |world| members(world) == Some(5000)).await;
+    assert_eq!(octavia.counts().of("PUT /pools/{id}/members"), 1);
+}
