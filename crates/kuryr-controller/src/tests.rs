@@ -4,6 +4,7 @@ mod crash;
 mod leader;
 mod life;
 mod services;
+mod storm;
 
 use crate::context::{Caches, Context, Current, Parts};
 use crate::metrics::{Kind, Metrics};
@@ -120,6 +121,14 @@ impl World {
     }
 
     async fn context_with(&self, how: impl FnOnce(&mut ServiceDefaults)) -> Arc<Context> {
+        self.context_through(self.session(), how).await
+    }
+
+    async fn context_through(
+        &self,
+        session: Session,
+        how: impl FnOnce(&mut ServiceDefaults),
+    ) -> Arc<Context> {
         let mut services = self.service_defaults();
         how(&mut services);
         let current = Current::default();
@@ -130,7 +139,7 @@ impl World {
             own_tag: caches.own_tag().await,
             caches,
             client,
-            session: self.session(),
+            session,
             metrics: Metrics::default(),
             defaults: self.defaults(),
             services: Some(services),
@@ -152,7 +161,10 @@ impl World {
 
     /// One that serves Services otherwise.
     async fn controller_with(&self, how: impl FnOnce(&mut ServiceDefaults)) -> Controller {
-        let context = self.context_with(how).await;
+        Self::started(self.context_with(how).await)
+    }
+
+    fn started(context: Arc<Context>) -> Controller {
         let running = context.clone();
         let task = tokio::spawn(async move {
             relist::once(&running, |_| {}).await;

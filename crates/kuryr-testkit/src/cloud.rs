@@ -12,7 +12,7 @@ pub struct FakeCloud {
     identity: Server,
     network: Server,
     octavia: FakeOctavia,
-    _load_balancer: Server,
+    load_balancer: Server,
 }
 
 impl FakeCloud {
@@ -54,7 +54,7 @@ impl FakeCloud {
             ("network", network.url()),
             ("load-balancer", load_balancer.url()),
         ]);
-        Ok(Self { keystone, neutron, identity, network, octavia, _load_balancer: load_balancer })
+        Ok(Self { keystone, neutron, identity, network, octavia, load_balancer })
     }
 
     /// Keystone's address.
@@ -65,6 +65,11 @@ impl FakeCloud {
     /// Neutron's address, without the version.
     pub fn neutron_url(&self) -> String {
         self.network.url()
+    }
+
+    /// Octavia's address, without the version.
+    pub fn octavia_url(&self) -> String {
+        self.load_balancer.url()
     }
 
     /// Keystone's state.
