@@ -50,12 +50,12 @@ async fn run(context: &Arc<Context>, subject: Subject, queue: &Arc<Queue<Key>>, 
 async fn look_at(context: &Arc<Context>, subject: Subject, queue: &Queue<Key>, key: Key) {
     let started = Instant::now();
     let (looking, name) = (context.clone(), key.clone());
-    match tokio::spawn(async move { subject.reconcile(&looking, &name).await }).await {
-        Ok(outcome) => settle(context, subject, queue, &key, outcome),
-        Err(_) => {
-            let pause = queue.add_failed(key.clone());
-            tracing::error!(kind = subject.kind(), name = %key, ?pause, "a look panicked");
-        }
+    let look = tokio::spawn(async move { subject.reconcile(&looking, &name).await });
+    if let Ok(outcome) = look.await {
+        settle(context, subject, queue, &key, outcome);
+    } else {
+        let pause = queue.add_failed(key.clone());
+        tracing::error!(kind = subject.kind(), name = %key, ?pause, "a look panicked");
     }
     context.metrics.reconciled(subject.kind(), started.elapsed());
     queue.done(&key);

@@ -98,11 +98,11 @@ impl Services {
     pub fn look_at_all(&self, context: &Context) {
         let services = context.caches.services.all().into_iter().map(|service| service.key.clone());
         let records = context.caches.balancers.all().into_iter().map(|record| record.key.clone());
-        let names = self.balancers.names().into_iter().chain(self.addresses.names(&context.own_tag));
-        let named = names.filter_map(|name| {
+        let gone = self.balancers.names().into_iter().chain(self.addresses.names(&context.own_tag));
+        let gone = gone.filter_map(|name| {
             let (namespace, name) = name.split_once('/')?;
             Some(Key::new(namespace, name))
         });
-        services.chain(records).chain(named).for_each(|key| self.queue.add(key));
+        services.chain(records).chain(gone).for_each(|key| self.queue.add(key));
     }
 }

@@ -36,7 +36,8 @@ impl SlicesOf {
         if let Some(after) = &after {
             index.entry(after.clone()).or_default().insert(change.key().clone());
         }
-        BTreeSet::from_iter(before.into_iter().chain(after)).into_iter().collect()
+        let both: BTreeSet<_> = before.into_iter().chain(after).collect();
+        both.into_iter().collect()
     }
 }
 

@@ -147,8 +147,8 @@ pub fn refresh(caches: &Caches, current: &Current, metrics: &Metrics) {
     let context = current.get();
     let context = context.as_deref();
     let services = context.and_then(|context| context.services.as_ref());
-    let cached = caches.states().map(|(kind, _, size)| (kind, size));
-    let sizes = cached.into_iter().chain([
+    let sizes = caches.states().map(|(kind, _, size)| (kind, size));
+    let sizes = sizes.into_iter().chain([
         ("port", context.map_or(0, |context| context.ports.len())),
         ("load_balancer", services.map_or(0, |services| services.balancers.len())),
     ]);

@@ -30,7 +30,7 @@ mod service;
 pub use balancer::BalancerRecord;
 pub use endpoint_slice::{Endpoint, EndpointPort, EndpointSlice};
 pub use port::{Content, PortRecord};
-pub use service::{Service, ServicePort, ServiceWire};
+pub use service::{Held, Service, ServicePort, ServiceWire};
 
 use crate::key::Key;
 use jiff::Timestamp;

@@ -12,7 +12,7 @@ group! {
         endpoint_override: Option<String> = added();
         /// Whether members of a pool are reached on their own subnet (L2) or routed to (L3).
         member_mode: String = preset("L3") choices(MODES);
-        /// How connections are spread over members. Octavia's provider OVN has SOURCE_IP_PORT, which is used there whatever
+        /// How connections are spread over members. Octavia's provider OVN has `SOURCE_IP_PORT`, which is used there whatever
         /// stands here.
         lb_algorithm: String = preset("ROUND_ROBIN");
         /// After how many silent milliseconds a client is cut off. 0: Octavia's own.

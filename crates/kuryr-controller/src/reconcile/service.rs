@@ -1,29 +1,19 @@
 //! Keeps every Service's load balancers as the planner wants them.
 
+mod observe;
+mod writes;
+
+use self::observe::observe;
 use super::error::Error;
-use super::{Next, Outcome, ROUNDS, SEEN_WITHIN, event, noted};
+use super::{Next, Outcome, ROUNDS, SEEN_WITHIN, event};
 use crate::context::Context;
-use crate::services::{Services, addresses, call, read_doubted, translate};
-use crate::settings::Projects;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use kube::api::ObjectMeta;
-use kuryr_api::{KuryrLoadBalancer, LoadBalancerId, PortId, names};
+use crate::services::{Services, addresses, call};
 use kuryr_core::news::News;
-use kuryr_core::service::{
-    Action, Address, AddressOwnership, Balancer, Observed, Ownership, Record, RecordContent, Service, Site,
-    Slice, State, plan,
-};
+use kuryr_core::service::{Action, Address, Balancer, Observed, Record, Service, Site, Slice, plan};
 use kuryr_k8s::Key;
 use kuryr_k8s::events::About;
-use kuryr_k8s::records::{self, Written};
 use kuryr_k8s::slim::{self, BalancerRecord};
-use kuryr_openstack::neutron::FloatingIp;
-use serde_json::{Map, Value, json};
-use std::net::IpAddr;
 use std::sync::Arc;
-
-/// The API server's own Service, whose load balancer an installer may have made before there was a cluster.
-const API_SERVER: (&str, &str) = ("default", "kubernetes");
 
 /// What we look at, held so that planners can borrow it.
 struct Seen {
@@ -89,107 +79,6 @@ impl Seen {
     }
 }
 
-async fn observe(context: &Context, services: &Services, key: &Key) -> Result<Seen, Error> {
-    let caches = &context.caches;
-    let site = site_of(context, services, key)?;
-    let service = caches.services.get(key).map(|found| (found.clone(), translate::service(&found)));
-    let record = caches.balancers.get(key);
-    let recorded = record.as_deref().and_then(recorded);
-    let vips = service.as_ref().map(|(_, service)| service.cluster_ips.as_slice()).unwrap_or_default();
-    let candidates = || services.balancers.of(&key.to_string(), vips, recorded.as_ref());
-    let doubted = services.balancers.doubted(&candidates());
-    read_doubted(services, doubted, &context.own_tag).await.map_err(Error::LookAtBalancer)?;
-    let claim = |balancer| claim(services, key, vips, recorded.as_ref(), balancer);
-    let balancers: Vec<_> = candidates().into_iter().map(claim).collect();
-    let wanted = service.as_ref().and_then(|(_, service)| service.wanted_address);
-    let whose = Whose { name: &key.to_string(), own_tag: &context.own_tag, record: record.as_deref() };
-    let addresses = observe_addresses(services, &site, &whose, &balancers, wanted).await?;
-    let slices = caches.slices_of(key).iter().map(|slice| translate::slice(slice)).collect();
-    Ok(Seen { service, slices, record, balancers, addresses, site })
-}
-
-/// Whose addresses are looked for.
-struct Whose<'a> {
-    name: &'a str,
-    own_tag: &'a str,
-    record: Option<&'a BalancerRecord>,
-}
-
-async fn observe_addresses(
-    services: &Services,
-    site: &Site,
-    whose: &Whose<'_>,
-    balancers: &[Arc<Balancer>],
-    wanted: Option<IpAddr>,
-) -> Result<Vec<Address>, Error> {
-    let purpose = addresses::purpose(whose.name, whose.own_tag);
-    let is_mine = |one: &&Arc<Balancer>| one.ownership != Ownership::Foreign && one.name == whose.name;
-    let ports: Vec<_> = balancers.iter().filter(is_mine).filter_map(|one| one.port.as_ref()).collect();
-    let mut found = services.addresses.of(&purpose, &ports, wanted);
-    if let Some(wanted) = wanted
-        && found.iter().all(|one| one.floating_ip_address != wanted)
-    {
-        addresses::look_for(services, site, wanted).await.map_err(Error::LookUpAddress)?;
-        found = services.addresses.of(&purpose, &ports, Some(wanted));
-    }
-    Ok(found.into_iter().map(|one| address(whose, &purpose, &ports, one)).collect())
-}
-
-/// A floating IP as planners see it. One that says it is for this Service is ours if it has our tag, or leads to it: then its
-/// maker died before it could tag it. The Python Kuryr's records say which of them it made.
-fn address(whose: &Whose<'_>, purpose: &str, ports: &[&PortId], one: FloatingIp) -> Address {
-    let leads_here = one.port_id.as_ref().is_some_and(|port| ports.contains(&port));
-    let is_tagged = one.tags.iter().any(|tag| tag == whose.own_tag);
-    let info = whose.record.and_then(|record| record.status.service_pub_ip_info.as_ref());
-    let recorded = info.is_some_and(|info| info.ip_id == one.id.as_str() && info.alloc_method == "pool");
-    let is_ours = recorded || (one.description == purpose && (is_tagged || leads_here));
-    Address {
-        id: one.id,
-        ip: one.floating_ip_address,
-        port: one.port_id,
-        ownership: if is_ours { AddressOwnership::Ours } else { AddressOwnership::Others },
-    }
-}
-
-/// How load balancers are made for a namespace.
-fn site_of(context: &Context, services: &Services, key: &Key) -> Result<Arc<Site>, Error> {
-    let mut site = services.site().ok_or(Error::SiteUnknown)?;
-    let namespace = context.caches.namespaces.get(&Key::new("", key.namespace()));
-    let project = namespace.as_ref().and_then(|namespace| namespace.project.as_deref());
-    if let (Projects::ByNamespace, Some(project)) = (services.defaults.projects, project) {
-        Arc::make_mut(&mut site).project = project.into();
-    }
-    Ok(site)
-}
-
-/// The load balancer that a record names.
-fn recorded(record: &BalancerRecord) -> Option<LoadBalancerId> {
-    record.status.loadbalancer.as_ref().map(|one| one.id.as_str().into())
-}
-
-/// Whose a load balancer is, seen from this Service, and whether Octavia takes too long with it.
-///
-/// One without any cluster's tag is the Python Kuryr's if a record says so, or if it is called and placed as the Python Kuryr
-/// would have; the API server's own has that name and place from its installer as well.
-fn claim(
-    services: &Services,
-    key: &Key,
-    vips: &[IpAddr],
-    recorded: Option<&LoadBalancerId>,
-    mut balancer: Arc<Balancer>,
-) -> Arc<Balancer> {
-    let is_api_servers = (key.namespace(), key.name()) == API_SERVER;
-    let as_made = !is_api_servers && balancer.name == key.to_string() && vips.contains(&balancer.vip);
-    if balancer.ownership == Ownership::Kuryr && recorded != Some(&balancer.id) && !as_made {
-        Arc::make_mut(&mut balancer).ownership = Ownership::Foreign;
-    }
-    let busy = services.balancers.busy_for(&balancer.id);
-    if balancer.state == State::Pending && busy.is_some_and(|busy| busy > services.defaults.patience) {
-        Arc::make_mut(&mut balancer).state = State::Overdue;
-    }
-    balancer
-}
-
 async fn apply(
     context: &Context,
     services: &Services,
@@ -199,22 +88,12 @@ async fn apply(
     news: &mut Vec<News>,
 ) -> Result<Outcome, Error> {
     match action {
-        Action::CreateRecord(content) => create_record(context, key, seen, content).await,
-        Action::UpdateRecord(content) => update_record(context, key, seen, &content).await,
-        Action::DeleteRecord => delete_record(context, key, seen).await,
-        Action::ReleaseRecord => release_record(context, key, seen).await,
-        Action::HoldService => {
-            let Some((service, _)) = &seen.service else { return Ok(Outcome::Same) };
-            context.metrics.wrote("hold_service");
-            let written = records::hold_service(&context.client, key, &service.uid).await?;
-            Ok(noted(written, |service| context.caches.services.note(service)))
-        }
-        Action::ReleaseService => {
-            let Some((service, _)) = &seen.service else { return Ok(Outcome::Same) };
-            context.metrics.wrote("release_service");
-            let written = records::release_service(&context.client, key, &service.uid).await?;
-            Ok(noted(written, |released| released_service(context, service, released)))
-        }
+        Action::CreateRecord(should) => writes::create_record(context, key, seen, should).await,
+        Action::UpdateRecord(should) => writes::update_record(context, key, seen, &should).await,
+        Action::DeleteRecord => writes::delete_record(context, key, seen).await,
+        Action::ReleaseRecord => writes::release_record(context, key, seen).await,
+        Action::HoldService => writes::hold_service(context, key, seen).await,
+        Action::ReleaseService => writes::release_service(context, key, seen).await,
         Action::Call(todo) => {
             let name = key.to_string();
             call(services, &seen.site, &name, todo, &context.own_tag).await.map_err(Error::Balance)?;
@@ -226,12 +105,7 @@ async fn apply(
             called.map_err(Error::Address)?;
             Ok(Outcome::Visible)
         }
-        Action::SetIngress(ingress) => {
-            let Some((service, _)) = &seen.service else { return Ok(Outcome::Same) };
-            context.metrics.wrote("set_service_ingress");
-            let written = records::set_ingress(&context.client, key, &service.uid, &ingress).await?;
-            Ok(noted(written, |service| context.caches.services.note(service)))
-        }
+        Action::SetIngress(ingress) => writes::set_ingress(context, key, seen, &ingress).await,
         Action::Await(ids) => {
             services.settling.wait_for(key, &ids);
             Ok(Outcome::Same)
@@ -242,96 +116,6 @@ async fn apply(
             }
             Ok(Outcome::Same)
         }
-    }
-}
-
-async fn create_record(
-    context: &Context,
-    key: &Key,
-    seen: &Seen,
-    content: RecordContent,
-) -> Result<Outcome, Error> {
-    let Some((service, _)) = &seen.service else { return Ok(Outcome::Same) };
-    context.metrics.wrote("create_kuryrloadbalancer");
-    let owner = OwnerReference {
-        api_version: "v1".to_owned(),
-        kind: "Service".to_owned(),
-        name: key.name().to_owned(),
-        uid: service.uid.to_string(),
-        ..OwnerReference::default()
-    };
-    let record = KuryrLoadBalancer {
-        metadata: ObjectMeta {
-            name: Some(key.name().to_owned()),
-            namespace: Some(key.namespace().to_owned()),
-            finalizers: Some(vec![names::KURYRLOADBALANCER_FINALIZER.to_owned()]),
-            owner_references: Some(vec![owner]),
-            ..ObjectMeta::default()
-        },
-        spec: content.spec,
-        status: Some(content.status),
-    };
-    match records::create(&context.client, key, &record).await {
-        // The namespace's end takes the Service with it: its next change brings it here again.
-        Err(records::Error::NamespaceTerminating { .. }) => Ok(Outcome::Later),
-        written => Ok(noted(written?, |record| context.caches.balancers.note(record))),
-    }
-}
-
-async fn update_record(
-    context: &Context,
-    key: &Key,
-    seen: &Seen,
-    content: &RecordContent,
-) -> Result<Outcome, Error> {
-    let Some(record) = &seen.record else { return Ok(Outcome::Same) };
-    context.metrics.wrote("update_kuryrloadbalancer");
-    let patch = json!({
-        "spec": difference(&json!(record.spec), &json!(content.spec)),
-        "status": difference(&json!(record.status), &json!(content.status)),
-    });
-    let written = records::update::<KuryrLoadBalancer>(&context.client, key, &record.uid, patch).await?;
-    Ok(noted(written, |record| context.caches.balancers.note(record)))
-}
-
-/// A merge patch from one object to another: what is the same is left out, what is not there any more is null.
-fn difference(is: &Value, should: &Value) -> Value {
-    let empty = Map::new();
-    let (is, should) = (is.as_object().unwrap_or(&empty), should.as_object().unwrap_or(&empty));
-    let gone = is.keys().filter(|name| !should.contains_key(*name)).map(|name| (name.clone(), Value::Null));
-    let other = should.iter().filter(|(name, value)| is.get(*name) != Some(value));
-    gone.chain(other.map(|(name, value)| (name.clone(), value.clone()))).collect::<Map<_, _>>().into()
-}
-
-async fn delete_record(context: &Context, key: &Key, seen: &Seen) -> Result<Outcome, Error> {
-    let Some(record) = &seen.record else { return Ok(Outcome::Same) };
-    context.metrics.wrote("delete_kuryrloadbalancer");
-    match records::delete::<KuryrLoadBalancer>(&context.client, key, &record.uid).await? {
-        Written::Done(Some(deleting)) => context.caches.balancers.note(deleting),
-        Written::Done(None) => context.caches.balancers.note_gone(record),
-        Written::Outdated => return Ok(Outcome::Unseen),
-    }
-    Ok(Outcome::Visible)
-}
-
-async fn release_record(context: &Context, key: &Key, seen: &Seen) -> Result<Outcome, Error> {
-    let Some(record) = &seen.record else { return Ok(Outcome::Same) };
-    context.metrics.wrote("release_kuryrloadbalancer");
-    let others = &record.other_finalizers;
-    records::release::<KuryrLoadBalancer>(&context.client, key, &record.uid, others).await?;
-    if !others.is_empty() {
-        return Ok(Outcome::Unseen);
-    }
-    context.caches.balancers.note_gone(record);
-    Ok(Outcome::Visible)
-}
-
-/// Without our finalizer a Service that is being deleted is gone, unless others hold it too.
-fn released_service(context: &Context, before: &slim::Service, after: slim::Service) {
-    if before.deleting && !after.is_held_by_others {
-        context.caches.services.note_gone(before);
-    } else {
-        context.caches.services.note(after);
     }
 }
 

@@ -199,7 +199,7 @@ pub fn service(service: &slim::Service) -> Service {
         wishes: Wishes::read(service.annotations.iter().map(|(name, value)| (&**name, &**value))),
         is_local: service.is_local,
         class: service.class.as_deref().map(ToOwned::to_owned),
-        is_held: service.is_held,
+        is_held: service.held.by_us,
         deleting: service.deleting,
     }
 }

@@ -66,10 +66,9 @@ pub(super) fn want(seen: &Observed<'_>) -> Verdict {
 
 /// Every cluster IP is served, whoever makes the load balancer outside.
 fn is_served(seen: &Observed<'_>, service: &Service) -> bool {
-    !service.deleting
-        && !service.cluster_ips.is_empty()
-        && service.exposure != Exposure::ExternalName
-        && !(seen.name == API_SERVER && has_foreign(seen, service))
+    let has_address = !service.cluster_ips.is_empty() && service.exposure != Exposure::ExternalName;
+    let is_others = seen.name == API_SERVER && has_foreign(seen, service);
+    has_address && !service.deleting && !is_others
 }
 
 /// Installers make the load balancer of the API server's Service before there is a cluster. It is theirs.

@@ -38,12 +38,19 @@ pub struct Service {
     pub annotations: Box<[(Box<str>, Box<str>)]>,
     /// Who makes its load balancer.
     pub class: Option<Box<str>>,
-    /// Kuryr's finalizer is on it.
-    pub is_held: bool,
-    /// Finalizers of others are on it.
-    pub is_held_by_others: bool,
+    /// Who holds it, should it be deleted.
+    pub held: Held,
     /// It is being deleted.
     pub deleting: bool,
+}
+
+/// Whose finalizers are on an object.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// Kuryr's.
+    pub by_us: bool,
+    /// Others'.
+    pub by_others: bool,
 }
 
 /// A port of a Service.
@@ -114,8 +121,7 @@ impl Slim for Service {
             uid: text(meta.uid.as_deref()),
             resource_version: text(meta.resource_version.as_deref()),
             deleting: meta.deletion_timestamp.is_some(),
-            is_held: !ours.is_empty(),
-            is_held_by_others: !others.is_empty(),
+            held: Held { by_us: !ours.is_empty(), by_others: !others.is_empty() },
             affinity: spec.affinity(),
             cluster_ips: spec.addresses(),
             kind: spec.kind.unwrap_or_else(|| "ClusterIP".into()),

@@ -1,0 +1,118 @@
+//! What Kubernetes, our record, Octavia and Neutron say of a Service; and whose what is there is.
+
+use super::Seen;
+use crate::context::Context;
+use crate::reconcile::error::Error;
+use crate::services::{Services, addresses, read_doubted, translate};
+use crate::settings::Projects;
+use kuryr_api::{LoadBalancerId, PortId};
+use kuryr_core::service::{Address, AddressOwnership, Balancer, Ownership, Site, State};
+use kuryr_k8s::Key;
+use kuryr_k8s::slim::BalancerRecord;
+use kuryr_openstack::neutron::FloatingIp;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// The API server's own Service, whose load balancer an installer may have made before there was a cluster.
+const API_SERVER: (&str, &str) = ("default", "kubernetes");
+
+pub(super) async fn observe(context: &Context, services: &Services, key: &Key) -> Result<Seen, Error> {
+    let caches = &context.caches;
+    let site = site_of(context, services, key)?;
+    let service = caches.services.get(key).map(|found| (found.clone(), translate::service(&found)));
+    let record = caches.balancers.get(key);
+    let recorded = record.as_deref().and_then(recorded);
+    let vips = service.as_ref().map(|(_, service)| service.cluster_ips.as_slice()).unwrap_or_default();
+    let candidates = || services.balancers.of(&key.to_string(), vips, recorded.as_ref());
+    let doubted = services.balancers.doubted(&candidates());
+    read_doubted(services, doubted, &context.own_tag).await.map_err(Error::LookAtBalancer)?;
+    let claim = |balancer| claim(services, key, vips, recorded.as_ref(), balancer);
+    let balancers: Vec<_> = candidates().into_iter().map(claim).collect();
+    let wanted = service.as_ref().and_then(|(_, service)| service.wanted_address);
+    let whose = Whose { name: &key.to_string(), own_tag: &context.own_tag, record: record.as_deref() };
+    let addresses = observe_addresses(services, &site, &whose, &balancers, wanted).await?;
+    let slices = caches.slices_of(key).iter().map(|slice| translate::slice(slice)).collect();
+    Ok(Seen { service, slices, record, balancers, addresses, site })
+}
+
+/// Whose addresses are looked for.
+struct Whose<'a> {
+    name: &'a str,
+    own_tag: &'a str,
+    record: Option<&'a BalancerRecord>,
+}
+
+async fn observe_addresses(
+    services: &Services,
+    site: &Site,
+    whose: &Whose<'_>,
+    balancers: &[Arc<Balancer>],
+    wanted: Option<IpAddr>,
+) -> Result<Vec<Address>, Error> {
+    let purpose = addresses::purpose(whose.name, whose.own_tag);
+    let is_mine = |one: &&Arc<Balancer>| one.ownership != Ownership::Foreign && one.name == whose.name;
+    let ports: Vec<_> = balancers.iter().filter(is_mine).filter_map(|one| one.port.as_ref()).collect();
+    let mut found = services.addresses.of(&purpose, &ports, wanted);
+    if let Some(wanted) = wanted
+        && found.iter().all(|one| one.floating_ip_address != wanted)
+    {
+        addresses::look_for(services, site, wanted).await.map_err(Error::LookUpAddress)?;
+        found = services.addresses.of(&purpose, &ports, Some(wanted));
+    }
+    Ok(found.into_iter().map(|one| address(whose, &purpose, &ports, one)).collect())
+}
+
+/// A floating IP as planners see it. One that says it is for this Service is ours if it has our tag, or leads to it: then its
+/// maker died before it could tag it. The Python Kuryr's records say which of them it made.
+fn address(whose: &Whose<'_>, purpose: &str, ports: &[&PortId], one: FloatingIp) -> Address {
+    let leads_here = one.port_id.as_ref().is_some_and(|port| ports.contains(&port));
+    let is_tagged = one.tags.iter().any(|tag| tag == whose.own_tag);
+    let info = whose.record.and_then(|record| record.status.service_pub_ip_info.as_ref());
+    let recorded = info.is_some_and(|info| info.ip_id == one.id.as_str() && info.alloc_method == "pool");
+    let is_ours = recorded || (one.description == purpose && (is_tagged || leads_here));
+    Address {
+        id: one.id,
+        ip: one.floating_ip_address,
+        port: one.port_id,
+        ownership: if is_ours { AddressOwnership::Ours } else { AddressOwnership::Others },
+    }
+}
+
+/// How load balancers are made for a namespace.
+fn site_of(context: &Context, services: &Services, key: &Key) -> Result<Arc<Site>, Error> {
+    let mut site = services.site().ok_or(Error::SiteUnknown)?;
+    let namespace = context.caches.namespaces.get(&Key::new("", key.namespace()));
+    let project = namespace.as_ref().and_then(|namespace| namespace.project.as_deref());
+    if let (Projects::ByNamespace, Some(project)) = (services.defaults.projects, project) {
+        Arc::make_mut(&mut site).project = project.into();
+    }
+    Ok(site)
+}
+
+/// The load balancer that a record names.
+fn recorded(record: &BalancerRecord) -> Option<LoadBalancerId> {
+    record.status.loadbalancer.as_ref().map(|one| one.id.as_str().into())
+}
+
+/// Whose a load balancer is, seen from this Service, and whether Octavia takes too long with it.
+///
+/// One without any cluster's tag is the Python Kuryr's if a record says so, or if it is called and placed as the Python Kuryr
+/// would have; the API server's own has that name and place from its installer as well.
+fn claim(
+    services: &Services,
+    key: &Key,
+    vips: &[IpAddr],
+    recorded: Option<&LoadBalancerId>,
+    mut balancer: Arc<Balancer>,
+) -> Arc<Balancer> {
+    let is_api_servers = (key.namespace(), key.name()) == API_SERVER;
+    let as_made = !is_api_servers && balancer.name == key.to_string() && vips.contains(&balancer.vip);
+    if balancer.ownership == Ownership::Kuryr && recorded != Some(&balancer.id) && !as_made {
+        Arc::make_mut(&mut balancer).ownership = Ownership::Foreign;
+    }
+    let busy = services.balancers.busy_for(&balancer.id);
+    if balancer.state == State::Pending && busy.is_some_and(|busy| busy > services.defaults.patience) {
+        Arc::make_mut(&mut balancer).state = State::Overdue;
+    }
+    balancer
+}
