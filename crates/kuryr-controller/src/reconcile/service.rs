@@ -25,14 +25,34 @@ use std::sync::Arc;
 /// The API server's own Service, whose load balancer an installer may have made before there was a cluster.
 const API_SERVER: (&str, &str) = ("default", "kubernetes");
 
+/// What Kubernetes says of one Service name.
+#[derive(Clone, Debug, Default)]
+pub struct Said {
+    /// The Service, if there is one.
+    pub service: Option<Arc<slim::Service>>,
+    /// Its EndpointSlices, in the order of their names.
+    pub slices: Vec<Arc<slim::EndpointSlice>>,
+    /// The record, if there is one.
+    pub record: Option<Arc<BalancerRecord>>,
+    /// The project that its namespace names.
+    pub project: Option<Box<str>>,
+}
+
 /// What we look at, held so that planners can borrow it.
-struct Seen {
-    service: Option<(Arc<slim::Service>, Service)>,
-    slices: Vec<Slice>,
-    record: Option<Arc<BalancerRecord>>,
-    balancers: Vec<Arc<Balancer>>,
-    addresses: Vec<Address>,
-    site: Arc<Site>,
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// The Service, as Kubernetes and as planners see it.
+    pub service: Option<(Arc<slim::Service>, Service)>,
+    /// Its EndpointSlices, in the order of their names.
+    pub slices: Vec<Slice>,
+    /// The record, if there is one.
+    pub record: Option<Arc<BalancerRecord>>,
+    /// Every load balancer that may be its.
+    pub balancers: Vec<Arc<Balancer>>,
+    /// Every floating IP that may be its.
+    pub addresses: Vec<Address>,
+    /// How load balancers are made.
+    pub site: Arc<Site>,
 }
 
 /// Looks at the Service called `key` and does what is to be done.
@@ -72,7 +92,20 @@ async fn settle(
 }
 
 impl Seen {
-    fn view<'s>(&'s self, name: &'s str) -> Observed<'s> {
+    /// What Kubernetes says, and what OpenStack has.
+    pub fn new(said: Said, balancers: Vec<Arc<Balancer>>, addresses: Vec<Address>, site: Arc<Site>) -> Self {
+        Self {
+            service: said.service.map(|found| (found.clone(), translate::service(&found))),
+            slices: said.slices.iter().map(|slice| translate::slice(slice)).collect(),
+            record: said.record,
+            balancers,
+            addresses,
+            site,
+        }
+    }
+
+    /// As planners see it. `name` is `namespace/name`.
+    pub fn view<'s>(&'s self, name: &'s str) -> Observed<'s> {
         Observed {
             name,
             service: self.service.as_ref().map(|(_, service)| service),
@@ -91,21 +124,31 @@ impl Seen {
 
 async fn observe(context: &Context, services: &Services, key: &Key) -> Result<Seen, Error> {
     let caches = &context.caches;
-    let site = site_of(context, services, key)?;
-    let service = caches.services.get(key).map(|found| (found.clone(), translate::service(&found)));
-    let record = caches.balancers.get(key);
-    let recorded = record.as_deref().and_then(recorded);
-    let vips = service.as_ref().map(|(_, service)| service.cluster_ips.as_slice()).unwrap_or_default();
+    let namespace = caches.namespaces.get(&Key::new("", key.namespace()));
+    let said = Said {
+        service: caches.services.get(key),
+        slices: caches.slices_of(key),
+        record: caches.balancers.get(key),
+        project: namespace.and_then(|namespace| namespace.project.clone()),
+    };
+    look(services, &context.own_tag, key, said).await
+}
+
+/// What OpenStack has of what Kubernetes says.
+pub async fn look(services: &Services, own_tag: &str, key: &Key, said: Said) -> Result<Seen, Error> {
+    let site = site_of(services, said.project.as_deref())?;
+    let recorded = said.record.as_deref().and_then(recorded);
+    let vips = said.service.as_ref().map(|service| &*service.cluster_ips).unwrap_or_default();
     let candidates = || services.balancers.of(&key.to_string(), vips, recorded.as_ref());
     let doubted = services.balancers.doubted(&candidates());
-    read_doubted(services, doubted, &context.own_tag).await.map_err(Error::LookAtBalancer)?;
+    read_doubted(services, doubted, own_tag).await.map_err(Error::LookAtBalancer)?;
     let claim = |balancer| claim(services, key, vips, recorded.as_ref(), balancer);
     let balancers: Vec<_> = candidates().into_iter().map(claim).collect();
-    let wanted = service.as_ref().and_then(|(_, service)| service.wanted_address);
-    let whose = Whose { name: &key.to_string(), own_tag: &context.own_tag, record: record.as_deref() };
-    let addresses = observe_addresses(services, &site, &whose, &balancers, wanted).await?;
-    let slices = caches.slices_of(key).iter().map(|slice| translate::slice(slice)).collect();
-    Ok(Seen { service, slices, record, balancers, addresses, site })
+    let mut seen = Seen::new(said, balancers, Vec::new(), site);
+    let whose = Whose { name: &key.to_string(), own_tag, record: seen.record.as_deref() };
+    let wanted = seen.service.as_ref().and_then(|(_, service)| service.wanted_address);
+    seen.addresses = observe_addresses(services, &seen.site, &whose, &seen.balancers, wanted).await?;
+    Ok(seen)
 }
 
 /// Whose addresses are looked for.
@@ -152,10 +195,8 @@ fn address(whose: &Whose<'_>, purpose: &str, ports: &[&PortId], one: FloatingIp)
 }
 
 /// How load balancers are made for a namespace.
-fn site_of(context: &Context, services: &Services, key: &Key) -> Result<Arc<Site>, Error> {
+fn site_of(services: &Services, project: Option<&str>) -> Result<Arc<Site>, Error> {
     let mut site = services.site().ok_or(Error::SiteUnknown)?;
-    let namespace = context.caches.namespaces.get(&Key::new("", key.namespace()));
-    let project = namespace.as_ref().and_then(|namespace| namespace.project.as_deref());
     if let (Projects::ByNamespace, Some(project)) = (services.defaults.projects, project) {
         Arc::make_mut(&mut site).project = project.into();
     }
@@ -163,7 +204,7 @@ fn site_of(context: &Context, services: &Services, key: &Key) -> Result<Arc<Site
 }
 
 /// The load balancer that a record names.
-fn recorded(record: &BalancerRecord) -> Option<LoadBalancerId> {
+pub fn recorded(record: &BalancerRecord) -> Option<LoadBalancerId> {
     record.status.loadbalancer.as_ref().map(|one| one.id.as_str().into())
 }
 
@@ -233,6 +274,9 @@ async fn apply(
             Ok(noted(written, |service| context.caches.services.note(service)))
         }
         Action::Await(ids) => {
+            if seen.balancers.iter().any(|one| one.state == State::Overdue && ids.contains(&one.id)) {
+                context.metrics.services.readiness.inc();
+            }
             services.settling.wait_for(key, &ids);
             Ok(Outcome::Same)
         }
@@ -291,6 +335,14 @@ async fn update_record(
         "status": difference(&json!(record.status), &json!(content.status)),
     });
     let written = records::update::<KuryrLoadBalancer>(&context.client, key, &record.uid, patch).await?;
+    // It is first told of once it is complete.
+    if record.status.loadbalancer.is_none()
+        && content.status.loadbalancer.is_some()
+        && let Some((service, _)) = &seen.service
+        && let Some(created) = service.created
+    {
+        context.metrics.services.made(jiff::Timestamp::now().duration_since(created));
+    }
     Ok(noted(written, |record| context.caches.balancers.note(record)))
 }
 

@@ -2,6 +2,7 @@
 
 use super::{Slim, Typed, key_of, text};
 use crate::key::Key;
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -44,6 +45,8 @@ pub struct Service {
     pub is_held_by_others: bool,
     /// It is being deleted.
     pub deleting: bool,
+    /// When it was made.
+    pub created: Option<Timestamp>,
 }
 
 /// A port of a Service.
@@ -114,6 +117,7 @@ impl Slim for Service {
             uid: text(meta.uid.as_deref()),
             resource_version: text(meta.resource_version.as_deref()),
             deleting: meta.deletion_timestamp.is_some(),
+            created: meta.creation_timestamp.as_ref().map(|time| time.0),
             is_held: !ours.is_empty(),
             is_held_by_others: !others.is_empty(),
             affinity: spec.affinity(),
