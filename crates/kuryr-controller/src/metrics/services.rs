@@ -206,6 +206,8 @@ mod tests {
         let pool = Pool {
             name: format!("{name}:TCP:443"),
             algorithm: String::new(),
+            protocol: None,
+            monitor: None,
             affinity: None,
             members: (0..members).map(member).collect(),
             state: State::Active,
