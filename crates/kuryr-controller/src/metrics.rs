@@ -1,5 +1,9 @@
 //! What the controller counts. Names and meanings of the Python Kuryr's metrics are kept; the `kuryr_controller_` ones are new.
 
+mod services;
+
+pub use services::ServiceMetrics;
+
 use kuryr_openstack::{Finished, Observer};
 use parking_lot::Mutex;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -18,7 +22,7 @@ pub type Gauge = gauge::Gauge;
 /// Label of a quota.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct Resource {
-    /// `ports`, `subnets`, …
+    /// `ports`, `load_balancers`, …
     pub resource: &'static str,
 }
 
@@ -97,6 +101,8 @@ pub struct Metrics {
     pub leader: Gauge,
     /// Writes to Kubernetes.
     pub writes: Family<Write, Counter>,
+    /// What is counted of Services.
+    pub services: ServiceMetrics,
     requests: Family<Request, Counter>,
     request_time: Latencies<Call>,
 }
@@ -114,6 +120,7 @@ impl Default for Metrics {
             cached: Family::default(),
             leader: Gauge::default(),
             writes: Family::default(),
+            services: ServiceMetrics::default(),
             requests: Family::default(),
             request_time: Family::new_with_constructor(latency),
         }
@@ -138,7 +145,7 @@ impl Metrics {
         let mut all = Registry::with_prefix("kuryr");
         all.register(
             "quota_free_count",
-            "Free places in a Neutron quota, -1 if unlimited",
+            "Free places in a quota of Neutron or Octavia, -1 if unlimited",
             self.quota_free.clone(),
         );
         all.register(
@@ -162,6 +169,7 @@ impl Metrics {
             self.leader.clone(),
         );
         all.register("controller_kubernetes_writes", "Writes to Kubernetes", self.writes.clone());
+        self.services.register(&mut all);
         all.register("controller_openstack_requests", "Requests to OpenStack", self.requests.clone());
         all.register(
             "controller_openstack_request_seconds",

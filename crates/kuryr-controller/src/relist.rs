@@ -130,13 +130,15 @@ async fn quotas(context: &Context) {
         Ok(quotas) => quotas,
         Err(error) => return tracing::debug!(error = error.chain(), "failed to read the quotas"),
     };
-    for (resource, quota) in [
+    let floating_ips = quotas.floatingip.as_ref().map(|quota| ("floating_ips", quota));
+    let always = [
         ("ports", &quotas.port),
         ("networks", &quotas.network),
         ("subnets", &quotas.subnet),
         ("security_groups", &quotas.security_group),
         ("security_group_rules", &quotas.security_group_rule),
-    ] {
+    ];
+    for (resource, quota) in always.into_iter().chain(floating_ips) {
         context.metrics.quota_free.get_or_create(&Resource { resource }).set(free(quota));
     }
 }

@@ -15,8 +15,9 @@ mod balancers;
 mod calls;
 pub(crate) mod debounce;
 mod inventory;
+mod quota;
 mod settling;
-mod site;
+pub(crate) mod site;
 pub(crate) mod translate;
 
 pub use addresses::Addresses;

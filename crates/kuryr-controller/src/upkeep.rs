@@ -156,4 +156,8 @@ pub fn refresh(caches: &Caches, current: &Current, metrics: &Metrics) {
         let size = i64::try_from(size).unwrap_or(i64::MAX);
         metrics.cached.get_or_create(&Kind { kind }).set(size);
     }
+    metrics.services.forget();
+    if let (Some(context), Some(services)) = (context, services) {
+        metrics.services.refresh(services, &context.own_tag);
+    }
 }

@@ -35,6 +35,7 @@ pub use balancer::{
     Affinity, Balancer, Listener, Member, Ownership, Pool, PoolProtocol, Probing, ProxyVersion, Socket,
     State, Timeouts,
 };
+pub use want::{Unserved, is_exposed, unserved};
 pub use wishes::{Balancing, Wishes};
 
 use ipnet::IpNet;

@@ -8,12 +8,16 @@ mod health_monitor;
 mod listener;
 mod load_balancer;
 mod pool;
+mod quota;
+mod statuses;
 mod wire;
 
 pub use health_monitor::{HealthMonitor, HealthMonitorFilter, NewHealthMonitor, Probing};
 pub use listener::{Listener, ListenerUpdate, NewListener};
 pub use load_balancer::{LoadBalancer, LoadBalancerFilter, NewLoadBalancer};
 pub use pool::{Member, NewMember, NewPool, Pool, PoolUpdate, SessionPersistence};
+pub use quota::Quotas;
+pub use statuses::{ListenerStatus, MemberStatus, PoolStatus, StatusTree, Statuses};
 pub use wire::Status;
 
 use crate::{

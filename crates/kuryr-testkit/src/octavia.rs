@@ -14,6 +14,7 @@ mod provider;
 mod query;
 mod quota;
 mod state;
+mod statuses;
 
 use crate::{
     keystone::{FakeKeystone, unauthorized},
@@ -134,6 +135,7 @@ impl State {
             ("DELETE", ["quotas", project]) => Ok(self.reset_quotas(project)),
             ("GET", ["pools", pool, "members"]) => self.list_members(pool, query),
             ("PUT", ["pools", pool, "members"]) => self.set_members(pool, body),
+            ("GET", ["loadbalancers", id, "status"]) => self.statuses(id),
             ("PUT", ["loadbalancers", id, "failover"]) => self.fail_over(id),
             (_, [list, rest @ ..]) => {
                 let kind = Kind::of_list(list).ok_or_else(no_such_path)?;

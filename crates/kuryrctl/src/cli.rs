@@ -9,7 +9,7 @@ use std::{io::Write, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{check, config, crds, generate, openstack, status, uninstall};
+use crate::{check, config, crds, describe, generate, openstack, status, uninstall};
 
 /// Generates what an installation of Kuryr needs, and checks it.
 #[derive(Debug, Parser)]
@@ -39,6 +39,9 @@ enum Command {
     ///
     /// Exit code 0: all is well. 1: something is wrong. 2: nothing is known to be wrong, but not everything could be seen.
     Status(status::Options),
+    /// Explain one object: what Kubernetes wants, what OpenStack has, and what Kuryr would do next
+    #[command(subcommand)]
+    Describe(Describe),
     /// Take Kuryr out of a cluster, and leave nothing behind that blocks a deletion
     ///
     /// Its programs, the pods' ports in Neutron that carry this cluster's tag or stand in a record, finalizers of any Kuryr, records,
@@ -65,6 +68,17 @@ struct Crds {
     /// ready for `kubectl apply -f -`
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Describe {
+    /// Explain a Service: its endpoints, load balancers and floating IP, where they differ, and what Kuryr waits for
+    ///
+    /// OpenStack is asked with the controller's configuration, by the controller's own code. Nothing is changed. What can't be
+    /// reached is said, and hides nothing else.
+    ///
+    /// Exit code 0: all is as Kuryr wants it. 1: something is wrong, or not done yet. 2: not everything could be seen.
+    Service(describe::Options),
 }
 
 #[derive(Debug, Subcommand)]
@@ -118,6 +132,7 @@ pub(crate) fn run(cli: Cli, out: &mut impl Write) -> anyhow::Result<ExitCode> {
         Command::Openstack(OpenStack::Init(options)) => {
             openstack::init(&options, out, &mut std::io::stderr())?;
         }
+        Command::Describe(Describe::Service(options)) => return describe::service(&options, out),
         Command::Status(options) => return status::run(&options, out),
         Command::Uninstall(options) => return uninstall::run(&options, out),
         Command::Check(options) => return check::run(&options, out),

@@ -4,6 +4,7 @@ use std::{future::Future, path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result};
 use clap::Args;
+use k8s_openapi::{api::core::v1::Event, jiff::Timestamp};
 use kube::{
     Client,
     config::{KubeConfigOptions, Kubeconfig},
@@ -97,6 +98,16 @@ impl Cluster {
                 .context("cannot find Kubernetes: name a kubeconfig by --kubeconfig or KUBECONFIG"),
         }
     }
+}
+
+/// As whom Kuryr writes events.
+pub(crate) const REPORTERS: [&str; 2] = ["kuryr-controller", "kuryr-daemon"];
+
+/// When an event was last said.
+pub(crate) fn said_at(event: &Event) -> Option<Timestamp> {
+    let series = event.series.as_ref().and_then(|series| series.last_observed_time.as_ref());
+    let once = event.event_time.as_ref();
+    series.or(once).map(|time| time.0).or_else(|| event.last_timestamp.as_ref().map(|time| time.0))
 }
 
 /// What the API server says, or what stands in the way of asking it.

@@ -6,6 +6,7 @@ mod cli;
 mod config;
 mod connect;
 mod crds;
+mod describe;
 mod generate;
 mod openstack;
 mod sanity;

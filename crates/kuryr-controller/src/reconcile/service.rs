@@ -4,25 +4,46 @@ mod observe;
 mod writes;
 
 use self::observe::observe;
+pub use self::observe::{look, recorded};
 use super::error::Error;
 use super::{Next, Outcome, ROUNDS, SEEN_WITHIN, event};
 use crate::context::Context;
-use crate::services::{Services, addresses, call};
+use crate::services::{Services, addresses, call, translate};
 use kuryr_core::news::News;
-use kuryr_core::service::{Action, Address, Balancer, Observed, Record, Service, Site, Slice, plan};
+use kuryr_core::service::{Action, Address, Balancer, Observed, Record, Service, Site, Slice, State, plan};
 use kuryr_k8s::Key;
 use kuryr_k8s::events::About;
 use kuryr_k8s::slim::{self, BalancerRecord};
 use std::sync::Arc;
 
+/// What Kubernetes says of one Service name.
+#[derive(Clone, Debug, Default)]
+pub struct Said {
+    /// The Service, if there is one.
+    pub service: Option<Arc<slim::Service>>,
+    /// Its EndpointSlices, in the order of their names.
+    pub slices: Vec<Arc<slim::EndpointSlice>>,
+    /// The record, if there is one.
+    pub record: Option<Arc<BalancerRecord>>,
+    /// The project that its namespace names.
+    pub project: Option<Box<str>>,
+}
+
 /// What we look at, held so that planners can borrow it.
-struct Seen {
-    service: Option<(Arc<slim::Service>, Service)>,
-    slices: Vec<Slice>,
-    record: Option<Arc<BalancerRecord>>,
-    balancers: Vec<Arc<Balancer>>,
-    addresses: Vec<Address>,
-    site: Arc<Site>,
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// The Service, as Kubernetes and as planners see it.
+    pub service: Option<(Arc<slim::Service>, Service)>,
+    /// Its EndpointSlices, in the order of their names.
+    pub slices: Vec<Slice>,
+    /// The record, if there is one.
+    pub record: Option<Arc<BalancerRecord>>,
+    /// Every load balancer that may be its.
+    pub balancers: Vec<Arc<Balancer>>,
+    /// Every floating IP that may be its.
+    pub addresses: Vec<Address>,
+    /// How load balancers are made.
+    pub site: Arc<Site>,
 }
 
 /// Looks at the Service called `key` and does what is to be done.
@@ -62,7 +83,20 @@ async fn settle(
 }
 
 impl Seen {
-    fn view<'s>(&'s self, name: &'s str) -> Observed<'s> {
+    /// What Kubernetes says, and what OpenStack has.
+    pub fn new(said: Said, balancers: Vec<Arc<Balancer>>, addresses: Vec<Address>, site: Arc<Site>) -> Self {
+        Self {
+            service: said.service.map(|found| (found.clone(), translate::service(&found))),
+            slices: said.slices.iter().map(|slice| translate::slice(slice)).collect(),
+            record: said.record,
+            balancers,
+            addresses,
+            site,
+        }
+    }
+
+    /// As planners see it. `name` is `namespace/name`.
+    pub fn view<'s>(&'s self, name: &'s str) -> Observed<'s> {
         Observed {
             name,
             service: self.service.as_ref().map(|(_, service)| service),
@@ -107,6 +141,9 @@ async fn apply(
         }
         Action::SetIngress(ingress) => writes::set_ingress(context, key, seen, &ingress).await,
         Action::Await(ids) => {
+            if seen.balancers.iter().any(|one| one.state == State::Overdue && ids.contains(&one.id)) {
+                context.metrics.services.readiness.inc();
+            }
             services.settling.wait_for(key, &ids);
             Ok(Outcome::Same)
         }

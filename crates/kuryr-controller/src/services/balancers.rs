@@ -92,6 +92,11 @@ impl Balancers {
         self.known.read().by_name.keys().cloned().collect()
     }
 
+    /// All of them, in no order.
+    pub fn all(&self) -> Vec<Arc<Balancer>> {
+        self.known.read().by_id.values().map(|entry| entry.balancer.clone()).collect()
+    }
+
     /// Number of all.
     pub fn len(&self) -> usize {
         self.known.read().by_id.len()

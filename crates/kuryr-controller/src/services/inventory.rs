@@ -3,7 +3,7 @@
 
 use super::balancers::{Members, Read};
 use super::translate::{self, Lists};
-use super::{Services, addresses, settling, site};
+use super::{Services, addresses, quota, settling, site};
 use crate::context::Context;
 use crate::network;
 use crate::relist::chain;
@@ -78,6 +78,7 @@ async fn look(context: &Context, services: &Services) -> Result<(), Error> {
     let read = list(services, &site, &context.own_tag).await.map_err(Error::List)?;
     tracing::info!(load_balancers = read.len(), "looked at what is in Octavia");
     services.balancers.end_list(read);
+    quota::count(context, services, &site).await;
     Ok(())
 }
 

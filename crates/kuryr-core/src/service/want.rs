@@ -27,6 +27,19 @@ pub(super) struct Verdict {
     pub news: Vec<News>,
 }
 
+/// Why a Service gets no load balancer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unserved {
+    /// It is being deleted.
+    Deleting,
+    /// It is a name in DNS.
+    ExternalName,
+    /// It is headless, or has no cluster IP yet.
+    NoClusterIp,
+    /// It is the API server's, and an installer has made its load balancer.
+    Installers,
+}
+
 /// A load balancer that should be.
 pub(super) struct Wanted {
     pub balancer: NewBalancer,
@@ -44,7 +57,7 @@ pub(super) struct WantedListener {
 /// What the Service should have.
 pub(super) fn want(seen: &Observed<'_>) -> Verdict {
     let mut news = Vec::new();
-    let Some(service) = seen.service.filter(|service| is_served(seen, service)) else {
+    let Some(service) = seen.service.filter(|service| unserved(seen, service).is_none()) else {
         return Verdict { balancers: None, news };
     };
     if service.exposure == Exposure::NodePort {
@@ -64,11 +77,18 @@ pub(super) fn want(seen: &Observed<'_>) -> Verdict {
     Verdict { balancers: Some(balancers), news }
 }
 
-/// Every cluster IP is served, whoever makes the load balancer outside.
-fn is_served(seen: &Observed<'_>, service: &Service) -> bool {
-    let has_address = !service.cluster_ips.is_empty() && service.exposure != Exposure::ExternalName;
-    let is_others = seen.name == API_SERVER && has_foreign(seen, service);
-    has_address && !service.deleting && !is_others
+/// Why a Service gets no load balancer; none: it does. Every cluster IP is served, whoever makes the load balancer outside.
+pub fn unserved(seen: &Observed<'_>, service: &Service) -> Option<Unserved> {
+    if service.deleting {
+        return Some(Unserved::Deleting);
+    }
+    if service.exposure == Exposure::ExternalName {
+        return Some(Unserved::ExternalName);
+    }
+    if service.cluster_ips.is_empty() {
+        return Some(Unserved::NoClusterIp);
+    }
+    (seen.name == API_SERVER && has_foreign(seen, service)).then_some(Unserved::Installers)
 }
 
 /// Installers make the load balancer of the API server's Service before there is a cluster. It is theirs.
@@ -78,7 +98,7 @@ fn has_foreign(seen: &Observed<'_>, service: &Service) -> bool {
 }
 
 /// Whether its address outside is Kuryr's to give.
-pub(super) fn is_exposed(site: &Site, service: &Service) -> bool {
+pub fn is_exposed(site: &Site, service: &Service) -> bool {
     service.exposure == Exposure::LoadBalancer
         && match service.class.as_deref() {
             None => site.without_class == WithoutClass::Ours,

@@ -2,6 +2,7 @@
 
 use super::{Slim, Typed, key_of, text};
 use crate::key::Key;
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -42,6 +43,8 @@ pub struct Service {
     pub held: Held,
     /// It is being deleted.
     pub deleting: bool,
+    /// When it was made.
+    pub created: Option<Timestamp>,
 }
 
 /// Whose finalizers are on an object.
@@ -121,6 +124,7 @@ impl Slim for Service {
             uid: text(meta.uid.as_deref()),
             resource_version: text(meta.resource_version.as_deref()),
             deleting: meta.deletion_timestamp.is_some(),
+            created: meta.creation_timestamp.as_ref().map(|time| time.0),
             held: Held { by_us: !ours.is_empty(), by_others: !others.is_empty() },
             affinity: spec.affinity(),
             cluster_ips: spec.addresses(),

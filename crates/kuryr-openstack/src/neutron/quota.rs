@@ -19,6 +19,9 @@ pub struct Quotas {
     pub security_group: Quota,
     /// The rules of all security groups together.
     pub security_group_rule: Quota,
+    /// Floating IPs; none where Neutron routes nothing.
+    #[serde(default)]
+    pub floatingip: Option<Quota>,
 }
 
 /// One quota.

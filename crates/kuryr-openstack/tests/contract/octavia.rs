@@ -118,6 +118,8 @@ impl<'c> Mine<'c> {
     async fn make(&self) {
         let made = self.octavia.create_load_balancer(&self.balancer()).await.unwrap();
         assert!(made.vip_port_id.is_some() && made.project_id == self.cloud.project_id, "{made:?}");
+        let quotas = self.octavia.quotas(&made.project_id).await.unwrap();
+        assert_ne!(quotas.load_balancer, 0, "{quotas:?}");
         let balancer = self.active().await;
         assert_eq!((balancer.provider.as_str(), balancer.vip_address), ("ovn", made.vip_address));
 
@@ -162,6 +164,7 @@ impl<'c> Mine<'c> {
             }),
         };
         // Octavia takes a timeout for UDP only.
+        self.tells_how_it_does(&balancer.id, &listener, &pool.id).await;
         let refused = self.octavia.update_pool(&pool.id, &affinity(Some(60))).await.unwrap_err();
         assert_eq!(refused.kind(), Kind::Invalid, "{refused:?}");
         self.active().await;
@@ -178,6 +181,24 @@ impl<'c> Mine<'c> {
         let refused = self.octavia.update_listener(&listener.id, &ranges).await.unwrap_err();
         assert_eq!(refused.kind(), Kind::Unsupported, "{refused:?}");
         self.active().await;
+    }
+
+    async fn tells_how_it_does(
+        &self,
+        id: &LoadBalancerId,
+        listener: &Listener,
+        pool: &kuryr_api::ids::PoolId,
+    ) {
+        let tree = self.octavia.statuses(id).await.unwrap();
+        assert_eq!(tree.own.provisioning_status, Status::Active);
+        assert!(!tree.own.operating_status.is_empty(), "{tree:?}");
+        assert_eq!((tree.listeners.len(), &tree.listeners[0].id), (1, &listener.id));
+        let of_pool = &tree.listeners[0].pools[0];
+        assert_eq!(&of_pool.id, pool);
+        let mut members: Vec<_> =
+            of_pool.members.iter().map(|one| (one.address, one.protocol_port)).collect();
+        members.sort_unstable();
+        assert_eq!(members, [2, 3].map(|last| (IpAddr::from([10, 1, 255, last]), 8080)));
     }
 
     /// Octavia calls a load balancer active before the members that go are gone. Returns the id of the second pod's.

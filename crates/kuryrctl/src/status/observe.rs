@@ -3,26 +3,22 @@
 use std::{collections::BTreeMap, fmt::Debug};
 
 use http::Request;
-use k8s_openapi::{
-    api::{
-        coordination::v1::Lease,
-        core::v1::{self as core, Event, Node},
-    },
-    jiff::Timestamp,
+use k8s_openapi::api::{
+    coordination::v1::Lease,
+    core::v1::{self as core, Event, Node},
 };
+use k8s_openapi::jiff::Timestamp;
 use kube::{Api, Client, Resource, ResourceExt, api::ListParams};
 use kuryr_api::KuryrPort;
 use serde::de::DeserializeOwned;
 
 use super::facts::{Counts, Facts, Leader, Name, Pod, Program, Record, Seen, Warning};
-use crate::connect::{REQUEST_TIMEOUT, said};
+use crate::connect::{REPORTERS, REQUEST_TIMEOUT, said, said_at};
 
 /// Name of the Lease of all controllers of a cluster.
 const LEASE: &str = "kuryr-controller";
 const CONTROLLERS: &str = "name=kuryr-controller";
 const DAEMONS: &str = "app=kuryr-cni";
-/// As whom Kuryr writes events.
-const REPORTERS: [&str; 2] = ["kuryr-controller", "kuryr-daemon"];
 /// Port of the metrics, if the pod does not name it.
 const METRICS_PORT: i32 = 9654;
 /// Objects asked for in one page.
@@ -88,12 +84,6 @@ async fn warnings(client: &Client) -> Seen<BTreeMap<Name, Warning>> {
     // The last one about a pod stays.
     events.sort_by_key(said_at);
     Ok(events.iter().filter_map(warning).collect())
-}
-
-fn said_at(event: &Event) -> Option<Timestamp> {
-    let series = event.series.as_ref().and_then(|series| series.last_observed_time.as_ref());
-    let once = event.event_time.as_ref();
-    series.or(once).map(|time| time.0).or_else(|| event.last_timestamp.as_ref().map(|time| time.0))
 }
 
 fn name_of(object: &impl ResourceExt) -> Name {

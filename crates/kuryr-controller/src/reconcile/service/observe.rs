@@ -1,9 +1,9 @@
 //! What Kubernetes, our record, Octavia and Neutron say of a Service; and whose what is there is.
 
-use super::Seen;
+use super::{Said, Seen};
 use crate::context::Context;
 use crate::reconcile::error::Error;
-use crate::services::{Services, addresses, read_doubted, translate};
+use crate::services::{Services, addresses, read_doubted};
 use crate::settings::Projects;
 use kuryr_api::{LoadBalancerId, PortId};
 use kuryr_core::service::{Address, AddressOwnership, Balancer, Ownership, Site, State};
@@ -18,21 +18,31 @@ const API_SERVER: (&str, &str) = ("default", "kubernetes");
 
 pub(super) async fn observe(context: &Context, services: &Services, key: &Key) -> Result<Seen, Error> {
     let caches = &context.caches;
-    let site = site_of(context, services, key)?;
-    let service = caches.services.get(key).map(|found| (found.clone(), translate::service(&found)));
-    let record = caches.balancers.get(key);
-    let recorded = record.as_deref().and_then(recorded);
-    let vips = service.as_ref().map(|(_, service)| service.cluster_ips.as_slice()).unwrap_or_default();
+    let namespace = caches.namespaces.get(&Key::new("", key.namespace()));
+    let said = Said {
+        service: caches.services.get(key),
+        slices: caches.slices_of(key),
+        record: caches.balancers.get(key),
+        project: namespace.and_then(|namespace| namespace.project.clone()),
+    };
+    look(services, &context.own_tag, key, said).await
+}
+
+/// What OpenStack has of what Kubernetes says.
+pub async fn look(services: &Services, own_tag: &str, key: &Key, said: Said) -> Result<Seen, Error> {
+    let site = site_of(services, said.project.as_deref())?;
+    let recorded = said.record.as_deref().and_then(recorded);
+    let vips = said.service.as_ref().map(|service| &*service.cluster_ips).unwrap_or_default();
     let candidates = || services.balancers.of(&key.to_string(), vips, recorded.as_ref());
     let doubted = services.balancers.doubted(&candidates());
-    read_doubted(services, doubted, &context.own_tag).await.map_err(Error::LookAtBalancer)?;
+    read_doubted(services, doubted, own_tag).await.map_err(Error::LookAtBalancer)?;
     let claim = |balancer| claim(services, key, vips, recorded.as_ref(), balancer);
     let balancers: Vec<_> = candidates().into_iter().map(claim).collect();
-    let wanted = service.as_ref().and_then(|(_, service)| service.wanted_address);
-    let whose = Whose { name: &key.to_string(), own_tag: &context.own_tag, record: record.as_deref() };
-    let addresses = observe_addresses(services, &site, &whose, &balancers, wanted).await?;
-    let slices = caches.slices_of(key).iter().map(|slice| translate::slice(slice)).collect();
-    Ok(Seen { service, slices, record, balancers, addresses, site })
+    let mut seen = Seen::new(said, balancers, Vec::new(), site);
+    let whose = Whose { name: &key.to_string(), own_tag, record: seen.record.as_deref() };
+    let wanted = seen.service.as_ref().and_then(|(_, service)| service.wanted_address);
+    seen.addresses = observe_addresses(services, &seen.site, &whose, &seen.balancers, wanted).await?;
+    Ok(seen)
 }
 
 /// Whose addresses are looked for.
@@ -79,10 +89,8 @@ fn address(whose: &Whose<'_>, purpose: &str, ports: &[&PortId], one: FloatingIp)
 }
 
 /// How load balancers are made for a namespace.
-fn site_of(context: &Context, services: &Services, key: &Key) -> Result<Arc<Site>, Error> {
+fn site_of(services: &Services, project: Option<&str>) -> Result<Arc<Site>, Error> {
     let mut site = services.site().ok_or(Error::SiteUnknown)?;
-    let namespace = context.caches.namespaces.get(&Key::new("", key.namespace()));
-    let project = namespace.as_ref().and_then(|namespace| namespace.project.as_deref());
     if let (Projects::ByNamespace, Some(project)) = (services.defaults.projects, project) {
         Arc::make_mut(&mut site).project = project.into();
     }
@@ -90,7 +98,7 @@ fn site_of(context: &Context, services: &Services, key: &Key) -> Result<Arc<Site
 }
 
 /// The load balancer that a record names.
-fn recorded(record: &BalancerRecord) -> Option<LoadBalancerId> {
+pub fn recorded(record: &BalancerRecord) -> Option<LoadBalancerId> {
     record.status.loadbalancer.as_ref().map(|one| one.id.as_str().into())
 }
 

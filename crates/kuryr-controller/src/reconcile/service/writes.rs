@@ -54,6 +54,14 @@ pub(super) async fn update_record(
     should: &RecordContent,
 ) -> Result<Outcome, Error> {
     let Some(record) = &seen.record else { return Ok(Outcome::Same) };
+    // It is first told of once it is complete.
+    if record.status.loadbalancer.is_none()
+        && should.status.loadbalancer.is_some()
+        && let Some((service, _)) = &seen.service
+        && let Some(created) = service.created
+    {
+        context.metrics.services.made(jiff::Timestamp::now().duration_since(created));
+    }
     context.metrics.wrote("update_kuryrloadbalancer");
     let patch = json!({
         "spec": difference(&json!(record.spec), &json!(should.spec)),
