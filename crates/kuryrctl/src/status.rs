@@ -11,6 +11,7 @@ mod judge;
 mod metrics;
 mod observe;
 mod render;
+mod services;
 
 use std::{io::Write, process::ExitCode};
 

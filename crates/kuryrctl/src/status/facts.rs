@@ -1,6 +1,6 @@
 //! What can be seen of a running Kuryr.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::jiff::Timestamp;
 use serde::Serialize;
@@ -19,7 +19,11 @@ pub(super) struct Facts {
     pub(super) nodes: Seen<Vec<String>>,
     pub(super) pods: Seen<Vec<Pod>>,
     pub(super) records: Seen<BTreeMap<Name, Record>>,
-    pub(super) warnings: Seen<BTreeMap<Name, Warning>>,
+    /// Those that have, or may have, a load balancer.
+    pub(super) services: Seen<Vec<Service>>,
+    /// The Services whose record names a load balancer.
+    pub(super) balanced: Seen<BTreeSet<Name>>,
+    pub(super) warnings: Seen<Warnings>,
     pub(super) counts: Seen<Counts>,
 }
 
@@ -65,7 +69,22 @@ pub(super) struct Record {
     pub(super) active: bool,
 }
 
-/// The last that Kuryr complained of about a pod.
+/// A Service with a cluster IP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Service {
+    pub(super) name: Name,
+    pub(super) uid: String,
+    pub(super) created: Option<Timestamp>,
+}
+
+/// What Kuryr complained of.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Warnings {
+    pub(super) pods: BTreeMap<Name, Warning>,
+    pub(super) services: BTreeMap<Name, Warning>,
+}
+
+/// The last that Kuryr complained of about an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Warning {
     pub(super) uid: String,
@@ -82,4 +101,7 @@ pub(super) struct Counts {
     pub(super) errors: Vec<Requests>,
     /// Free places by resource; -1: as many as you like.
     pub(super) quota_left: BTreeMap<String, i64>,
+    /// Load balancers by what Octavia does with them; none where no Service is served.
+    pub(super) load_balancers: BTreeMap<String, i64>,
+    pub(super) floating_ips: i64,
 }

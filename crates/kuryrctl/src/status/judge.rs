@@ -1,13 +1,14 @@
 //! From what was seen to what it means.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
-    facts::{Counts, Facts, Leader, Name, Pod, Program, Record, Seen, Warning},
+    facts::{Counts, Facts, Leader, Name, Pod, Program, Record, Seen, Service, Warning, Warnings},
     observe::holds,
+    services::{Known, Services},
 };
 
 /// A pod that has no network after so many seconds is not just starting.
@@ -22,6 +23,8 @@ pub(super) struct Report {
     pub(super) controllers: Option<Vec<Program>>,
     pub(super) daemons: Option<Vec<Program>>,
     pub(super) pods: Option<Pods>,
+    /// Nothing where none is served.
+    pub(super) services: Option<Services>,
     pub(super) openstack: Option<Counts>,
     /// What does not work.
     pub(super) wrong: Vec<String>,
@@ -62,15 +65,18 @@ pub(super) fn judge(facts: Facts, now: Timestamp) -> Report {
     let daemons = judge.seen(facts.daemons);
     let nodes = judge.seen(facts.nodes);
     judge.daemons(daemons.as_deref(), nodes.as_deref());
-    let (pods, records, warnings) =
-        (judge.seen(facts.pods), judge.seen(facts.records), judge.seen(facts.warnings));
-    let pods =
-        pods.zip(records).map(|(pods, records)| judge.pods(pods, &records, &warnings.unwrap_or_default()));
+    let warnings = judge.seen(facts.warnings).unwrap_or_default();
+    let (pods, records) = (judge.seen(facts.pods), judge.seen(facts.records));
+    let pods = pods.zip(records).map(|(pods, records)| judge.pods(pods, &records, &warnings.pods));
     let openstack = judge.seen(facts.counts);
+    let (all, balanced) = (judge.seen(facts.services), judge.seen(facts.balanced));
+    let services = all.zip(balanced).filter(|(_, balanced)| are_served(openstack.as_ref(), balanced));
+    let services = services.map(|(all, balanced)| judge.services(all, &balanced, &warnings));
+    judge.balancers(openstack.as_ref());
     judge.quota(openstack.as_ref());
     let version = env!("CARGO_PKG_VERSION");
     let Judge { wrong, unknown, .. } = judge;
-    Report { version, leader, controllers, daemons, pods, openstack, wrong, unknown }
+    Report { version, leader, controllers, daemons, pods, services, openstack, wrong, unknown }
 }
 
 impl Judge {
@@ -142,6 +148,25 @@ impl Judge {
         told
     }
 
+    fn services(&mut self, all: Vec<Service>, recorded: &BTreeSet<Name>, warnings: &Warnings) -> Services {
+        let known = Known { recorded, warnings: &warnings.services, now: self.now };
+        let told = Services::judge(all, &known);
+        if !told.failed.is_empty() {
+            self.wrong.push(format!("{} Services have no load balancer", told.failed.len()));
+        }
+        told
+    }
+
+    fn balancers(&mut self, counts: Option<&Counts>) {
+        let broken =
+            counts.and_then(|counts| counts.load_balancers.get("error")).copied().unwrap_or_default();
+        if broken > 0 {
+            self.wrong.push(format!(
+                "{broken} load balancers are in ERROR: kubectl get events -A --field-selector reason=LoadBalancerInError"
+            ));
+        }
+    }
+
     fn is_late(&self, pod: &Pod) -> bool {
         pod.created.is_none_or(|created| self.now.duration_since(created).as_secs() > PATIENCE)
     }
@@ -152,6 +177,11 @@ impl Judge {
         self.wrong
             .extend(used_up.map(|(resource, _)| format!("the quota of {resource} is used up: raise it")));
     }
+}
+
+/// A controller that serves Services counts their load balancers; where it can't be asked, records tell.
+fn are_served(counts: Option<&Counts>, balanced: &BTreeSet<Name>) -> bool {
+    !balanced.is_empty() || counts.is_some_and(|counts| !counts.load_balancers.is_empty())
 }
 
 fn failed(pod: Pod, reason: &str, message: &str) -> Failed {
@@ -195,6 +225,10 @@ mod tests {
         }
     }
 
+    fn service(name: &str, age: i64) -> Service {
+        Service { name: ("default".into(), name.into()), uid: format!("{name}-uid"), created: ago(age) }
+    }
+
     fn record(name: &str, uid: &str, active: bool) -> (Name, Record) {
         (("default".into(), name.into()), Record { uid: uid.into(), active })
     }
@@ -207,7 +241,9 @@ mod tests {
             nodes: Ok(vec!["node1".into(), "node2".into()]),
             pods: Ok(vec![pod("web", true, 500), pod("new", false, 3)]),
             records: Ok(BTreeMap::from([record("web", "web-uid", true)])),
-            warnings: Ok(BTreeMap::new()),
+            services: Ok(vec![service("web", 500)]),
+            balanced: Ok(BTreeSet::from([("default".into(), "web".into())])),
+            warnings: Ok(Warnings::default()),
             counts: Ok(Counts { requests: 5, ..Counts::default() }),
         }
     }
@@ -232,7 +268,8 @@ mod tests {
             status: "500".into(),
             count: 1,
         };
-        let cases: [(Facts, &str); 7] = [
+        let broken = || BTreeMap::from([("error".to_owned(), 1)]);
+        let cases: [(Facts, &str); 9] = [
             (Facts { leader: Ok(None), ..well() }, "no controller works: nobody"),
             (
                 Facts {
@@ -245,15 +282,28 @@ mod tests {
             (Facts { daemons: Ok(vec![program("d1", "node1", true)]), ..well() }, "node node2 has no daemon"),
             (
                 Facts {
-                    warnings: Ok(BTreeMap::from([(("default".into(), "new".into()), warning)])),
+                    warnings: Ok(Warnings {
+                        pods: BTreeMap::from([(("default".into(), "new".into()), warning)]),
+                        ..Warnings::default()
+                    }),
                     ..well()
                 },
                 "1 pods have no network",
             ),
+            (Facts { services: Ok(vec![service("db", 900)]), ..well() }, "1 Services have no load balancer"),
+            (
+                Facts { counts: Ok(Counts { load_balancers: broken(), ..Counts::default() }), ..well() },
+                "1 load balancers are in ERROR",
+            ),
             (Facts { pods: Ok(vec![pod("late", false, 121)]), ..well() }, "1 pods have no network"),
             (
                 Facts {
-                    counts: Ok(Counts { requests: 1, errors: vec![error], quota_left: quota() }),
+                    counts: Ok(Counts {
+                        requests: 1,
+                        errors: vec![error],
+                        quota_left: quota(),
+                        ..Counts::default()
+                    }),
                     ..well()
                 },
                 "the quota of ports is used up",
@@ -286,6 +336,8 @@ mod tests {
         let report = judge(facts, now());
         assert_eq!((report.wrong.len(), report.unknown.len()), (0, 3));
         assert!(report.pods.is_none() && report.openstack.is_none());
+        let unserved = Facts { balanced: Ok(BTreeSet::new()), ..well() };
+        assert!(judge(unserved, now()).services.is_none(), "nobody promised them anything");
         assert_eq!(report.daemons.unwrap().len(), 2);
         let loose = judge(Facts { daemons: Ok(vec![]), ..well() }, now());
         assert!(loose.unknown[0].contains("no daemon runs as a pod"), "{:?}", loose.unknown);

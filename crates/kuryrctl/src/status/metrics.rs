@@ -8,6 +8,8 @@ use super::facts::Counts;
 
 const REQUESTS: &str = "kuryr_controller_openstack_requests_total";
 const QUOTA: &str = "kuryr_quota_free_count";
+const BALANCERS: &str = "kuryr_controller_load_balancers";
+const FLOATING_IPS: &str = "kuryr_controller_floating_ips";
 
 /// Requests of one kind that ended in one way.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -30,6 +32,10 @@ impl Counts {
                 QUOTA => {
                     counts.quota_left.insert(label(&labels, "resource"), value);
                 }
+                BALANCERS => {
+                    counts.load_balancers.insert(label(&labels, "state"), value);
+                }
+                FLOATING_IPS => counts.floating_ips = value,
                 _ => {}
             }
         }
@@ -75,6 +81,9 @@ mod tests {
 # TYPE kuryr_quota_free_count gauge
 kuryr_quota_free_count{resource="ports"} 4995
 kuryr_quota_free_count{resource="networks"} -1
+kuryr_controller_load_balancers{state="active"} 12
+kuryr_controller_load_balancers{state="error"} 1
+kuryr_controller_floating_ips 3
 kuryr_pod_creation_latency_bucket{le="+Inf"} 7
 kuryr_controller_openstack_requests_total{service="network",method="GET",route="/ports",status="200"} 10
 kuryr_controller_openstack_requests_total{service="network",method="POST",route="/ports",status="409"} 2
@@ -90,6 +99,8 @@ kuryr_controller_openstack_requests_total{service="identity",method="POST",route
             counts.quota_left,
             BTreeMap::from([("ports".to_owned(), 4995), ("networks".to_owned(), -1)])
         );
+        let balancers = BTreeMap::from([("active".to_owned(), 12), ("error".to_owned(), 1)]);
+        assert_eq!((counts.load_balancers, counts.floating_ips), (balancers, 3));
     }
 
     #[test]

@@ -3,16 +3,18 @@
 use std::{collections::BTreeMap, fmt::Debug};
 
 use http::Request;
-use k8s_openapi::api::{
-    coordination::v1::Lease,
-    core::v1::{self as core, Event, Node},
+use k8s_openapi::{
+    api::{
+        coordination::v1::Lease,
+        core::v1::{self as core, Event, Node},
+    },
+    jiff::Timestamp,
 };
-use k8s_openapi::jiff::Timestamp;
 use kube::{Api, Client, Resource, ResourceExt, api::ListParams};
-use kuryr_api::KuryrPort;
+use kuryr_api::{KuryrLoadBalancer, KuryrPort};
 use serde::de::DeserializeOwned;
 
-use super::facts::{Counts, Facts, Leader, Name, Pod, Program, Record, Seen, Warning};
+use super::facts::{Counts, Facts, Leader, Name, Pod, Program, Record, Seen, Service, Warning, Warnings};
 use crate::connect::{REPORTERS, REQUEST_TIMEOUT, said, said_at};
 
 /// Name of the Lease of all controllers of a cluster.
@@ -37,6 +39,8 @@ pub(super) async fn observe(client: &Client, namespace: &str, metrics: Option<&s
         nodes: all::<Node>(client).await.map(|nodes| nodes.iter().map(ResourceExt::name_any).collect()),
         pods: all(client).await.map(|pods| pods.iter().filter_map(pod).collect()),
         records: all(client).await.map(|records| records.iter().map(record).collect()),
+        services: all(client).await.map(|services| services.iter().filter_map(service).collect()),
+        balanced: all(client).await.map(|records| records.iter().filter_map(balanced).collect()),
         warnings: warnings(client).await,
     }
 }
@@ -78,12 +82,15 @@ where
     list(Api::all(client.clone()), ListParams::default()).await
 }
 
-async fn warnings(client: &Client) -> Seen<BTreeMap<Name, Warning>> {
+async fn warnings(client: &Client) -> Seen<Warnings> {
     let params = ListParams::default().fields("type=Warning");
     let mut events = list(Api::<Event>::all(client.clone()), params).await?;
-    // The last one about a pod stays.
+    // The last one about an object stays.
     events.sort_by_key(said_at);
-    Ok(events.iter().filter_map(warning).collect())
+    let about = |kind: &str| -> BTreeMap<Name, Warning> {
+        events.iter().filter_map(|event| warning(event, kind)).collect()
+    };
+    Ok(Warnings { pods: about("Pod"), services: about("Service") })
 }
 
 fn name_of(object: &impl ResourceExt) -> Name {
@@ -130,10 +137,10 @@ fn record(record: &KuryrPort) -> (Name, Record) {
     (name_of(record), Record { uid: record.spec.pod_uid.clone(), active })
 }
 
-fn warning(event: &Event) -> Option<(Name, Warning)> {
+fn warning(event: &Event, kind: &str) -> Option<(Name, Warning)> {
     let reporter = event.reporting_component.as_deref().unwrap_or_default();
     let about = &event.involved_object;
-    if !REPORTERS.contains(&reporter) || about.kind.as_deref() != Some("Pod") {
+    if !REPORTERS.contains(&reporter) || about.kind.as_deref() != Some(kind) {
         return None;
     }
     let name = (about.namespace.clone()?, about.name.clone()?);
@@ -143,6 +150,23 @@ fn warning(event: &Event) -> Option<(Name, Warning)> {
         message: event.message.clone().unwrap_or_default(),
     };
     Some((name, warning))
+}
+
+/// A Service with a cluster IP, and an end still before it.
+fn service(service: &core::Service) -> Option<Service> {
+    let spec = service.spec.as_ref()?;
+    let has_address = spec.cluster_ip.as_deref().is_some_and(|address| !["", "None"].contains(&address));
+    let is_name = spec.type_.as_deref() == Some("ExternalName");
+    (has_address && !is_name && service.metadata.deletion_timestamp.is_none()).then(|| Service {
+        name: name_of(service),
+        uid: service.uid().unwrap_or_default(),
+        created: service.creation_timestamp().map(|time| time.0),
+    })
+}
+
+/// The name of a record that names a load balancer.
+fn balanced(record: &KuryrLoadBalancer) -> Option<Name> {
+    record.status.as_ref()?.loadbalancer.as_ref().map(|_| name_of(record))
 }
 
 /// The leader's own count; a standby's says nothing.

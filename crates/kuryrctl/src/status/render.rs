@@ -7,6 +7,7 @@ use anyhow::Result;
 use super::{
     facts::{Counts, Program},
     judge::{Pods, Report},
+    services::Services,
 };
 
 /// More of one kind do not fit on a screen.
@@ -21,6 +22,10 @@ pub(super) fn text(report: &Report, out: &mut impl Write) -> Result<()> {
     match &report.pods {
         Some(told) => pods(told, out)?,
         None => writeln!(out, "pods        not seen")?,
+    }
+    match &report.services {
+        Some(told) => services(told, report.openstack.as_ref(), out)?,
+        None => writeln!(out, "Services    none is served, as far as was seen")?,
     }
     match &report.openstack {
         Some(counts) => openstack(counts, out)?,
@@ -66,6 +71,23 @@ fn pods(pods: &Pods, out: &mut impl Write) -> Result<()> {
         writeln!(out, "  {}/{} on {}: {}: {}", pod.namespace, pod.pod, pod.node, pod.reason, pod.message)?;
     }
     more(pods.failed.len(), out)
+}
+
+fn services(services: &Services, counts: Option<&Counts>, out: &mut impl Write) -> Result<()> {
+    let Services { served, waiting, failed } = services;
+    writeln!(
+        out,
+        "Services    {served} served, {waiting} waiting, {} without a load balancer",
+        failed.len()
+    )?;
+    for one in failed.iter().take(MOST) {
+        writeln!(out, "  {}/{}: {}: {}", one.namespace, one.service, one.reason, one.message)?;
+    }
+    more(failed.len(), out)?;
+    let Some(counts) = counts else { return Ok(()) };
+    let balancers = counts.load_balancers.iter().map(|(state, count)| format!("{count} {state}"));
+    let balancers = balancers.collect::<Vec<_>>().join(", ");
+    Ok(writeln!(out, "balancers   {balancers}; {} floating IPs", counts.floating_ips)?)
 }
 
 fn openstack(counts: &Counts, out: &mut impl Write) -> Result<()> {
