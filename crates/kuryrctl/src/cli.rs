@@ -44,9 +44,9 @@ enum Command {
     Describe(Describe),
     /// Take Kuryr out of a cluster, and leave nothing behind that blocks a deletion
     ///
-    /// Its programs, the pods' ports in Neutron that carry this cluster's tag or stand in a record, finalizers of any Kuryr, records,
-    /// accounts, configuration and definitions, in this order. Pods that still run lose their network: delete them first, or use
-    /// --keep-ports. What fails is told, and the rest is done all the same; call it again then.
+    /// Its programs; floating IPs and load balancers of Services and ports of pods that carry this cluster's tag or stand in a record;
+    /// finalizers of any Kuryr, records, accounts, configuration and definitions, in this order. Pods that still run lose their
+    /// network, and Services are not served any more: delete them first, or use --keep-ports. What fails is told, and the rest is done all the same; call it again then.
     Uninstall(uninstall::Options),
     /// Check what Kuryr needs: configuration, OpenStack, Kubernetes, and this host if it is to run Kuryr
     ///

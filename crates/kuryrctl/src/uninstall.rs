@@ -1,27 +1,31 @@
 //! `kuryrctl uninstall`: takes Kuryr out of a cluster, and leaves nothing behind that blocks a deletion.
 //!
 //! ```text
-//! programs  ──►  Neutron ports  ──►  finalizers  ──►  records, accounts, configuration  ──►  definitions of the records
+//! programs  ──►  floating IPs, load balancers, ports  ──►  finalizers  ──►  records, accounts, configuration  ──►  definitions of the records
 //! ```
 //!
 //! The programs go first, since they would make again what is taken away. What fails is told, and the rest is done all the same:
 //! a second call takes up what the first one left.
 
+mod balancers;
+mod cloud;
 mod kubernetes;
 mod ports;
 mod step;
+#[cfg(test)]
+mod tests;
 
 use std::{io::Write, process::ExitCode};
 
 use anyhow::Result;
 use clap::Args;
 use kube::Client;
-use kuryr_openstack::Neutron;
 
 use crate::{
     cli::Sources,
     connect::{self, Cluster, OpenStack},
 };
+use cloud::Cloud;
 use step::Step;
 
 /// What to take out, and what to leave.
@@ -34,8 +38,9 @@ pub(crate) struct Options {
     namespace: String,
     #[command(flatten)]
     sources: Sources,
-    /// Leave the pods' ports in Neutron, their records, and the definitions of the records: pods that run keep their network, and
-    /// a Kuryr that is installed again takes all of it over. OpenStack is not asked then
+    /// Leave what is in OpenStack (ports, load balancers, floating IPs), the records of it, and their definitions: pods that run
+    /// keep their network, Services go on being served as they are, and a Kuryr that is installed again takes all of it over.
+    /// OpenStack is not asked then
     #[arg(long)]
     keep_ports: bool,
     /// Do it. Without this, what would be done is told, and nothing is done
@@ -46,8 +51,8 @@ pub(crate) struct Options {
 /// The places that something is taken from.
 struct Places<'o> {
     client: Client,
-    /// Missing where ports are kept.
-    neutron: Option<Neutron>,
+    /// Missing where all that is there is kept.
+    cloud: Option<Cloud>,
     options: &'o Options,
 }
 
@@ -74,12 +79,12 @@ pub(crate) fn run(options: &Options, out: &mut impl Write) -> Result<ExitCode> {
 impl<'o> Places<'o> {
     async fn open(options: &'o Options) -> Result<Self> {
         let client = options.cluster.client().await?;
-        let neutron = if options.keep_ports {
+        let cloud = if options.keep_ports {
             None
         } else {
-            Some(Neutron::new(OpenStack::open(&options.sources)?.session))
+            Some(Cloud::new(OpenStack::open(&options.sources)?.session))
         };
-        Ok(Self { client, neutron, options })
+        Ok(Self { client, cloud, options })
     }
 
     async fn clear(&self, out: &mut impl Write) -> Result<ExitCode> {
@@ -97,7 +102,7 @@ impl<'o> Places<'o> {
     async fn take(&self, steps: Vec<Step>, out: &mut impl Write) -> Result<usize> {
         let mut failed = 0;
         for step in steps {
-            match step.take(&self.client, self.neutron.as_ref()).await {
+            match step.take(&self.client, self.cloud.as_ref()).await {
                 Ok(()) => writeln!(out, "done: {step}")?,
                 Err(why) => {
                     failed += 1;
@@ -114,8 +119,10 @@ impl<'o> Places<'o> {
 
     async fn rest(&self) -> Result<Vec<Step>> {
         let mut steps = Vec::new();
-        if let Some(neutron) = &self.neutron {
-            steps.extend(ports::ours(&self.client, neutron).await?);
+        if let Some(cloud) = &self.cloud {
+            let own_tag = cloud::own_tag(&self.client).await?;
+            steps.extend(balancers::ours(&self.client, cloud, &own_tag).await?);
+            steps.extend(ports::ours(&self.client, &cloud.neutron, &own_tag).await?);
         }
         steps.extend(kubernetes::finalizers(&self.client).await?);
         if !self.options.keep_ports {

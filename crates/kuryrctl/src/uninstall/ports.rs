@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context, Result};
-use k8s_openapi::api::core::v1::Namespace;
 use kube::{Api, Client, api::ListParams};
 use kuryr_api::{KuryrPort, PortId, names};
 use kuryr_openstack::{
@@ -14,10 +13,8 @@ use kuryr_openstack::{
 use super::step::Step;
 
 /// A step for each.
-pub(super) async fn ours(client: &Client, neutron: &Neutron) -> Result<Vec<Step>> {
-    let system = Api::<Namespace>::all(client.clone()).get("kube-system").await;
-    let cluster = system.context("cannot read the namespace kube-system")?.metadata.uid.unwrap_or_default();
-    let tagged = PortFilter { tags: vec![names::ownership_tag(&cluster)], ..PortFilter::default() };
+pub(super) async fn ours(client: &Client, neutron: &Neutron, own_tag: &str) -> Result<Vec<Step>> {
+    let tagged = PortFilter { tags: vec![own_tag.to_owned()], ..PortFilter::default() };
     let mut found = neutron.ports(&tagged).await.context("cannot list the ports with this cluster's tag")?;
     let recorded = recorded(client).await?;
     if !recorded.is_empty() {

@@ -1,15 +1,15 @@
 //! One thing that is taken away.
 
-use std::fmt;
+use std::{fmt, net::IpAddr};
 
 use kube::{
     Api, Client,
     api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams},
 };
-use kuryr_api::PortId;
-use kuryr_openstack::Neutron;
+use kuryr_api::{FloatingIpId, LoadBalancerId, PortId};
 use serde_json::json;
 
+use super::cloud::Cloud;
 use crate::connect::said;
 
 /// What is done. Each can be repeated.
@@ -21,6 +21,12 @@ pub(super) enum Step {
     Release(Object, Vec<String>),
     /// Deletes a port in Neutron.
     DeletePort(PortId),
+    /// Deletes a floating IP.
+    DeleteFloatingIp(FloatingIpId, IpAddr),
+    /// Asks Octavia to delete a load balancer of this name and all that hangs on it.
+    DeleteBalancer(LoadBalancerId, String),
+    /// Waits until these are gone.
+    AwaitBalancers(Vec<LoadBalancerId>),
 }
 
 /// An object of Kubernetes.
@@ -33,7 +39,7 @@ pub(super) struct Object {
 
 impl Step {
     /// Takes it, or tells why not.
-    pub(super) async fn take(&self, client: &Client, neutron: Option<&Neutron>) -> Result<(), String> {
+    pub(super) async fn take(&self, client: &Client, cloud: Option<&Cloud>) -> Result<(), String> {
         match self {
             Self::Delete(object) => {
                 gone(object.api(client).delete(&object.name, &DeleteParams::background()).await)
@@ -42,11 +48,22 @@ impl Step {
                 let patch = Patch::Merge(json!({ "metadata": { "finalizers": stay } }));
                 gone(object.api(client).patch(&object.name, &PatchParams::default(), &patch).await)
             }
-            Self::DeletePort(id) => match neutron {
-                Some(neutron) => neutron.delete_port(id).await.map(drop).map_err(|error| error.chain()),
-                None => Err("ports are kept".to_owned()),
+            in_openstack => match cloud {
+                Some(cloud) => in_openstack.take_from(cloud).await,
+                None => Err("what is in OpenStack is kept".to_owned()),
             },
         }
+    }
+
+    async fn take_from(&self, cloud: &Cloud) -> Result<(), String> {
+        let taken = match self {
+            Self::Delete(_) | Self::Release(..) => Ok(()),
+            Self::DeletePort(id) => cloud.neutron.delete_port(id).await.map(drop),
+            Self::DeleteFloatingIp(id, _) => cloud.neutron.delete_floating_ip(id).await.map(drop),
+            Self::DeleteBalancer(id, _) => return cloud.delete_balancer(id).await,
+            Self::AwaitBalancers(ids) => return cloud.wait_for(ids).await,
+        };
+        taken.map_err(|error| error.chain())
     }
 }
 
@@ -83,6 +100,11 @@ impl fmt::Display for Step {
             Self::Delete(object) => write!(f, "delete {object}"),
             Self::Release(object, _) => write!(f, "take Kuryr's finalizers off {object}"),
             Self::DeletePort(id) => write!(f, "delete the Neutron port {id}"),
+            Self::DeleteFloatingIp(_, address) => write!(f, "delete the floating IP {address}"),
+            Self::DeleteBalancer(id, name) => write!(f, "delete the load balancer {id} ({name})"),
+            Self::AwaitBalancers(ids) => {
+                write!(f, "wait until Octavia has deleted {} load balancers", ids.len())
+            }
         }
     }
 }

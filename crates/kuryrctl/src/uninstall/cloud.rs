@@ -1,0 +1,71 @@
+//! OpenStack, where something of Kuryr's may be.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{Api, Client, ResourceExt};
+use kuryr_api::{LoadBalancerId, names};
+use kuryr_openstack::{Kind, Neutron, Octavia, Session, octavia::Status};
+use tokio::time::{Instant, sleep};
+
+/// Octavia deletes one of OVN's within a second, and one of amphorae within a minute; it does many side by side.
+const GONE_WITHIN: Duration = Duration::from_mins(3);
+
+/// To call OpenStack.
+pub(super) struct Cloud {
+    pub(super) neutron: Neutron,
+    pub(super) octavia: Octavia,
+}
+
+impl Cloud {
+    pub(super) fn new(session: Session) -> Self {
+        Self { neutron: Neutron::new(session.clone()), octavia: Octavia::new(session) }
+    }
+
+    /// Asks Octavia to delete a load balancer. What it deletes already needs no second word.
+    pub(super) async fn delete_balancer(&self, id: &LoadBalancerId) -> Result<(), String> {
+        let refused = match self.octavia.delete_load_balancer(id).await {
+            Ok(()) => return Ok(()),
+            Err(error) => error,
+        };
+        if refused.kind() == Kind::Conflict && self.is_going(id).await? {
+            return Ok(());
+        }
+        Err(refused.chain())
+    }
+
+    async fn is_going(&self, id: &LoadBalancerId) -> Result<bool, String> {
+        match self.octavia.load_balancer(id).await {
+            Ok(one) => Ok(matches!(one.provisioning_status, Status::PendingDelete | Status::Deleted)),
+            Err(error) if error.kind() == Kind::NotFound => Ok(true),
+            Err(error) => Err(error.chain()),
+        }
+    }
+
+    /// Waits until Octavia has deleted load balancers, since their subnet can't be deleted before.
+    pub(super) async fn wait_for(&self, ids: &[LoadBalancerId]) -> Result<(), String> {
+        let deadline = Instant::now() + GONE_WITHIN;
+        for id in ids {
+            loop {
+                match self.octavia.load_balancer(id).await {
+                    Ok(one) if one.provisioning_status == Status::Deleted => break,
+                    Err(error) if error.kind() == Kind::NotFound => break,
+                    Err(error) => return Err(error.chain()),
+                    Ok(one) if Instant::now() >= deadline => {
+                        return Err(format!("load balancer {id} is {} still", one.provisioning_status));
+                    }
+                    Ok(_) => sleep(Duration::from_millis(250)).await,
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The tag of all that is this cluster's.
+pub(super) async fn own_tag(client: &Client) -> Result<String> {
+    let system = Api::<Namespace>::all(client.clone()).get("kube-system").await;
+    let system = system.context("cannot read the namespace kube-system")?;
+    Ok(names::ownership_tag(&system.uid().unwrap_or_default()))
+}

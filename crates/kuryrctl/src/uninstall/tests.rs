@@ -1,0 +1,149 @@
+//! What is taken out of a cloud and a cluster in memory, and what is left.
+
+use std::net::IpAddr;
+
+use kuryr_api::cloud::{Auth, Domain, Project, Scope, Secret, User};
+use kuryr_openstack::{
+    Session, Settings,
+    neutron::NewFloatingIp,
+    octavia::{LoadBalancer, NewLoadBalancer},
+};
+use kuryr_testkit::{FakeCloud, FakeKubernetes, octavia::Kind};
+use serde_json::json;
+
+use super::{
+    balancers,
+    cloud::{Cloud, own_tag},
+    step::Step,
+};
+
+struct World {
+    kubernetes: FakeKubernetes,
+    fake: FakeCloud,
+    cloud: Cloud,
+    own_tag: String,
+}
+
+impl World {
+    async fn new() -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let kubernetes = FakeKubernetes::default();
+        kubernetes.create("/api/v1/namespaces", json!({ "metadata": { "name": "kube-system" } }));
+        let fake = FakeCloud::start().await.unwrap();
+        let domain = || Domain::Name(FakeCloud::DOMAIN.into());
+        let auth = Auth::Password {
+            user: User::Name(FakeCloud::USER.into(), domain()),
+            password: Secret::new(FakeCloud::PASSWORD),
+            scope: Scope::Project(Project::Name(FakeCloud::PROJECT.into(), domain())),
+        };
+        let cloud = Cloud::new(Session::open(Settings::new(fake.auth_url(), auth)).unwrap());
+        let own_tag = own_tag(&kubernetes.client()).await.unwrap();
+        Self { kubernetes, fake, cloud, own_tag }
+    }
+
+    async fn balancer(&self, name: &str, vip: [u8; 4], tags: &[&str]) -> LoadBalancer {
+        let new = NewLoadBalancer {
+            name: name.to_owned(),
+            vip_address: Some(IpAddr::from(vip)),
+            vip_subnet_id: Some(self.fake.neutron().id_of("k8s-service-subnet").unwrap().as_str().into()),
+            tags: tags.iter().map(ToString::to_string).collect(),
+            ..NewLoadBalancer::default()
+        };
+        self.cloud.octavia.create_load_balancer(&new).await.unwrap()
+    }
+
+    async fn floating_ip(&self, description: &str, tags: &[&str]) {
+        let network = self.fake.neutron().id_of("public").unwrap();
+        let new = NewFloatingIp {
+            description: description.to_owned(),
+            tags: tags.iter().map(ToString::to_string).collect(),
+            ..NewFloatingIp::of(network.as_str().into())
+        };
+        self.cloud.neutron.create_floating_ip(&new).await.unwrap();
+    }
+
+    /// A record as the Python Kuryr writes it.
+    fn record(&self, name: &str, balancer: &LoadBalancer) {
+        self.kubernetes.create(
+            "/apis/openstack.org/v1/namespaces/default/kuryrloadbalancers",
+            json!({
+                "metadata": { "name": name },
+                "spec": {},
+                "status": { "loadbalancer": {
+                    "id": balancer.id, "ip": balancer.vip_address, "name": balancer.name, "port_id": "", "project_id": "p",
+                    "provider": "ovn", "security_groups": [], "subnet_id": "",
+                } },
+            }),
+        );
+    }
+
+    async fn steps(&self) -> Vec<Step> {
+        balancers::ours(&self.kubernetes.client(), &self.cloud, &self.own_tag).await.unwrap()
+    }
+}
+
+fn names(all: &[serde_json::Value], field: &str) -> Vec<String> {
+    all.iter().map(|one| one[field].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn load_balancers_and_floating_ips_go_unless_they_are_anothers_or_to_be_kept() {
+    let world = World::new().await;
+    let own = world.own_tag.as_str();
+    world.balancer("default/web", [10, 96, 0, 7], &[own]).await;
+    let old = world.balancer("default/old", [10, 96, 0, 8], &[]).await;
+    world.record("old", &old);
+    let users = world.balancer("users", [10, 96, 0, 9], &[]).await;
+    world.record("mistaken", &users);
+    world.balancer("default/web", [10, 96, 0, 10], &["kuryr-cluster=another"]).await;
+    let purpose = |service: &str| format!("Kuryr: Service default/{service} ({own})");
+    world.floating_ip(&purpose("web"), &[own]).await;
+    world.floating_ip(&purpose("untagged"), &[]).await;
+    world.floating_ip(&purpose("kept"), &[own]).await;
+    world.floating_ip("a user's", &[]).await;
+    world.kubernetes.create(
+        "/api/v1/namespaces/default/services",
+        json!({
+            "metadata": { "name": "kept", "annotations": { "loadbalancer.openstack.org/keep-floatingip": "true" } },
+            "spec": { "clusterIP": "10.96.0.7" },
+        }),
+    );
+
+    let steps = world.steps().await;
+    let told: Vec<_> = steps.iter().map(ToString::to_string).collect();
+    assert_eq!(told.iter().filter(|text| text.starts_with("delete the floating IP ")).count(), 2, "{told:?}");
+    assert!(told.iter().any(|text| text.ends_with("(default/old)")), "{told:?}");
+    assert_eq!(told.last().unwrap(), "wait until Octavia has deleted 2 load balancers");
+    // Octavia takes no change of what it is still at work with.
+    let paced = std::time::Instant::now();
+    while world
+        .fake
+        .octavia()
+        .all(Kind::LoadBalancer)
+        .iter()
+        .any(|one| one["provisioning_status"] != "ACTIVE")
+    {
+        assert!(paced.elapsed().as_secs() < 60);
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    for step in &steps {
+        step.take(&world.kubernetes.client(), Some(&world.cloud)).await.unwrap();
+        // What is done can be done again.
+        step.take(&world.kubernetes.client(), Some(&world.cloud)).await.unwrap();
+    }
+    let left = world.fake.octavia().all(Kind::LoadBalancer);
+    let mut vips = names(&left, "vip_address");
+    vips.sort();
+    assert_eq!(vips, ["10.96.0.10", "10.96.0.9"]);
+    let mut left = names(&world.fake.neutron().floating_ips(), "description");
+    left.sort();
+    assert_eq!(left, [purpose("kept"), "a user's".to_owned()]);
+    assert!(world.steps().await.is_empty(), "a second call finds nothing to do");
+}
+
+#[tokio::test]
+async fn what_is_kept_is_not_touched() {
+    let step = Step::DeleteBalancer("id".into(), "default/web".to_owned());
+    let refused = step.take(&FakeKubernetes::default().client(), None).await;
+    assert_eq!(refused, Err("what is in OpenStack is kept".to_owned()));
+}
