@@ -65,6 +65,11 @@ impl Layers {
         self.files.iter().map(|file| file.path.clone()).collect()
     }
 
+    /// Whether anybody has set an option, to whatever it is by default too.
+    pub fn is_set(&self, group: &str, opt: &Opt) -> bool {
+        self.find(group, opt).is_some()
+    }
+
     pub(crate) fn files(&self) -> &[File] {
         &self.files
     }

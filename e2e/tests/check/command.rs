@@ -140,6 +140,16 @@ impl Told {
     /// Sees that this is the one problem, and that it is told in these words.
     pub fn only(&self, id: &str, words: &[&str]) -> Result<()> {
         ensure!(self.code == Some(1), "exit code {:?}: {}", self.code, self.report);
+        self.tells_only(id, words)
+    }
+
+    /// Sees that this is the one finding, which is no problem, and that it is told in these words.
+    pub fn warns(&self, id: &str, words: &[&str]) -> Result<()> {
+        ensure!(self.code == Some(0), "exit code {:?}: {}", self.code, self.report);
+        self.tells_only(id, words)
+    }
+
+    fn tells_only(&self, id: &str, words: &[&str]) -> Result<()> {
         ensure!(self.ids() == [id], "{:?} instead of {id}: {}", self.ids(), self.report);
         let finding = self.findings()[0];
         ensure!(finding["why"].as_str().is_some_and(|why| !why.is_empty()), "{finding}");

@@ -36,7 +36,9 @@ pub(crate) struct Settings {
     pub(crate) project: Option<String>,
     pub(crate) pod_subnets: Vec<String>,
     pub(crate) security_groups: Vec<String>,
-    pub(crate) service_subnet: Option<String>,
+    pub(crate) service_subnets: Vec<String>,
+    /// Network of floating IPs.
+    pub(crate) external_network: Option<String>,
     /// Greatest MTU of a pod's interface; 0: that of its network.
     pub(crate) mtu: u32,
     pub(crate) pool: PoolSizes,
@@ -61,6 +63,8 @@ pub(crate) struct PoolSizes {
 pub(crate) struct Balancer {
     pub(crate) provider: String,
     pub(crate) algorithm: String,
+    /// Somebody has chosen it.
+    pub(crate) algorithm_is_set: bool,
     pub(crate) enforce_rules: bool,
 }
 
@@ -85,8 +89,10 @@ pub(crate) struct Cloud {
     pub(crate) pod_network: Seen<Network>,
     /// The ids of those of the configured security groups that there are.
     pub(crate) security_groups: Seen<BTreeSet<String>>,
-    /// The configured service subnet, if there is one of that id.
-    pub(crate) service_subnet: Seen<Option<Subnet>>,
+    /// Those of the configured service subnets that there are.
+    pub(crate) service_subnets: Seen<Vec<Subnet>>,
+    /// Whether there is the network that floating IPs are to be of.
+    pub(crate) has_external_network: Seen<bool>,
     /// To make ports with `binding:host_id`.
     pub(crate) binding: Seen<Right>,
     /// Of ports.
@@ -193,7 +199,8 @@ impl Cloud {
             pod_subnets: Err(gap.clone()),
             pod_network: Err(gap.clone()),
             security_groups: Err(gap.clone()),
-            service_subnet: Err(gap.clone()),
+            service_subnets: Err(gap.clone()),
+            has_external_network: Err(gap.clone()),
             binding: Err(gap.clone()),
             quota: Err(gap.clone()),
             pod_ports: Err(gap.clone()),

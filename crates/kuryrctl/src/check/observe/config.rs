@@ -52,21 +52,34 @@ impl Read {
 }
 
 fn settings(loaded: &Loaded, sources: &Sources) -> Settings {
-    let Config { neutron_defaults, health_server, cni_health_server, prometheus_exporter, .. } =
-        &loaded.config;
+    let Config {
+        neutron_defaults,
+        octavia_defaults,
+        kubernetes,
+        health_server,
+        cni_health_server,
+        prometheus_exporter,
+        ..
+    } = &loaded.config;
     let idle = Idle(Layers::read(sources).0);
-    let subnet = neutron_defaults.pod_subnet.iter().filter(|_| neutron_defaults.pod_subnets.is_empty());
+    let (neutron, octavia) = (neutron_defaults, octavia_defaults);
     Settings {
         files: loaded.files_read.len(),
         ignored: loaded.warnings.iter().filter(|warning| is_slip(warning)).map(ToString::to_string).collect(),
         unreadable: unreadable(&loaded.config),
         project: neutron_defaults.project.clone(),
-        pod_subnets: neutron_defaults.pod_subnets.iter().chain(subnet).cloned().collect(),
+        pod_subnets: one_or_all(neutron.pod_subnet.as_ref(), &neutron.pod_subnets),
         security_groups: neutron_defaults.pod_security_groups.clone(),
-        service_subnet: idle.text("neutron_defaults", "service_subnet"),
+        service_subnets: one_or_all(neutron.service_subnet.as_ref(), &neutron.service_subnets),
+        external_network: neutron.external_svc_net.clone().filter(|id| !id.is_empty()),
         mtu: neutron_defaults.network_device_mtu,
         pool: idle.pool(),
-        balancer: idle.balancer(),
+        balancer: Balancer {
+            provider: kubernetes.endpoints_driver_octavia_provider.clone(),
+            algorithm: octavia.lb_algorithm.clone(),
+            algorithm_is_set: idle.is_set("octavia_defaults", "lb_algorithm"),
+            enforce_rules: idle.flag("octavia_defaults", "enforce_sg_rules"),
+        },
         ports: Ports {
             controller_health: health_server.port,
             controller_metrics: prometheus_exporter.controller_exporter_port,
@@ -76,6 +89,12 @@ fn settings(loaded: &Loaded, sources: &Sources) -> Settings {
         bridge: neutron_defaults.ovs_bridge.clone().unwrap_or_else(|| "br-int".to_owned()),
         ovsdb: loaded.config.vif_plug_ovs.ovsdb_connection.clone(),
     }
+}
+
+/// What an option that holds one and an option that holds several say together.
+fn one_or_all(one: Option<&String>, all: &[String]) -> Vec<String> {
+    let one = one.filter(|id| all.is_empty() && !id.is_empty());
+    all.iter().chain(one).cloned().collect()
 }
 
 /// Only what its writer can correct: `kuryrctl config check` tells what has no effect, or none yet.
@@ -124,11 +143,12 @@ pub(super) fn access(config: &Config) -> Access {
 struct Idle(Layers);
 
 impl Idle {
-    fn text(&self, group: &str, name: &str) -> Option<String> {
-        match self.value(group, name)? {
-            Value::Text(text) if !text.is_empty() => Some(text),
-            _ => None,
-        }
+    fn flag(&self, group: &str, name: &str) -> bool {
+        self.value(group, name) == Some(Value::Bool(true))
+    }
+
+    fn is_set(&self, group: &str, name: &str) -> bool {
+        schema().option(group, name).is_some_and(|option| self.0.is_set(group, option))
     }
 
     fn number(&self, group: &str, name: &str) -> i64 {
@@ -152,15 +172,6 @@ impl Idle {
             batch: size("ports_pool_batch"),
         }
     }
-
-    fn balancer(&self) -> Balancer {
-        let text = |group, name| self.text(group, name).unwrap_or_default();
-        Balancer {
-            provider: text("kubernetes", "endpoints_driver_octavia_provider"),
-            algorithm: text("octavia_defaults", "lb_algorithm"),
-            enforce_rules: self.value("octavia_defaults", "enforce_sg_rules") == Some(Value::Bool(true)),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -177,21 +188,32 @@ mod tests {
     }
 
     #[test]
-    fn options_without_effect_are_read_all_the_same() {
+    fn options_are_read_whether_they_have_an_effect_or_not() {
         let read = read(
             "[neutron_defaults]\nservice_subnet = s\npod_subnet = p\n[octavia_defaults]\nlb_algorithm = SOURCE_IP_PORT\n\
              enforce_sg_rules = false\n[vif_pool]\nports_pool_min = 7\n",
         );
         let settings = read.settings().unwrap();
-        assert_eq!(settings.service_subnet.as_deref(), Some("s"));
+        assert_eq!(settings.service_subnets, ["s"]);
         assert_eq!(settings.pod_subnets, ["p"]);
         assert_eq!((settings.pool.max, settings.pool.min, settings.pool.batch), (0, 7, 10));
-        let Balancer { provider, algorithm, enforce_rules } = &settings.balancer;
+        let Balancer { provider, algorithm, algorithm_is_set, enforce_rules } = &settings.balancer;
+        assert!(algorithm_is_set);
         assert_eq!(
             (provider.as_str(), algorithm.as_str(), enforce_rules),
             ("default", "SOURCE_IP_PORT", &false)
         );
         assert_eq!((settings.ports.controller_health, settings.ports.daemon_metrics), (8082, 9655));
+    }
+
+    #[test]
+    fn several_subnets_go_before_one_and_a_default_is_nobodys_choice() {
+        let read =
+            read("[neutron_defaults]\nservice_subnet = s\nservice_subnets = a,b\nexternal_svc_net = x\n");
+        let settings = read.settings().unwrap();
+        assert_eq!(settings.service_subnets, ["a", "b"]);
+        assert_eq!(settings.external_network.as_deref(), Some("x"));
+        assert!(!settings.balancer.algorithm_is_set && settings.balancer.algorithm == "ROUND_ROBIN");
     }
 
     #[test]

@@ -64,7 +64,8 @@ async fn inside(session: Session, settings: &Settings) -> Cloud {
         pod_network: network(&neutron, &pod_subnets).await,
         binding: binding(&neutron, &pod_subnets, project.as_ref().ok()).await,
         security_groups: groups(&neutron, &settings.security_groups).await,
-        service_subnet: service_subnet(&neutron, settings.service_subnet.as_deref()).await,
+        service_subnets: service_subnets(&neutron, &settings.service_subnets).await,
+        has_external_network: external(&neutron, settings.external_network.as_deref()).await,
         quota: match &project {
             Ok(project) => neutron.quotas(project).await.map(|quotas| quotas.port).map_err(unseen),
             Err(gap) => Err(gap.clone()),
@@ -93,9 +94,20 @@ async fn subnets(neutron: &Neutron, ids: &[String]) -> Seen<Vec<Subnet>> {
     Ok(found)
 }
 
-async fn service_subnet(neutron: &Neutron, id: Option<&str>) -> Seen<Option<Subnet>> {
-    let Some(id) = id else { return Err(Gap::skipped("[neutron_defaults] service_subnet is not set")) };
-    Ok(subnets(neutron, &[id.to_owned()]).await?.pop())
+async fn service_subnets(neutron: &Neutron, ids: &[String]) -> Seen<Vec<Subnet>> {
+    if ids.is_empty() {
+        return Err(Gap::skipped("[neutron_defaults] service_subnets is not set"));
+    }
+    subnets(neutron, ids).await
+}
+
+async fn external(neutron: &Neutron, id: Option<&str>) -> Seen<bool> {
+    let Some(id) = id else { return Err(Gap::skipped("[neutron_defaults] external_svc_net is not set")) };
+    match neutron.network(&id.into()).await {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == Kind::NotFound => Ok(false),
+        Err(error) => Err(unseen(error)),
+    }
 }
 
 async fn network(neutron: &Neutron, subnets: &Seen<Vec<Subnet>>) -> Seen<kuryr_openstack::neutron::Network> {

@@ -2,18 +2,24 @@
 
 use crate::check::{
     facts::Facts,
-    finding::{Finding, Verdict, known},
+    finding::{Finding, Gap, Verdict, known},
 };
 
 /// What `[kubernetes] endpoints_driver_octavia_provider` is when Octavia is to choose.
 const ANY: &str = "default";
 const OVN: &str = "ovn";
 const AMPHORA: [&str; 2] = ["amphora", "octavia"];
-/// All that OVN can do, and all but what amphorae can.
+/// What OVN does if it is not asked for the other, and what amphorae can't.
 const SOURCE_IP_PORT: &str = "SOURCE_IP_PORT";
+/// What both can.
+const SOURCE_IP: &str = "SOURCE_IP";
 
 pub(super) fn provider(facts: &Facts) -> Verdict {
-    let wanted = &facts.settings()?.balancer;
+    let settings = facts.settings()?;
+    if settings.service_subnets.is_empty() {
+        return Err(Gap::skipped("[neutron_defaults] service_subnets is not set: no Service is served"));
+    }
+    let wanted = &settings.balancer;
     let Some(offered) = known(&facts.cloud.providers)? else {
         return Ok(vec![no_octavia()]);
     };
@@ -27,7 +33,9 @@ pub(super) fn provider(facts: &Facts) -> Verdict {
     };
     let only = |names: &[&str]| !candidates.is_empty() && candidates.iter().all(|name| names.contains(name));
     let mut found = Vec::new();
-    if candidates.contains(&OVN) && wanted.algorithm != SOURCE_IP_PORT {
+    // A default is nobody's wish, and OVN's own way is taken instead of it.
+    let is_ovns = [SOURCE_IP_PORT, SOURCE_IP].contains(&wanted.algorithm.as_str());
+    if candidates.contains(&OVN) && wanted.algorithm_is_set && !is_ovns {
         found.push(algorithm(&wanted.algorithm, only(&[OVN])));
     }
     if only(&AMPHORA) && wanted.algorithm == SOURCE_IP_PORT {
@@ -61,23 +69,18 @@ fn unknown<'a>(wanted: &str, offered: impl Iterator<Item = &'a str>) -> Finding 
 }
 
 fn algorithm(algorithm: &str, certain: bool) -> Finding {
-    let what = format!(
-        "[octavia_defaults] lb_algorithm is {algorithm}; the provider ovn can do SOURCE_IP_PORT only"
-    );
-    let fix = "set lb_algorithm = SOURCE_IP_PORT, or choose another provider in [kubernetes] endpoints_driver_octavia_provider";
-    if certain {
-        return Finding::problem(
-            "lb-algorithm-wrong",
-            what,
-            "Octavia refuses every pool, so that no Service works",
-            fix,
-        );
-    }
+    let why = if certain {
+        "connections are spread by SOURCE_IP_PORT instead"
+    } else {
+        "if ovn is Octavia's default, connections are spread by SOURCE_IP_PORT instead; Octavia does not tell which of its \
+         providers that is"
+    };
     Finding::warning(
         "lb-algorithm-wrong",
-        what,
-        "if ovn is Octavia's default, it refuses every pool; Octavia does not tell which of its providers that is",
-        fix,
+        format!("[octavia_defaults] lb_algorithm is {algorithm}, which the provider ovn can't do"),
+        why,
+        "set lb_algorithm = SOURCE_IP_PORT (or SOURCE_IP), or choose another provider in [kubernetes] \
+         endpoints_driver_octavia_provider",
     )
 }
 
@@ -94,7 +97,7 @@ fn rules() -> Finding {
     Finding::warning(
         "lb-rules-useless",
         "[octavia_defaults] enforce_sg_rules is on; the provider ovn has no port whose security groups could be set",
-        "it has no effect but needless requests",
+        "it has no effect",
         "set enforce_sg_rules = false",
     )
 }
@@ -121,9 +124,25 @@ mod tests {
     fn ovn_wants_its_own_algorithm() {
         assert_eq!(found(&["ovn"], "default", "SOURCE_IP_PORT", false), []);
         let wrong = found(&["ovn"], "default", "ROUND_ROBIN", false);
-        assert_eq!((ids(&wrong), wrong[0].severity), (vec!["lb-algorithm-wrong"], Severity::Problem));
+        assert_eq!((ids(&wrong), wrong[0].severity), (vec!["lb-algorithm-wrong"], Severity::Warning));
+        assert_eq!(found(&["ovn"], "default", "SOURCE_IP", false), []);
         assert_eq!(ids(&found(&["ovn", "amphora"], "ovn", "ROUND_ROBIN", false)), ["lb-algorithm-wrong"]);
         assert_eq!(found(&["ovn", "amphora"], "amphora", "ROUND_ROBIN", true), []);
+    }
+
+    #[test]
+    fn a_default_that_nobody_chose_is_no_mistake() {
+        let facts = settled(|settings| {
+            settings.balancer.algorithm = "ROUND_ROBIN".into();
+            settings.balancer.algorithm_is_set = false;
+        });
+        assert_eq!(super::provider(&facts).unwrap(), []);
+    }
+
+    #[test]
+    fn without_service_subnets_nobody_asks_octavia_for_anything() {
+        let facts = settled(|settings| settings.service_subnets.clear());
+        assert!(matches!(super::provider(&facts), Err(Gap::Skipped(_))));
     }
 
     #[test]

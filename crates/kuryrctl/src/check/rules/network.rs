@@ -64,7 +64,7 @@ pub(super) fn security_groups(facts: &Facts) -> Verdict {
 /// Subnets of OpenStack among themselves.
 pub(super) fn overlaps(facts: &Facts) -> Verdict {
     let pods = known(&facts.cloud.pod_subnets)?;
-    let services = facts.cloud.service_subnet.iter().flatten();
+    let services = facts.cloud.service_subnets.iter().flatten();
     let all: Vec<_> = pods.iter().chain(services).collect();
     let pairs =
         all.iter().enumerate().flat_map(|(at, one)| all.iter().skip(at + 1).map(move |other| (one, other)));
@@ -97,14 +97,26 @@ pub(super) fn service_range(facts: &Facts) -> Verdict {
     Ok(found)
 }
 
-/// The subnet of Services: Kubernetes gives from one part of it, Neutron from another.
-pub(super) fn service_subnet(facts: &Facts) -> Verdict {
-    let Some(id) = &facts.settings()?.service_subnet else {
-        return Err(Gap::skipped("[neutron_defaults] service_subnet is not set"));
-    };
-    let Some(subnet) = known(&facts.cloud.service_subnet)? else {
-        return Ok(vec![subnet_missing("service_subnet", id, "no Service gets a load balancer")]);
-    };
+/// The subnets of Services: Kubernetes gives from one part of each, Neutron from another.
+pub(super) fn service_subnets(facts: &Facts) -> Verdict {
+    let ids = &facts.settings()?.service_subnets;
+    if ids.is_empty() {
+        return Err(Gap::skipped("[neutron_defaults] service_subnets is not set: no Service is served"));
+    }
+    let subnets = known(&facts.cloud.service_subnets)?;
+    let is_missing = |id: &&String| subnets.iter().all(|subnet| subnet.id.as_str() != id.as_str());
+    let mut found: Vec<_> = ids
+        .iter()
+        .filter(is_missing)
+        .map(|id| subnet_missing("service_subnets", id, "no Service gets a load balancer"))
+        .collect();
+    for subnet in subnets {
+        found.append(&mut service_subnet(facts, subnet)?);
+    }
+    Ok(found)
+}
+
+fn service_subnet(facts: &Facts, subnet: &Subnet) -> Verdict {
     let ranges = known(&facts.cluster.service_ranges)?;
     let Some(whole) = range(subnet) else {
         return Err(Gap::unknown(format!("{} has an unreadable range", named(subnet))));
@@ -143,6 +155,24 @@ fn shared(subnet: &Subnet, part: &IpNet, how: &str) -> Finding {
         "keep allocation pools and gateway out of the cluster's range: openstack subnet set --no-allocation-pool \
          --allocation-pool start=…,end=… --gateway …",
     )
+}
+
+/// The network that Services of type `LoadBalancer` get their addresses from.
+pub(super) fn external(facts: &Facts) -> Verdict {
+    let Some(id) = &facts.settings()?.external_network else {
+        return Err(Gap::skipped(
+            "[neutron_defaults] external_svc_net is not set: no address is given outside",
+        ));
+    };
+    if *known(&facts.cloud.has_external_network)? {
+        return Ok(Vec::new());
+    }
+    Ok(vec![Finding::problem(
+        "external-network-missing",
+        format!("[neutron_defaults] external_svc_net is {id}; there is no such network for this user"),
+        "no Service of type LoadBalancer gets an address outside",
+        "name an external network: openstack network list --external",
+    )])
 }
 
 pub(super) fn mtu(facts: &Facts) -> Verdict {

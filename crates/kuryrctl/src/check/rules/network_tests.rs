@@ -5,13 +5,13 @@ use crate::check::rules::sample::{good, ids, settled, subnet};
 
 fn with_service_subnet(cidr: &str, pool: (&str, &str), gateway: &str) -> Facts {
     let mut facts = good();
-    facts.cloud.service_subnet = Ok(Some(subnet("services", "service-net", cidr, pool, gateway)));
+    facts.cloud.service_subnets = Ok(vec![subnet("services", "service-net", cidr, pool, gateway)]);
     facts
 }
 
 #[test]
 fn the_sample_is_good() {
-    for check in [pod_subnets, security_groups, overlaps, service_range, service_subnet, mtu] {
+    for check in [pod_subnets, security_groups, overlaps, service_range, service_subnets, external, mtu] {
         assert_eq!(check(&good()).unwrap(), []);
     }
 }
@@ -24,8 +24,8 @@ fn what_neutron_does_not_have_is_named() {
     assert!(found[0].what.contains("elsewhere"));
     facts.cloud.security_groups = Ok([].into());
     assert_eq!(ids(&security_groups(&facts).unwrap()), ["security-group-missing"]);
-    facts.cloud.service_subnet = Ok(None);
-    assert_eq!(ids(&service_subnet(&facts).unwrap()), ["subnet-missing"]);
+    facts.cloud.service_subnets = Ok(Vec::new());
+    assert_eq!(ids(&service_subnets(&facts).unwrap()), ["subnet-missing"]);
 }
 
 #[test]
@@ -62,15 +62,15 @@ fn the_service_subnet_holds_the_range_and_leaves_it_to_kubernetes() {
         ("10.96.0.0/15", ("10.96.0.2", "10.97.255.254"), "10.97.255.255", vec!["service-subnet-shared"]),
         ("10.96.0.0/15", ("10.97.0.1", "10.97.255.253"), "10.96.0.1", vec!["service-subnet-shared"]),
     ] {
-        let found = service_subnet(&with_service_subnet(cidr, pool, gateway)).unwrap();
+        let found = service_subnets(&with_service_subnet(cidr, pool, gateway)).unwrap();
         assert_eq!(ids(&found), expected, "{cidr} {pool:?} {gateway}");
     }
 }
 
 #[test]
 fn without_a_service_subnet_there_is_nothing_to_check() {
-    let facts = settled(|settings| settings.service_subnet = None);
-    assert!(matches!(service_subnet(&facts), Err(Gap::Skipped(_))));
+    let facts = settled(|settings| settings.service_subnets.clear());
+    assert!(matches!(service_subnets(&facts), Err(Gap::Skipped(_))));
     assert_eq!(overlaps(&facts).unwrap(), []);
 }
 
@@ -87,4 +87,30 @@ fn the_mtu_fits_the_network_and_ipv6() {
     assert_eq!(found(0, 1200), ["mtu-too-small"]);
     assert_eq!(found(1200, 1442), ["mtu-too-small"]);
     assert_eq!(found(0, 0), ["mtu-unknown"]);
+}
+
+#[test]
+fn each_family_has_a_service_subnet() {
+    let mut facts =
+        settled(|settings| settings.service_subnets = vec!["services".into(), "services6".into()]);
+    let services6 = subnet(
+        "services6",
+        "service-net",
+        "fd10:2::/64",
+        ("fd10:2::2:0:0:1", "fd10:2::2:0:0:9"),
+        "fd10:2::1:0:0:1",
+    );
+    facts.cloud.service_subnets.as_mut().unwrap().push(services6);
+    assert_eq!(ids(&service_subnets(&facts).unwrap()), ["service-subnet-wrong"], "nothing is given from it");
+    facts.cluster.service_ranges.as_mut().unwrap().push("fd10:2::/112".parse().unwrap());
+    assert_eq!(service_subnets(&facts).unwrap(), []);
+}
+
+#[test]
+fn the_external_network_is_there_if_it_is_named() {
+    let mut facts = settled(|_| {});
+    facts.cloud.has_external_network = Ok(false);
+    assert_eq!(ids(&external(&facts).unwrap()), ["external-network-missing"]);
+    let facts = settled(|settings| settings.external_network = None);
+    assert!(matches!(external(&facts), Err(Gap::Skipped(_))));
 }
