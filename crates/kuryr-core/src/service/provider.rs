@@ -11,8 +11,8 @@ pub(super) enum Provider {
 
 /// The one algorithm that OVN always had.
 const OVN_ALGORITHM: &str = "SOURCE_IP_PORT";
-/// What OVN has since 2024.1.
-const OVN_ALGORITHMS: [&str; 2] = [OVN_ALGORITHM, "SOURCE_IP"];
+/// A client stays with a member while the members are the same. OVN has it since 2024.1.
+const OVN_AFFINITY: &str = "SOURCE_IP";
 
 impl Provider {
     /// By its name in Octavia.
@@ -20,12 +20,19 @@ impl Provider {
         if name == "ovn" { Self::Ovn } else { Self::Other }
     }
 
-    /// The algorithm that comes closest to the wanted one.
-    pub fn algorithm(self, wanted: &str) -> &str {
+    /// The algorithm that comes closest to the wanted one. OVN's makes nothing of the affinity of a TCP pool, which Octavia gives no
+    /// timeout: there the algorithm alone keeps a client at a member.
+    pub fn algorithm(self, wanted: &str, has_affinity: bool) -> &str {
         match self {
-            Self::Ovn if !OVN_ALGORITHMS.contains(&wanted) => OVN_ALGORITHM,
+            Self::Ovn if has_affinity => OVN_AFFINITY,
+            Self::Ovn if wanted != OVN_AFFINITY => OVN_ALGORITHM,
             _ => wanted,
         }
+    }
+
+    /// Whether a change of a pool has an effect. OVN's takes a change of the algorithm, and the end of an affinity, and goes on as before.
+    pub fn can_change_pools(self) -> bool {
+        self == Self::Other
     }
 
     /// Whether listeners tell clients apart by address.

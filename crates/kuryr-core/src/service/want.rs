@@ -98,7 +98,7 @@ fn balancer(
     let front = FrontEnd {
         allowed: if provider.has_source_ranges() { ranges } else { Vec::new() },
         timeouts: if provider.has_timeouts() { site.timeouts } else { Timeouts::default() },
-        algorithm: provider.algorithm(&site.algorithm).to_owned(),
+        algorithm: provider.algorithm(&site.algorithm, service.affinity.is_some()).to_owned(),
     };
     let listener = |port: &ServicePort| {
         let members = members(seen, port, vip, subnet);

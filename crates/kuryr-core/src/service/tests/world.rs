@@ -185,6 +185,7 @@ impl World {
                 balancer.pools.insert(pool_id, pool(new, BTreeMap::new()));
             }
             Call::UpdatePool(id, pool_id, new) => {
+                assert_ne!(self.balancers[&id].provider, "ovn", "OVN makes nothing of it");
                 let is = self.usable(&id).pools.get_mut(&pool_id).unwrap();
                 *is = pool(new, std::mem::take(&mut is.members));
             }
@@ -243,6 +244,7 @@ impl World {
                 let listener = balancer.listeners.values().find(|one| one.front == Some(port.front)).unwrap();
                 let pool = &balancer.pools[listener.pool.as_ref().unwrap()];
                 assert_eq!(pool.affinity.is_some(), service.affinity.is_some());
+                assert_eq!(pool.algorithm == "SOURCE_IP", service.affinity.is_some());
                 let timed = port.front.protocol == Protocol::Udp;
                 assert_eq!(pool.affinity.and_then(|one| one.timeout), service.affinity.filter(|_| timed));
                 let are: Vec<_> = pool.members.keys().map(|socket| socket.address).collect();
