@@ -1,11 +1,14 @@
-//! What there is of pods' networks, everywhere. A story ends when it is again what it was before.
+//! What there is of pods' and Services' networks, everywhere. A story ends when it is again what it was before.
 
 use crate::node::Node;
+use crate::service::is_held;
 use crate::stage::Stage;
 use anyhow::{Context, Result, ensure};
 use futures::future::try_join_all;
+use k8s_openapi::api::core::v1::Service;
 use kube::Api;
 use kube::api::{ListParams, ResourceExt};
+use kuryr_api::KuryrLoadBalancer;
 use kuryr_api::port::KuryrPort;
 use std::collections::BTreeSet;
 
@@ -13,11 +16,16 @@ use std::collections::BTreeSet;
 pub(crate) type Census = BTreeSet<String>;
 
 impl Stage {
-    /// Counts ports, records, and what is on the nodes.
+    /// Counts ports, load balancers, records, Services that are held, and what is on the nodes.
     pub(crate) async fn census(&self) -> Result<Census> {
-        let (ports, records, nodes) =
-            tokio::try_join!(self.port_lines(), self.record_lines(), self.node_lines())?;
-        Ok(ports.into_iter().chain(records).chain(nodes).collect())
+        let (ports, balancers, records, services, nodes) = tokio::try_join!(
+            self.port_lines(),
+            self.balancer_lines(),
+            self.record_lines(),
+            self.service_lines(),
+            self.node_lines(),
+        )?;
+        Ok([ports, balancers, records, services, nodes].into_iter().flatten().collect())
     }
 
     /// Whether anything is there that was not before the story.
@@ -38,18 +46,34 @@ impl Stage {
         Ok(ports.iter().map(|port| format!("port {} of device {}", port.id, port.device_id)).collect())
     }
 
+    async fn balancer_lines(&self) -> Result<Vec<String>> {
+        let balancers = self.own_balancers().await.context("failed to count load balancers")?;
+        Ok(balancers.iter().map(|one| format!("load balancer {} of {}", one.id, one.name)).collect())
+    }
+
     async fn record_lines(&self) -> Result<Vec<String>> {
-        let records = Api::<KuryrPort>::all(self.kube.clone()).list(&ListParams::default()).await?;
-        let name = |record: &KuryrPort| {
-            format!("KuryrPort {}/{}", record.namespace().unwrap_or_default(), record.name_any())
-        };
-        Ok(records.iter().map(name).collect())
+        let ports = Api::<KuryrPort>::all(self.kube.clone()).list(&ListParams::default()).await?;
+        let balancers = Api::<KuryrLoadBalancer>::all(self.kube.clone()).list(&ListParams::default()).await?;
+        let ports = ports.iter().map(|record| format!("KuryrPort {}", path_of(record)));
+        Ok(ports
+            .chain(balancers.iter().map(|record| format!("KuryrLoadBalancer {}", path_of(record))))
+            .collect())
+    }
+
+    async fn service_lines(&self) -> Result<Vec<String>> {
+        let services = Api::<Service>::all(self.kube.clone()).list(&ListParams::default()).await?;
+        let held = services.iter().filter(|service| is_held(service));
+        Ok(held.map(|service| format!("Service {}, which Kuryr holds", path_of(service))).collect())
     }
 
     async fn node_lines(&self) -> Result<Vec<String>> {
         let nodes = self.nodes()?;
         Ok(try_join_all(nodes.iter().map(of_node)).await?.concat())
     }
+}
+
+fn path_of(object: &impl ResourceExt) -> String {
+    format!("{}/{}", object.namespace().unwrap_or_default(), object.name_any())
 }
 
 async fn of_node(node: &Node) -> Result<Vec<String>> {

@@ -1,4 +1,4 @@
-//! Neutron, as Kuryr's user and as the administrator, to see what Kuryr made of it.
+//! OpenStack, as Kuryr's user and as the administrator, and what Kuryr made in Neutron.
 
 use crate::facts::{Account, Facts};
 use crate::pod::RunningPod;
@@ -9,7 +9,7 @@ use kuryr_api::PortId;
 use kuryr_api::cloud::{Auth, Domain, Project, Scope, Secret, User};
 use kuryr_api::names::DEVICE_OWNER;
 use kuryr_openstack::neutron::{Neutron, NewPort, Port, PortFilter, PortStatus};
-use kuryr_openstack::{Session, Settings};
+use kuryr_openstack::{Octavia, Session, Settings};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
@@ -125,6 +125,10 @@ impl Facts {
 
 pub(crate) fn neutron(facts: &Facts) -> Result<Neutron> {
     Ok(Neutron::new(session(facts, &facts.openstack.kuryr)?))
+}
+
+pub(crate) fn octavia(facts: &Facts) -> Result<Octavia> {
+    Ok(Octavia::new(session(facts, &facts.openstack.kuryr)?))
 }
 
 fn session(facts: &Facts, account: &Account) -> Result<Session> {

@@ -19,6 +19,8 @@ pub struct Facts {
     pub kubernetes: Kubernetes,
     /// Its cloud.
     pub openstack: OpenStack,
+    /// What its networks are made of.
+    pub ovn: Ovn,
     /// Its nodes.
     pub nodes: Vec<NodeFacts>,
     /// Programs that look around.
@@ -70,6 +72,13 @@ pub struct OpenStack {
     pub security_group: Named<SecurityGroupId>,
     /// The world outside.
     pub external_subnet: External,
+}
+
+/// OVN.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Ovn {
+    /// The database that says what should be.
+    pub northbound: String,
 }
 
 /// A user in a project.

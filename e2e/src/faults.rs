@@ -18,6 +18,8 @@ impl Component {
     pub const CONTROLLER: Self = Self::central("controller");
     /// Neutron's server.
     pub const NEUTRON: Self = Self::central("neutron");
+    /// Octavia's API.
+    pub const OCTAVIA: Self = Self::central("octavia");
     /// Keystone.
     pub const KEYSTONE: Self = Self::central("keystone");
     /// The Kubernetes API.

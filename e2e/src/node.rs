@@ -42,7 +42,12 @@ impl Node {
 
     /// Gets a page from where the kubelet stands.
     pub async fn get(&self, url: &str) -> Result<String> {
-        self.run(["curl", "-sSf", "--globoff", "--max-time", "4", url]).await
+        self.get_within("4", url).await
+    }
+
+    /// Gets a page that may take so many seconds.
+    pub(crate) async fn get_within(&self, seconds: &str, url: &str) -> Result<String> {
+        self.run(["curl", "-sSf", "--globoff", "--max-time", seconds, url]).await
     }
 
     /// Runs a command in the network of a pod of this node.

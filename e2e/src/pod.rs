@@ -1,4 +1,4 @@
-//! Pods of a story: making them, waiting for them, and packets between them.
+//! Pods of a story: making them and waiting for them.
 
 use crate::stage::Stage;
 use crate::wait::{seconds, until};
@@ -35,15 +35,6 @@ pub struct RunningPod {
     pub v6: IpAddr,
 }
 
-/// How one pod asks another for its name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Protocol {
-    /// HTTP.
-    Tcp,
-    /// A datagram and its answer.
-    Udp,
-}
-
 impl NewPod<'_> {
     /// On that node, where the scheduler puts it.
     #[must_use]
@@ -56,6 +47,19 @@ impl NewPod<'_> {
     pub fn serving(self) -> Self {
         let containers = serving(self.stage.facts.image("agnhost"));
         self.with("containers", containers)
+    }
+
+    /// It answers over HTTP at this port, and over UDP at 8081.
+    #[must_use]
+    pub fn serving_at(self, port: u16) -> Self {
+        let containers = serving_at(self.stage.facts.image("agnhost"), port);
+        self.with("containers", containers)
+    }
+
+    /// It has the label that the pods of a Deployment of this name have.
+    #[must_use]
+    pub fn like_those_of(self, app: &str) -> Self {
+        self.with_metadata("labels", json!({ "app": app }))
     }
 
     /// It runs a shell script, in the image of agnhost.
@@ -192,29 +196,6 @@ impl Stage {
         })
         .await
     }
-
-    /// Sees that `from` gets an answer from `to` at `address`, and from nobody else.
-    pub async fn reaches(
-        &self,
-        from: &RunningPod,
-        to: &RunningPod,
-        address: IpAddr,
-        protocol: Protocol,
-    ) -> Result<()> {
-        let (protocol, port) = match protocol {
-            Protocol::Tcp => ("http", 8080),
-            Protocol::Udp => ("udp", 8081),
-        };
-        let query = format!("dial?host={address}&port={port}&protocol={protocol}&request=hostname&tries=1");
-        let what = format!("{} reaches {} at {address} by {protocol}", from.name, to.name);
-        until(&what, seconds(10), async || {
-            let answer = self.node(&from.node)?.get(&from.url(from.v4, &query)).await?;
-            let answer: Value = serde_json::from_str(&answer)?;
-            ensure!(answer["responses"] == json!([to.name]), "the answer is {answer}");
-            Ok(())
-        })
-        .await
-    }
 }
 
 /// A pod of these containers. It has nothing to mount, so that its network is what it waits for.
@@ -241,7 +222,21 @@ pub(crate) fn container(image: &str, more: Value) -> Value {
 }
 
 pub(crate) fn serving(image: &str) -> Value {
+    serving_at(image, 8080)
+}
+
+fn serving_at(image: &str, port: u16) -> Value {
     let probe =
-        json!({ "httpGet": { "path": "/hostname", "port": 8080 }, "periodSeconds": 1, "timeoutSeconds": 3 });
-    json!([container(image, json!({ "args": ["netexec"], "readinessProbe": probe }))])
+        json!({ "httpGet": { "path": "/hostname", "port": port }, "periodSeconds": 1, "timeoutSeconds": 3 });
+    json!([container(
+        image,
+        json!({
+            "args": ["netexec", format!("--http-port={port}")],
+            "ports": [
+                { "name": "http", "containerPort": port },
+                { "name": "datagrams", "containerPort": 8081, "protocol": "UDP" },
+            ],
+            "readinessProbe": probe,
+        })
+    )])
 }

@@ -7,12 +7,12 @@ use crate::{cloud, command};
 use anyhow::{Context, Result, anyhow, ensure};
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use k8s_openapi::api::core::v1::{Event, Namespace, Pod, ServiceAccount};
+use k8s_openapi::api::core::v1::{Event, Namespace, Pod, Service, ServiceAccount};
 use kube::api::{Api, DeleteParams, ListParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
-use kuryr_api::names;
-use kuryr_openstack::Neutron;
+use kuryr_api::{KuryrLoadBalancer, names};
+use kuryr_openstack::{Neutron, Octavia};
 use serde_json::json;
 use std::any::Any;
 use std::ffi::OsString;
@@ -39,6 +39,8 @@ pub struct Stage {
     pub kube: Client,
     /// Its Neutron, as Kuryr's user.
     pub neutron: Neutron,
+    /// Its Octavia, as Kuryr's user.
+    pub octavia: Octavia,
     /// The namespace of this story.
     pub namespace: String,
     /// The tag of this cluster's Kuryr.
@@ -114,6 +116,7 @@ impl Stage {
         let cluster = system.metadata.uid.context("kube-system has no uid")?;
         let mut stage = Self {
             neutron: cloud::neutron(&facts)?,
+            octavia: cloud::octavia(&facts)?,
             http: reqwest::Client::builder().no_proxy().timeout(seconds(5)).build()?,
             namespace: format!(
                 "e2e-{}-{}",
@@ -133,6 +136,7 @@ impl Stage {
             Ok(())
         })
         .await?;
+        stage.serves_the_api_server().await?;
         stage.remove_namespaces().await?;
         stage.before = stage.census().await?;
         stage.make_namespace().await?;
@@ -165,6 +169,16 @@ impl Stage {
         .await
     }
 
+    /// A Kuryr that has just been installed makes one load balancer by itself, which is no story's.
+    async fn serves_the_api_server(&self) -> Result<()> {
+        let records = Api::<KuryrLoadBalancer>::namespaced(self.kube.clone(), "default");
+        until("the API server's Service is served", seconds(30), async || {
+            let status = records.get("kubernetes").await?.status;
+            status.and_then(|status| status.loadbalancer).map(drop).context("it has no load balancer")
+        })
+        .await
+    }
+
     async fn make_namespace(&self) -> Result<()> {
         let namespace = json!({ "metadata": { "name": self.namespace, "labels": { LABEL: "story" } } });
         let namespaces = Api::<Namespace>::all(self.kube.clone());
@@ -183,7 +197,9 @@ impl Stage {
                 namespaces.delete(&name, &DeleteParams::default()).await?;
             }
             let pods = Api::<Pod>::namespaced(self.kube.clone(), &name);
-            // The namespace's own controller takes ten seconds to come to the pods.
+            let services = Api::<Service>::namespaced(self.kube.clone(), &name);
+            // The namespace's own controller takes ten seconds to come to them.
+            services.delete_collection(&DeleteParams::default(), &ListParams::default()).await?;
             pods.delete_collection(&DeleteParams::default(), &ListParams::default()).await?;
             until(&format!("namespace {name} is empty"), CLEAN_WITHIN, async || {
                 let left = pods.list(&ListParams::default()).await?.items.len();
@@ -220,7 +236,7 @@ impl Stage {
         let namespace = self.namespace.as_str();
         let mut text = String::new();
         for words in [
-            vec!["kubectl", "get", "pods,kuryrports", "-o", "wide"],
+            vec!["kubectl", "get", "pods,kuryrports,services,kuryrloadbalancers", "-o", "wide"],
             vec!["kubectl", "get", "events", "--sort-by=.lastTimestamp"],
         ] {
             let words = words.into_iter().skip(1).chain(["-n", namespace]).collect::<Vec<_>>();

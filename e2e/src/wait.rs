@@ -4,7 +4,8 @@ use anyhow::{Context, Result};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-const PERIOD: Duration = Duration::from_millis(150);
+/// How often it is looked at.
+pub(crate) const PERIOD: Duration = Duration::from_millis(150);
 /// A deadline says how long a thing takes on a machine that does nothing else; this is how much slower one may be before it counts
 /// as broken. It costs time only where a test fails.
 pub(crate) const PATIENCE: u32 = 3;

@@ -85,12 +85,12 @@ impl World {
 
     /// A Service of type LoadBalancer with one endpoint.
     pub(super) fn exposed(&self, name: &str, address: &str) {
-        self.kubernetes.create(SLICES, self.slice(name, &["10.1.0.5"]));
+        self.kubernetes.create(SLICES, Self::slice(name, &["10.1.0.5"]));
         self.service(name, address);
         self.spec(name, &json!({ "type": "LoadBalancer" }));
     }
 
-    fn slice(&self, service: &str, addresses: &[&str]) -> Value {
+    fn slice(service: &str, addresses: &[&str]) -> Value {
         json!({
             "metadata": { "name": format!("{service}-x"), "labels": { "kubernetes.io/service-name": service } },
             "addressType": "IPv4",
@@ -113,7 +113,7 @@ async fn a_service_gets_a_load_balancer_that_follows_its_endpoints_and_goes_with
     let world = World::new().await;
     let controller = world.controller().await;
     let octavia = Witness::new(&world);
-    world.kubernetes.create(SLICES, world.slice("web", &["10.1.0.5", "10.1.0.6"]));
+    world.kubernetes.create(SLICES, World::slice("web", &["10.1.0.5", "10.1.0.6"]));
     world.service("web", "10.96.0.7");
     let balancer = octavia.until(&["TCP:80 -> 10.1.0.5:8080,10.1.0.6:8080"]).await;
     assert_eq!(
@@ -128,7 +128,7 @@ async fn a_service_gets_a_load_balancer_that_follows_its_endpoints_and_goes_with
     assert_eq!(record["status"]["loadbalancer"]["id"], balancer.id.as_str());
     assert_eq!(record["metadata"]["ownerReferences"][0]["uid"], service["metadata"]["uid"]);
 
-    let endpoints = world.slice("web", &["10.1.0.6", "10.1.0.7"]);
+    let endpoints = World::slice("web", &["10.1.0.6", "10.1.0.7"]);
     world.kubernetes.patch(&format!("{SLICES}/web-x"), &endpoints);
     octavia.until(&["TCP:80 -> 10.1.0.6:8080,10.1.0.7:8080"]).await;
 
@@ -177,7 +177,7 @@ async fn a_service_of_type_loadbalancer_has_an_address_outside_until_it_is_none_
 async fn a_steady_state_asks_and_writes_nothing() {
     let world = World::new().await;
     let controller = world.controller().await;
-    world.kubernetes.create(SLICES, world.slice("web", &["10.1.0.5"]));
+    world.kubernetes.create(SLICES, World::slice("web", &["10.1.0.5"]));
     world.service("web", "10.96.0.7");
     world.spec("web", &json!({ "type": "LoadBalancer", "sessionAffinity": "ClientIP" }));
     let info =
@@ -197,7 +197,7 @@ async fn a_steady_state_asks_and_writes_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_others_break_is_mended_at_the_next_look() {
     let world = World::new().await;
-    world.kubernetes.create(SLICES, world.slice("web", &["10.1.0.5"]));
+    world.kubernetes.create(SLICES, World::slice("web", &["10.1.0.5"]));
     world.service("web", "10.96.0.7");
     let octavia = Witness::new(&world);
     let shape = ["TCP:80 -> 10.1.0.5:8080"];
@@ -222,7 +222,7 @@ async fn a_quota_that_is_used_up_is_told_and_the_service_is_served_once_it_is_ra
     let octavia = Witness::new(&world);
     world.cloud.octavia().set_quota(FakeCloud::PROJECT_ID, Kind::LoadBalancer, 0);
     let _controller = world.controller().await;
-    world.kubernetes.create(SLICES, world.slice("web", &["10.1.0.5"]));
+    world.kubernetes.create(SLICES, World::slice("web", &["10.1.0.5"]));
     world.service("web", "10.96.0.7");
     let told = |world: &World| world.events().iter().any(|one| one == "LoadBalancerQuotaExceeded");
     world.until("it is told", told).await;
@@ -291,7 +291,7 @@ async fn a_namespace_may_have_its_load_balancers_in_a_project_of_its_own() {
     let annotated = json!({ "metadata": { "annotations": { "openstack.org/kuryr-project": "theirs" } } });
     world.kubernetes.patch("/api/v1/namespaces/default", &annotated);
     let _controller = world.controller_with(|defaults| defaults.projects = Projects::ByNamespace).await;
-    world.kubernetes.create(SLICES, world.slice("web", &["10.1.0.5"]));
+    world.kubernetes.create(SLICES, World::slice("web", &["10.1.0.5"]));
     world.service("web", "10.96.0.7");
     let balancer = Witness::new(&world).until(&["TCP:80 -> 10.1.0.5:8080"]).await;
     assert_eq!(balancer.project_id.as_str(), "theirs");
@@ -304,7 +304,7 @@ async fn thousands_of_endpoints_are_the_members_of_one_request() {
     for n in 0..50_u8 {
         let addresses: Vec<_> = (0..100_u8).map(|last| format!("10.1.{n}.{last}")).collect();
         let addresses: Vec<_> = addresses.iter().map(String::as_str).collect();
-        let mut slice = world.slice("web", &addresses);
+        let mut slice = World::slice("web", &addresses);
         slice["metadata"]["name"] = json!(format!("web-{n}"));
         world.kubernetes.create(SLICES, slice);
     }
@@ -381,7 +381,7 @@ async fn of_the_python_kuryr(world: &World, octavia: &Witness) {
 async fn what_the_python_kuryr_made_is_adopted_with_a_tag_and_no_other_write() {
     let world = World::new().await;
     let octavia = Witness::new(&world);
-    world.kubernetes.create(SLICES, world.slice("web", &["10.1.0.5"]));
+    world.kubernetes.create(SLICES, World::slice("web", &["10.1.0.5"]));
     of_the_python_kuryr(&world, &octavia).await;
     let writes = |world: &World| {
         let mut counts = world.cloud.octavia().counts().all();

@@ -173,6 +173,7 @@ fn next_call(balancer: &Balancer, want: &Wanted) -> Option<Call> {
         .or_else(|| wrong_settings(balancer, want))
         .or_else(|| missing(balancer, want))
         .or_else(|| wrong_monitor(balancer, want))
+        .or_else(|| outlived(balancer, want))
         .or_else(|| needless(balancer, want))
 }
 
@@ -204,14 +205,24 @@ fn in_the_way(balancer: &Balancer, want: &Wanted) -> Option<Call> {
 }
 
 fn wrong_settings(balancer: &Balancer, want: &Wanted) -> Option<Call> {
+    let can_change_pools = Provider::named(&balancer.provider).can_change_pools();
     want.listeners.values().find_map(|want| {
         let (id, listener) = listener_of(balancer, want)?;
         if !listens_right(listener, &want.listener) {
             return Some(Call::UpdateListener(balancer.id.clone(), id.clone(), want.listener.clone()));
         }
-        let (id, pool) = pool_of(balancer, listener)?;
+        let (id, pool) = pool_of(balancer, listener).filter(|_| can_change_pools)?;
         (!spreads_right(pool, &want.pool))
             .then(|| Call::UpdatePool(balancer.id.clone(), id.clone(), want.pool.clone()))
+    })
+}
+
+/// A pool that can't be changed is made anew, when nothing else is missing: its port has no members meanwhile.
+fn outlived(balancer: &Balancer, want: &Wanted) -> Option<Call> {
+    want.listeners.values().find_map(|want| {
+        let (_, listener) = listener_of(balancer, want)?;
+        let (id, pool) = pool_of(balancer, listener)?;
+        (!spreads_right(pool, &want.pool)).then(|| Call::DeletePool(balancer.id.clone(), id.clone()))
     })
 }
 

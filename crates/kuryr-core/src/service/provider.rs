@@ -46,6 +46,11 @@ impl Provider {
         (self == Self::Other).then_some(Affinity { timeout })
     }
 
+    /// Whether a change of a pool has an effect. OVN's takes a change of the algorithm, and the end of an affinity, and goes on as before.
+    pub fn can_change_pools(self) -> bool {
+        self == Self::Other
+    }
+
     /// Whether listeners tell clients apart by address.
     pub fn has_source_ranges(self) -> bool {
         self == Self::Other

@@ -112,7 +112,17 @@ const CHANGES: &[(&str, Change, usize, usize)] = &[
     ("another port number", |world| service(world).ports = vec![port("", 0, 81)], 5, 1),
     ("another protocol", |world| service(world).ports = vec![port("", 1, 80)], 4, 1),
     ("no ports", |world| service(world).ports.clear(), 2, 1),
-    ("affinity", |world| service(world).affinity = Some(Duration::from_hours(3)), 1, 0),
+    // The pool is deleted and made anew, and its members set.
+    ("affinity, with OVN", |world| service(world).affinity = Some(Duration::from_hours(3)), 3, 1),
+    (
+        "affinity",
+        |world| {
+            amphora(world);
+            service(world).affinity = Some(Duration::from_hours(3));
+        },
+        1,
+        1,
+    ),
     ("type LoadBalancer", |world| service(world).exposure = Exposure::LoadBalancer, 1, 2),
     ("type NodePort", |world| service(world).exposure = Exposure::NodePort, 0, 0),
     ("type ExternalName", |world| service(world).exposure = Exposure::ExternalName, 1, 0),
@@ -181,7 +191,16 @@ const CHANGES: &[(&str, Change, usize, usize)] = &[
     ),
     ("a second family", |world| service(world).cluster_ips.push("fd00:96::7".parse().unwrap()), 3, 0),
     ("another cluster IP", |world| service(world).cluster_ips = vec!["10.96.0.8".parse().unwrap()], 5, 1),
-    ("another algorithm", |world| world.site.algorithm = "SOURCE_IP".to_owned(), 1, 0),
+    ("another algorithm, with OVN", |world| world.site.algorithm = "SOURCE_IP".to_owned(), 3, 1),
+    (
+        "another algorithm",
+        |world| {
+            amphora(world);
+            world.site.algorithm = "ROUND_ROBIN".to_owned();
+        },
+        1,
+        1,
+    ),
     ("an algorithm that OVN has not", |world| world.site.algorithm = "ROUND_ROBIN".to_owned(), 0, 0),
     ("timeouts, with OVN", |world| world.site.timeouts.client = Some(5000), 0, 1),
     (

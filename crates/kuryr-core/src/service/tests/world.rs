@@ -250,6 +250,7 @@ impl World {
                 balancer.pools.insert(pool_id, pool(new, BTreeMap::new()));
             }
             Call::UpdatePool(id, pool_id, new) => {
+                assert_ne!(self.balancers[&id].provider, "ovn", "OVN makes nothing of it");
                 let is = self.usable(&id).pools.get_mut(&pool_id).unwrap();
                 let monitor = is.monitor.take();
                 *is = Pool { monitor, ..pool(new, std::mem::take(&mut is.members)) };
