@@ -48,6 +48,7 @@ impl FakeOctavia {
             ("PUT", ["pools", pool, "members"]) => state.set_members(pool, &body),
             ("PUT", ["loadbalancers", id, "failover"]) => state.fail_over(id),
             ("GET", [kind]) => state.list(kind, &parameters(uri)),
+            ("GET", ["loadbalancers", id]) => state.balancer(id),
             ("POST", [kind]) => state.create(kind, &body),
             ("PUT", [kind, id]) => state.update(kind, id, &body),
             ("DELETE", [kind, id]) => state.delete(kind, id, uri.query()),

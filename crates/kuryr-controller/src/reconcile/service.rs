@@ -92,11 +92,12 @@ async fn observe(context: &Context, services: &Services, key: &Key) -> Result<Se
     let record = caches.balancers.get(key);
     let recorded = record.as_deref().and_then(recorded);
     let vips = service.as_ref().map(|(_, service)| service.cluster_ips.as_slice()).unwrap_or_default();
-    let candidates = || services.balancers.of(&key.to_string(), vips, recorded.as_ref());
+    let claim = |balancer| claim(services, key, vips, recorded.as_ref(), balancer);
+    let named = || services.balancers.of(&key.to_string(), vips, recorded.as_ref());
+    let candidates = || named().into_iter().map(claim).collect::<Vec<_>>();
     let doubted = services.balancers.doubted(&candidates());
     read_doubted(services, doubted, &context.own_tag).await.map_err(Error::LookAtBalancer)?;
-    let claim = |balancer| claim(services, key, vips, recorded.as_ref(), balancer);
-    let balancers = candidates().into_iter().map(claim).collect();
+    let balancers = candidates();
     let slices = caches.slices_of(key).iter().map(|slice| translate::slice(slice)).collect();
     Ok(Seen { service, slices, record, balancers, site })
 }

@@ -130,3 +130,19 @@ async fn a_service_gets_a_load_balancer_that_follows_its_endpoints_and_goes_with
     let counts = world.kubernetes.counts();
     assert_eq!((counts.of("POST kuryrloadbalancers"), counts.of("PATCH services")), (1, 2));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listener_that_others_delete_comes_back_with_the_next_change() {
+    let world = World::new().await;
+    let _controller = world.controller().await;
+    let octavia = Witness::new(&world);
+    world.kubernetes.create(SLICES, world.slice("web", &["10.1.0.5"]));
+    world.service("web", "10.96.0.7");
+    let balancer = octavia.until(&["TCP:80 -> 10.1.0.5:8080"]).await;
+    world.until("the load balancer is recorded", |world| world.is_recorded("web")).await;
+    let listener = octavia.0.listeners(Of::Balancer(&balancer.id)).await.unwrap().remove(0);
+    octavia.0.delete_listener(&listener.id).await.unwrap();
+    octavia.until(&[]).await;
+    world.kubernetes.patch(&format!("{SLICES}/web-x"), &world.slice("web", &["10.1.0.6"]));
+    octavia.until(&["TCP:80 -> 10.1.0.6:8080"]).await;
+}

@@ -68,7 +68,23 @@ impl State {
                 _ => object.get(name).and_then(Value::as_str) == Some(value),
             })
         };
-        Ok(json!({ *kind: objects.values().filter(fits).collect::<Vec<_>>() }))
+        let shown = |(id, object): (&String, &Object)| self.shown(kind, id, object);
+        Ok(json!({ *kind: objects.iter().filter(|(_, one)| fits(one)).map(shown).collect::<Vec<_>>() }))
+    }
+
+    pub(super) fn balancer(&self, id: &str) -> Answer {
+        let found = self.objects[BALANCERS].get(id).ok_or_else(|| not_found("Load Balancer", id))?;
+        Ok(json!({ "loadbalancer": self.shown(BALANCERS, id, found) }))
+    }
+
+    /// A load balancer tells what hangs on it.
+    fn shown(&self, kind: &str, id: &str, object: &Object) -> Object {
+        let mut shown = object.clone();
+        for hanging in [LISTENERS, POOLS].into_iter().filter(|_| kind == BALANCERS) {
+            let its = self.objects[hanging].iter().filter(|(_, one)| balancer_of(one) == Some(id));
+            shown.insert(hanging.into(), its.map(|(id, _)| json!({ "id": id })).collect());
+        }
+        shown
     }
 
     pub(super) fn create(&mut self, kind: &str, body: &Object) -> Answer {
