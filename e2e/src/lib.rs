@@ -1,11 +1,11 @@
 //! Tests with real pods on the lab: a real kubelet places them, a real Neutron gives them ports, real packets pass.
 //!
 //! A test is a story: [`story`] hands it a [`Stage`] with a namespace of its own, and afterwards puts everything back and
-//! sees that nothing is left in Neutron, in Kubernetes or on the nodes. Stories of all programs run one after another.
+//! sees that nothing is left in Neutron, in Octavia, in Kubernetes or on the nodes. Stories of all programs run one after another.
 //!
 //! ```text
 //! make lab-up && lab/lab kuryr up                      # what they need
-//! cargo test -p kuryr-e2e                              # all of them, about 12 minutes
+//! cargo test -p kuryr-e2e                              # all of them, about 20 minutes
 //! cargo test -p kuryr-e2e --test faults quota          # one of them
 //! KURYR_E2E_STEADY_MINUTES=5 cargo test -p kuryr-e2e --test steady
 //! ```

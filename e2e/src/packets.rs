@@ -12,9 +12,8 @@ use std::net::{IpAddr, SocketAddr};
 /// So often a Service is asked, each time from another port. Of three members that are picked by chance one stays unseen once in a
 /// thousand times, and is then asked for again.
 const TRIES: u32 = 20;
-/// A question without an answer is given up after 5 s.
-const ONE_QUESTION: &str = "8";
-const MANY_QUESTIONS: &str = "20";
+/// A question without an answer is given up after 5 s. All that are answered take less than one.
+const PATIENCE: &str = "8";
 
 /// How a pod asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,8 +65,7 @@ impl Stage {
         let protocol = protocol.as_dialled();
         let query =
             format!("dial?host={host}&port={port}&protocol={protocol}&request={request}&tries={tries}");
-        let patience = if tries == 1 { ONE_QUESTION } else { MANY_QUESTIONS };
-        let answer = self.node(&from.node)?.get_within(patience, &from.url(from.v4, &query)).await?;
+        let answer = self.node(&from.node)?.get_within(PATIENCE, &from.url(from.v4, &query)).await?;
         Ok(serde_json::from_value(serde_json::from_str::<Value>(&answer)?)?)
     }
 

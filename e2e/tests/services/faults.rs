@@ -122,3 +122,18 @@ async fn a_strangers_load_balancer_is_left_alone() -> Ending {
     })
     .await
 }
+
+#[tokio::test]
+async fn a_cluster_ip_that_is_in_use_is_told_and_taken_later() -> Ending {
+    story("cluster IP that a stranger takes behind Kuryr's back", async |stage| {
+        let before = stage.service("before").start().await?;
+        stage.delete_service("before").await?;
+        stage.unserved(&before).await?;
+        let stranger = stage.stranger(before.address).await?;
+        stage.service("web").with("clusterIP", json!(before.address)).create().await?;
+        stage.event("ClusterIpInUse", seconds(20)).await?;
+        stage.delete_balancer(&stranger).await?;
+        stage.served("web").await.map(drop)
+    })
+    .await
+}

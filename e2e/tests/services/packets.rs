@@ -1,9 +1,10 @@
 //! Who answers at a cluster IP, and whom they see.
 
 use crate::client_and_two;
-use kuryr_e2e::{Ending, Protocol, ensure, seconds, story, until};
-use serde_json::json;
+use kuryr_e2e::{Ending, Protocol, Result, RunningPod, Stage, ensure, seconds, story, until};
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 
 #[tokio::test]
 async fn a_pod_reaches_every_member() -> Ending {
@@ -41,11 +42,7 @@ async fn ports_of_a_service_lead_to_ports_of_pods() -> Ending {
 async fn a_port_serves_tcp_and_udp() -> Ending {
     story("TCP and UDP at the same port", async |stage| {
         let (client, near, far) = client_and_two(stage).await?;
-        let ports = json!([
-            { "name": "pages", "port": 80, "targetPort": "http" },
-            { "name": "datagrams", "port": 80, "protocol": "UDP", "targetPort": "datagrams" },
-        ]);
-        let web = stage.service("web").ports(ports).start().await?;
+        let web = stage.service("web").ports(pages_and_datagrams()).start().await?;
         for protocol in [Protocol::Tcp, Protocol::Udp] {
             stage.answered_by(&client, web.at(80), protocol, &[&near, &far]).await?;
         }
@@ -58,13 +55,9 @@ async fn a_port_serves_tcp_and_udp() -> Ending {
 async fn a_pod_reaches_itself() -> Ending {
     story("pod that is its own Service's only member", async |stage| {
         let pod = stage.pod("pod").on("node1").like_those_of("web").serving().start().await?;
-        let ports = json!([
-            { "name": "pages", "port": 80, "targetPort": "http" },
-            { "name": "datagrams", "port": 53, "protocol": "UDP", "targetPort": "datagrams" },
-        ]);
-        let web = stage.service("web").ports(ports).start().await?;
+        let web = stage.service("web").ports(pages_and_datagrams()).start().await?;
         stage.answered_by(&pod, web.at(80), Protocol::Tcp, &[&pod]).await?;
-        stage.answered_by(&pod, web.at(53), Protocol::Udp, &[&pod]).await
+        stage.answered_by(&pod, web.at(80), Protocol::Udp, &[&pod]).await
     })
     .await
 }
@@ -84,27 +77,45 @@ async fn members_see_the_client() -> Ending {
 
 #[tokio::test]
 async fn a_client_stays_with_a_member() -> Ending {
-    story("session affinity, put on and taken off", async |stage| {
+    story("session affinity of TCP and UDP, put on and taken off", async |stage| {
         let (client, near, far) = client_and_two(stage).await?;
         let third = stage.pod("third").on("node2").like_those_of("web").serving().start().await?;
-        let web = stage.service("web").with("sessionAffinity", json!("ClientIP")).start().await?;
-        let one_answers = async || {
-            until("one member answers", seconds(20), async || {
-                let who = stage.who_answers(&client, web.at(80), Protocol::Tcp).await?;
-                ensure!(who.len() == 1, "{who:?} do");
-                Ok(who)
-            })
-            .await
-        };
-        let first = one_answers().await?;
-        let again = stage.who_answers(&client, web.at(80), Protocol::Tcp).await?;
-        ensure!(again == first, "{first:?}, then {again:?}");
+        let web = stage.service("web").ports(pages_and_datagrams());
+        let web = web.with("sessionAffinity", json!("ClientIP")).start().await?;
+        for protocol in [Protocol::Tcp, Protocol::Udp] {
+            one_answers(stage, &client, web.at(80), protocol).await?;
+        }
         stage
             .change_service("web", json!({ "sessionAffinity": "None", "sessionAffinityConfig": null }))
             .await?;
-        stage.answered_by(&client, web.at(80), Protocol::Tcp, &[&near, &far, &third]).await?;
+        for protocol in [Protocol::Tcp, Protocol::Udp] {
+            stage.answered_by(&client, web.at(80), protocol, &[&near, &far, &third]).await?;
+        }
         stage.change_service("web", json!({ "sessionAffinity": "ClientIP" })).await?;
-        one_answers().await.map(drop)
+        for protocol in [Protocol::Tcp, Protocol::Udp] {
+            one_answers(stage, &client, web.at(80), protocol).await?;
+        }
+        Ok(())
     })
     .await
+}
+
+fn pages_and_datagrams() -> Value {
+    json!([
+        { "name": "pages", "port": 80, "targetPort": "http" },
+        { "name": "datagrams", "port": 80, "protocol": "UDP", "targetPort": "datagrams" },
+    ])
+}
+
+/// Waits until one member gets all questions of a client, and sees that it stays so.
+async fn one_answers(stage: &Stage, from: &RunningPod, at: SocketAddr, protocol: Protocol) -> Result<()> {
+    let first = until("one member answers", seconds(20), async || {
+        let who = stage.who_answers(from, at, protocol).await?;
+        ensure!(who.len() == 1, "{who:?} do");
+        Ok(who)
+    })
+    .await?;
+    let again = stage.who_answers(from, at, protocol).await?;
+    ensure!(again == first, "{first:?}, then {again:?}");
+    Ok(())
 }

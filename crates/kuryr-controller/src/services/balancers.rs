@@ -1,8 +1,8 @@
 //! The load balancers that exist in Octavia, as far as they concern us: listed at start, then known from our own calls. What a
 //! failed call leaves unclear is doubted, and read again before anything is decided from it.
 
-use kuryr_api::{LoadBalancerId, MemberId, PoolId};
-use kuryr_core::service::{Balancer, Member, Socket, State};
+use kuryr_api::{ListenerId, LoadBalancerId, MemberId, PoolId};
+use kuryr_core::service::{Balancer, Member, Ownership, Socket, State};
 use parking_lot::RwLock;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
@@ -74,12 +74,14 @@ impl Balancers {
         ids.into_iter().filter_map(|id| Some(known.by_id.get(id)?.balancer.clone())).collect()
     }
 
-    /// Which of these are doubted.
+    /// Which of these are doubted. No call of ours tells what became of a stranger's.
     pub fn doubted(&self, of: &[Arc<Balancer>]) -> Vec<LoadBalancerId> {
         let known = self.known.read();
         let is_doubted =
             |id: &LoadBalancerId| known.by_id.get(id).is_some_and(|one| one.trust == Trust::Doubted);
-        of.iter().map(|one| one.id.clone()).filter(is_doubted).collect()
+        let is_strangers = |one: &Balancer| one.ownership == Ownership::Foreign;
+        let doubted = of.iter().filter(|one| is_strangers(one) || is_doubted(&one.id));
+        doubted.map(|one| one.id.clone()).collect()
     }
 
     /// For how long Octavia has been at work with one.
@@ -108,6 +110,16 @@ impl Balancers {
         let entry = known.by_id.get(balancer)?;
         let sockets = entry.balancer.pools.get(pool)?.members.clone();
         Some(Members { ids: entry.members.get(pool)?.clone(), sockets })
+    }
+
+    /// Whether just these listeners and pools hang on one, as far as we know.
+    pub fn has_just(&self, id: &LoadBalancerId, listeners: &[ListenerId], pools: &[PoolId]) -> bool {
+        let known = self.known.read();
+        known.by_id.get(id).is_some_and(|entry| {
+            let (listeners, pools): (BTreeSet<_>, BTreeSet<_>) =
+                (listeners.iter().collect(), pools.iter().collect());
+            entry.balancer.listeners.keys().eq(listeners) && entry.balancer.pools.keys().eq(pools)
+        })
     }
 
     /// One as Octavia shows it now.

@@ -98,14 +98,24 @@ async fn ask(services: &Services) {
 /// Keeps what is known of one up to date, and tells whether it is worth a look.
 fn is_done(services: &Services, id: &LoadBalancerId, found: Option<&LoadBalancer>, since: Instant) -> bool {
     let balancers = &services.balancers;
-    match found.map(|one| &one.provisioning_status) {
-        None | Some(Status::Deleted) => services.forget(id),
-        Some(Status::Active) => balancers.set_state(id, State::Active),
-        Some(Status::Error) => {
+    let Some(found) = found else {
+        services.forget(id);
+        return true;
+    };
+    match found.provisioning_status {
+        Status::Deleted => services.forget(id),
+        Status::Active => {
+            balancers.set_state(id, State::Active);
+            // What others deleted is noticed for nothing while we change something ourselves.
+            if !balancers.has_just(id, &found.listeners, &found.pools) {
+                balancers.doubt(id);
+            }
+        }
+        Status::Error => {
             balancers.set_state(id, State::Error);
             balancers.doubt(id);
         }
-        Some(_) => return since.elapsed() > services.defaults.patience,
+        _ => return since.elapsed() > services.defaults.patience,
     }
     true
 }

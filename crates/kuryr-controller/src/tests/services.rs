@@ -1,23 +1,20 @@
 //! Services come, change, and go.
 
 use super::*;
-use kuryr_openstack::octavia::{
-    ListenerUpdate, LoadBalancer, LoadBalancerFilter, NewListener, NewLoadBalancer, NewMember, NewPool,
-    Octavia, Of, PoolUpdate, Status,
-};
+use kuryr_openstack::octavia::{LoadBalancer, LoadBalancerFilter, Octavia, Of};
 use kuryr_testkit::octavia::Kind;
 use std::collections::BTreeSet;
 
-const SERVICES: &str = "/api/v1/namespaces/default/services";
-const SLICES: &str = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices";
-const RECORDS: &str = "/apis/openstack.org/v1/namespaces/default/kuryrloadbalancers";
+pub(super) const SERVICES: &str = "/api/v1/namespaces/default/services";
+pub(super) const SLICES: &str = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices";
+pub(super) const RECORDS: &str = "/apis/openstack.org/v1/namespaces/default/kuryrloadbalancers";
 const FINALIZER: &str = "kuryr.openstack.org/service-finalizer";
 
 /// What Octavia has, asked behind the controller's back.
-struct Witness(Octavia);
+pub(super) struct Witness(pub Octavia);
 
 impl Witness {
-    fn new(world: &World) -> Self {
+    pub fn new(world: &World) -> Self {
         Self(Octavia::new(world.session()))
     }
 
@@ -42,7 +39,7 @@ impl Witness {
     }
 
     /// Waits until there is one load balancer, of this shape.
-    async fn until(&self, shape: &[&str]) -> LoadBalancer {
+    pub async fn until(&self, shape: &[&str]) -> LoadBalancer {
         let wanted: BTreeSet<_> = shape.iter().map(ToString::to_string).collect();
         let mut seen = String::new();
         for _ in 0..1000 {
@@ -70,7 +67,7 @@ impl Witness {
 }
 
 impl World {
-    fn service(&self, name: &str, address: &str) {
+    pub(super) fn service(&self, name: &str, address: &str) {
         self.kubernetes.create(
             SERVICES,
             json!({
@@ -90,7 +87,7 @@ impl World {
         self.spec(name, &json!({ "type": "LoadBalancer" }));
     }
 
-    fn slice(service: &str, addresses: &[&str]) -> Value {
+    pub(super) fn slice(service: &str, addresses: &[&str]) -> Value {
         json!({
             "metadata": { "name": format!("{service}-x"), "labels": { "kubernetes.io/service-name": service } },
             "addressType": "IPv4",
@@ -103,7 +100,7 @@ impl World {
         self.kubernetes.get(&format!("{RECORDS}/{name}"))
     }
 
-    fn is_recorded(&self, name: &str) -> bool {
+    pub(super) fn is_recorded(&self, name: &str) -> bool {
         self.balancer_record(name).is_some_and(|record| record["status"]["pools"][0]["id"].is_string())
     }
 }
@@ -318,81 +315,18 @@ async fn thousands_of_endpoints_are_the_members_of_one_request() {
     assert_eq!(octavia.counts().of("PUT /pools/{id}/members"), 1);
 }
 
-/// What the Python Kuryr left: a load balancer without our tag, and its record.
-async fn of_the_python_kuryr(world: &World, octavia: &Witness) {
-    let ready = async |id: &kuryr_api::LoadBalancerId| {
-        for _ in 0..500 {
-            if octavia.0.load_balancer(id).await.unwrap().provisioning_status == Status::Active {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        panic!("{id} is never done");
-    };
-    let name = "default/web:TCP:80".to_owned();
-    let balancer = NewLoadBalancer {
-        name: "default/web".to_owned(),
-        vip_address: Some("10.96.0.7".parse().unwrap()),
-        vip_subnet_id: Some(world.id_of("k8s-service-subnet").as_str().into()),
-        provider: Some("ovn".to_owned()),
-        tags: vec!["old".to_owned()],
-        ..NewLoadBalancer::default()
-    };
-    let balancer = octavia.0.create_load_balancer(&balancer).await.unwrap();
-    ready(&balancer.id).await;
-    let listener = NewListener {
-        name: name.clone(),
-        loadbalancer_id: balancer.id.clone(),
-        protocol: "TCP".to_owned(),
-        protocol_port: 80,
-        settings: ListenerUpdate::default(),
-        tags: Vec::new(),
-    };
-    let listener = octavia.0.create_listener(&listener).await.unwrap();
-    ready(&balancer.id).await;
-    let settings = PoolUpdate { lb_algorithm: "SOURCE_IP_PORT".to_owned(), session_persistence: None };
-    let pool =
-        NewPool { name, listener_id: listener.id, protocol: "TCP".to_owned(), settings, tags: Vec::new() };
-    let pool = octavia.0.create_pool(&pool).await.unwrap();
-    ready(&balancer.id).await;
-    let member = NewMember {
-        name: "default/web-1:8080".to_owned(),
-        address: "10.1.0.5".parse().unwrap(),
-        protocol_port: 8080,
-        subnet_id: balancer.vip_subnet_id.clone(),
-    };
-    octavia.0.set_members(&pool.id, &[member]).await.unwrap();
-    ready(&balancer.id).await;
-    world.service("web", "10.96.0.7");
-    world.kubernetes.create(
-        RECORDS,
-        json!({
-            "metadata": { "name": "web", "finalizers": ["kuryr.openstack.org/kuryrloadbalancer-finalizers"] },
-            "spec": { "ip": "10.96.0.7", "ports": [], "type": "ClusterIP" },
-            "status": { "loadbalancer": {
-                "id": balancer.id, "ip": "10.96.0.7", "name": "default/web", "port_id": "p", "project_id": "q",
-                "provider": "ovn", "security_groups": [], "subnet_id": "s",
-            } },
-        }),
-    );
-}
-
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_python_kuryr_made_is_adopted_with_a_tag_and_no_other_write() {
+async fn a_listener_that_others_delete_comes_back_with_the_next_change() {
     let world = World::new().await;
+    let _controller = world.controller().await;
     let octavia = Witness::new(&world);
     world.kubernetes.create(SLICES, World::slice("web", &["10.1.0.5"]));
-    of_the_python_kuryr(&world, &octavia).await;
-    let writes = |world: &World| {
-        let mut counts = world.cloud.octavia().counts().all();
-        counts.retain(|request, _| !request.starts_with("GET"));
-        counts
-    };
-    let mut expected = writes(&world);
-    let controller = world.controller().await;
-    world.until("the load balancer is recorded", |world| world.is_recorded("web")).await;
+    world.service("web", "10.96.0.7");
     let balancer = octavia.until(&["TCP:80 -> 10.1.0.5:8080"]).await;
-    assert_eq!(balancer.tags, ["old".to_owned(), controller.context.own_tag.clone()]);
-    *expected.entry("PUT /loadbalancers/{id}".to_owned()).or_default() += 1;
-    assert_eq!(writes(&world), expected);
+    world.until("the load balancer is recorded", |world| world.is_recorded("web")).await;
+    let listener = octavia.0.listeners(Of::Balancer(&balancer.id)).await.unwrap().remove(0);
+    octavia.0.delete_listener(&listener.id).await.unwrap();
+    octavia.until(&[]).await;
+    world.kubernetes.patch(&format!("{SLICES}/web-x"), &World::slice("web", &["10.1.0.6"]));
+    octavia.until(&["TCP:80 -> 10.1.0.6:8080"]).await;
 }

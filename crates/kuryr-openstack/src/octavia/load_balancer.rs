@@ -1,12 +1,12 @@
 //! Load balancers.
 
-use super::{Octavia, Status};
+use super::{Octavia, Status, wire::ids};
 use crate::{
     Call, Result, Service,
     wire::{Listed, One, Query},
 };
 use http::Method;
-use kuryr_api::ids::{LoadBalancerId, PortId, ProjectId, SubnetId};
+use kuryr_api::ids::{ListenerId, LoadBalancerId, PoolId, PortId, ProjectId, SubnetId};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
@@ -36,6 +36,12 @@ pub struct LoadBalancer {
     pub provider: String,
     /// What Octavia does with it.
     pub provisioning_status: Status,
+    /// The listeners that hang on it.
+    #[serde(default, deserialize_with = "ids")]
+    pub listeners: Vec<ListenerId>,
+    /// The pools that hang on it.
+    #[serde(default, deserialize_with = "ids")]
+    pub pools: Vec<PoolId>,
     /// Its tags; none where Octavia is older than 2.5.
     #[serde(default)]
     pub tags: Vec<String>,

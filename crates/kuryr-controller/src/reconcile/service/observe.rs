@@ -33,11 +33,12 @@ pub async fn look(services: &Services, own_tag: &str, key: &Key, said: Said) -> 
     let site = site_of(services, said.project.as_deref())?;
     let recorded = said.record.as_deref().and_then(recorded);
     let vips = said.service.as_ref().map(|service| &*service.cluster_ips).unwrap_or_default();
-    let candidates = || services.balancers.of(&key.to_string(), vips, recorded.as_ref());
+    let claim = |balancer| claim(services, key, vips, recorded.as_ref(), balancer);
+    let named = || services.balancers.of(&key.to_string(), vips, recorded.as_ref());
+    let candidates = || named().into_iter().map(claim).collect::<Vec<_>>();
     let doubted = services.balancers.doubted(&candidates());
     read_doubted(services, doubted, own_tag).await.map_err(Error::LookAtBalancer)?;
-    let claim = |balancer| claim(services, key, vips, recorded.as_ref(), balancer);
-    let balancers: Vec<_> = candidates().into_iter().map(claim).collect();
+    let balancers = candidates();
     let mut seen = Seen::new(said, balancers, Vec::new(), site);
     let whose = Whose { name: &key.to_string(), own_tag, record: seen.record.as_deref() };
     let wanted = seen.service.as_ref().and_then(|(_, service)| service.wanted_address);
