@@ -89,6 +89,11 @@ impl Balancers {
         Some(self.known.read().by_id.get(id)?.busy_since?.elapsed())
     }
 
+    /// Whether one is being deleted.
+    pub fn is_deleting(&self, id: &LoadBalancerId) -> bool {
+        self.known.read().by_id.get(id).is_some_and(|one| one.balancer.state == State::Deleting)
+    }
+
     /// Names of all.
     pub fn names(&self) -> Vec<String> {
         self.known.read().by_name.keys().cloned().collect()

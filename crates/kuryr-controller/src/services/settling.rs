@@ -18,6 +18,9 @@ const SLOW: Duration = Duration::from_secs(2);
 /// After so long without news it is asked slowly.
 const A_WHILE: Duration = Duration::from_secs(10);
 
+/// For so long a load balancer that we deleted is not believed to be ACTIVE.
+const LAST_WORDS: Duration = Duration::from_mins(1);
+
 /// The load balancers that wait, and for whom.
 #[derive(Default)]
 pub struct Settling {
@@ -98,24 +101,67 @@ async fn ask(services: &Services) {
 /// Keeps what is known of one up to date, and tells whether it is worth a look.
 fn is_done(services: &Services, id: &LoadBalancerId, found: Option<&LoadBalancer>, since: Instant) -> bool {
     let balancers = &services.balancers;
-    let Some(found) = found else {
-        services.forget(id);
-        return true;
-    };
-    match found.provisioning_status {
-        Status::Deleted => services.forget(id),
-        Status::Active => {
-            balancers.set_state(id, State::Active);
+    let status = found.map(|one| &one.provisioning_status);
+    match heard(status, balancers.is_deleting(id), since.elapsed(), services.defaults.patience) {
+        Heard::NotYet => return false,
+        Heard::TooLong => {}
+        Heard::Gone => services.forget(id),
+        Heard::Done(state) => {
+            balancers.set_state(id, state);
             // What others deleted is noticed for nothing while we change something ourselves.
-            if !balancers.has_just(id, &found.listeners, &found.pools) {
+            let is_as_known =
+                found.is_some_and(|found| balancers.has_just(id, &found.listeners, &found.pools));
+            if state == State::Error || !is_as_known {
                 balancers.doubt(id);
             }
         }
-        Status::Error => {
-            balancers.set_state(id, State::Error);
-            balancers.doubt(id);
-        }
-        _ => return since.elapsed() > services.defaults.patience,
     }
     true
+}
+
+/// What Octavia's word about a load balancer means that is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Heard {
+    NotYet,
+    TooLong,
+    Done(State),
+    Gone,
+}
+
+/// While a provider deletes a load balancer, a change of its members that is still in its queue makes it ACTIVE for a moment. Who
+/// believes that and deletes it once more makes it come back in ERROR after it was gone.
+fn heard(status: Option<&Status>, is_deleting: bool, waited: Duration, patience: Duration) -> Heard {
+    match status {
+        None | Some(Status::Deleted) => Heard::Gone,
+        Some(Status::Active) if is_deleting && waited < LAST_WORDS => Heard::NotYet,
+        Some(Status::Active) => Heard::Done(State::Active),
+        Some(Status::Error) => Heard::Done(State::Error),
+        Some(_) if waited > patience => Heard::TooLong,
+        Some(_) => Heard::NotYet,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(300);
+
+    #[test]
+    fn a_load_balancer_that_is_deleted_is_not_taken_for_active_at_once() {
+        let active = |is_deleting, seconds| {
+            heard(Some(&Status::Active), is_deleting, Duration::from_secs(seconds), PATIENCE)
+        };
+        assert_eq!(active(true, 1), Heard::NotYet);
+        assert_eq!(active(false, 1), Heard::Done(State::Active));
+        assert_eq!(active(true, 61), Heard::Done(State::Active), "the deletion was lost");
+        assert_eq!(heard(None, true, Duration::ZERO, PATIENCE), Heard::Gone);
+    }
+
+    #[test]
+    fn what_takes_too_long_is_looked_at() {
+        let pending =
+            |seconds| heard(Some(&Status::PendingUpdate), false, Duration::from_secs(seconds), PATIENCE);
+        assert_eq!((pending(299), pending(301)), (Heard::NotYet, Heard::TooLong));
+    }
 }
