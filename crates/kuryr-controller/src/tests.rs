@@ -1,5 +1,6 @@
 //! The controller against an API server and a Neutron in memory: what it leaves behind, whatever happens on the way.
 
+mod counts;
 mod crash;
 mod leader;
 mod life;
