@@ -1,6 +1,7 @@
 //! The controller against an API server and a Neutron in memory: what it leaves behind, whatever happens on the way.
 
 mod adoption;
+mod counts;
 mod crash;
 mod leader;
 mod life;
