@@ -30,7 +30,7 @@ impl Stage {
 
     /// Whether anything is there that was not before the story.
     pub async fn nothing_left(&self) -> Result<()> {
-        let now = self.census().await?;
+        let now = Box::pin(self.census()).await?;
         let left: Vec<_> = now.difference(&self.before).collect();
         ensure!(left.is_empty(), "left over: {left:#?}");
         Ok(())

@@ -138,7 +138,7 @@ impl Stage {
         .await?;
         stage.serves_the_api_server().await?;
         stage.remove_namespaces().await?;
-        stage.before = stage.census().await?;
+        stage.before = Box::pin(stage.census()).await?;
         stage.make_namespace().await?;
         Ok(stage)
     }

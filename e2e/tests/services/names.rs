@@ -26,7 +26,7 @@ async fn pods_find_services_and_the_api_server_by_name() -> Ending {
     .await
 }
 
-/// CoreDNS for this story, and two of its pods that are ready.
+/// The cluster's DNS for this story, once both of its pods are ready.
 async fn dns(stage: &Stage) -> Result<()> {
     stage.lab_at_end(["dns", "down"].map(Into::into).to_vec());
     stage.lab(["dns", "up"]).await?;
