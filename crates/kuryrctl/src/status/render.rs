@@ -84,7 +84,8 @@ fn services(services: &Services, counts: Option<&Counts>, out: &mut impl Write) 
         writeln!(out, "  {}/{}: {}: {}", one.namespace, one.service, one.reason, one.message)?;
     }
     more(failed.len(), out)?;
-    let Some(counts) = counts else { return Ok(()) };
+    // A controller that has not read Octavia yet counts none.
+    let Some(counts) = counts.filter(|counts| !counts.load_balancers.is_empty()) else { return Ok(()) };
     let balancers = counts.load_balancers.iter().map(|(state, count)| format!("{count} {state}"));
     let balancers = balancers.collect::<Vec<_>>().join(", ");
     Ok(writeln!(out, "balancers   {balancers}; {} floating IPs", counts.floating_ips)?)

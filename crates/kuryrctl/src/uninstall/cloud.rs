@@ -9,6 +9,10 @@ use kuryr_api::{LoadBalancerId, names};
 use kuryr_openstack::{Kind, Neutron, Octavia, Session, octavia::Status};
 use tokio::time::{Instant, sleep};
 
+/// What the controller asked for last is done by then.
+const FREE_WITHIN: Duration = Duration::from_secs(30);
+/// How often Octavia is asked.
+const PERIOD: Duration = Duration::from_millis(250);
 /// Octavia deletes one of OVN's within a second, and one of amphorae within a minute; it does many side by side.
 const GONE_WITHIN: Duration = Duration::from_mins(3);
 
@@ -23,16 +27,19 @@ impl Cloud {
         Self { neutron: Neutron::new(session.clone()), octavia: Octavia::new(session) }
     }
 
-    /// Asks Octavia to delete a load balancer. What it deletes already needs no second word.
+    /// Asks Octavia to delete a load balancer, once it takes a change of it. What it deletes already needs no second word.
     pub(super) async fn delete_balancer(&self, id: &LoadBalancerId) -> Result<(), String> {
-        let refused = match self.octavia.delete_load_balancer(id).await {
-            Ok(()) => return Ok(()),
-            Err(error) => error,
-        };
-        if refused.kind() == Kind::Conflict && self.is_going(id).await? {
-            return Ok(());
+        let deadline = Instant::now() + FREE_WITHIN;
+        loop {
+            match self.octavia.delete_load_balancer(id).await {
+                Ok(()) => return Ok(()),
+                Err(error) if error.kind() == Kind::Conflict && self.is_going(id).await? => return Ok(()),
+                Err(error) if error.kind() == Kind::Conflict && Instant::now() < deadline => {
+                    sleep(PERIOD).await;
+                }
+                Err(error) => return Err(error.chain()),
+            }
         }
-        Err(refused.chain())
     }
 
     async fn is_going(&self, id: &LoadBalancerId) -> Result<bool, String> {
@@ -55,7 +62,7 @@ impl Cloud {
                     Ok(one) if Instant::now() >= deadline => {
                         return Err(format!("load balancer {id} is {} still", one.provisioning_status));
                     }
-                    Ok(_) => sleep(Duration::from_millis(250)).await,
+                    Ok(_) => sleep(PERIOD).await,
                 }
             }
         }

@@ -114,18 +114,6 @@ async fn load_balancers_and_floating_ips_go_unless_they_are_anothers_or_to_be_ke
     assert_eq!(told.iter().filter(|text| text.starts_with("delete the floating IP ")).count(), 2, "{told:?}");
     assert!(told.iter().any(|text| text.ends_with("(default/old)")), "{told:?}");
     assert_eq!(told.last().unwrap(), "wait until Octavia has deleted 2 load balancers");
-    // Octavia takes no change of what it is still at work with.
-    let paced = std::time::Instant::now();
-    while world
-        .fake
-        .octavia()
-        .all(Kind::LoadBalancer)
-        .iter()
-        .any(|one| one["provisioning_status"] != "ACTIVE")
-    {
-        assert!(paced.elapsed().as_secs() < 60);
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
     for step in &steps {
         step.take(&world.kubernetes.client(), Some(&world.cloud)).await.unwrap();
         // What is done can be done again.
