@@ -19,11 +19,11 @@ impl Stage {
     /// Counts ports, load balancers, records, Services that are held, and what is on the nodes.
     pub(crate) async fn census(&self) -> Result<Census> {
         let (ports, balancers, records, services, nodes) = tokio::try_join!(
-            Box::pin(self.port_lines()),
-            Box::pin(self.balancer_lines()),
-            Box::pin(self.record_lines()),
-            Box::pin(self.service_lines()),
-            Box::pin(self.node_lines()),
+            self.port_lines(),
+            self.balancer_lines(),
+            self.record_lines(),
+            self.service_lines(),
+            self.node_lines(),
         )?;
         Ok([ports, balancers, records, services, nodes].into_iter().flatten().collect())
     }
