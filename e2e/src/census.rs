@@ -16,16 +16,17 @@ use std::collections::BTreeSet;
 pub(crate) type Census = BTreeSet<String>;
 
 impl Stage {
-    /// Counts ports, load balancers, records, Services that are held, and what is on the nodes.
+    /// Counts ports, load balancers, floating IPs, records, Services that are held, and what is on the nodes.
     pub(crate) async fn census(&self) -> Result<Census> {
-        let (ports, balancers, records, services, nodes) = tokio::try_join!(
+        let (ports, balancers, addresses, records, services, nodes) = tokio::try_join!(
             self.port_lines(),
             self.balancer_lines(),
+            self.address_lines(),
             self.record_lines(),
             self.service_lines(),
             self.node_lines(),
         )?;
-        Ok([ports, balancers, records, services, nodes].into_iter().flatten().collect())
+        Ok([ports, balancers, addresses, records, services, nodes].into_iter().flatten().collect())
     }
 
     /// Whether anything is there that was not before the story.
@@ -49,6 +50,11 @@ impl Stage {
     async fn balancer_lines(&self) -> Result<Vec<String>> {
         let balancers = self.own_balancers().await.context("failed to count load balancers")?;
         Ok(balancers.iter().map(|one| format!("load balancer {} of {}", one.id, one.name)).collect())
+    }
+
+    async fn address_lines(&self) -> Result<Vec<String>> {
+        let addresses = self.own_floating_ips().await.context("failed to count floating IPs")?;
+        Ok(addresses.iter().map(|one| format!("floating IP {} for {}", one.id, one.description)).collect())
     }
 
     async fn record_lines(&self) -> Result<Vec<String>> {

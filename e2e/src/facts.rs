@@ -70,6 +70,8 @@ pub struct OpenStack {
     pub service_subnet: Named<SubnetId>,
     /// What lets their packets pass.
     pub security_group: Named<SecurityGroupId>,
+    /// The network of addresses outside.
+    pub external_network: Named<NetworkId>,
     /// The world outside.
     pub external_subnet: External,
 }

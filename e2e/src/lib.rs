@@ -21,6 +21,7 @@ mod guest;
 mod installation;
 mod node;
 mod octavia;
+mod outside;
 mod packets;
 mod pod;
 mod scrape;

@@ -7,6 +7,7 @@ mod faults;
 mod kinds;
 mod lives;
 mod names;
+mod outside;
 mod packets;
 
 use kuryr_e2e::{Result, RunningPod, Stage};

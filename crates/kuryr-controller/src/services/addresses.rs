@@ -3,8 +3,8 @@
 use super::Services;
 use kuryr_api::{FloatingIpId, PortId};
 use kuryr_core::service::{AddressCall, NewAddress, Site};
-use kuryr_openstack::Result;
 use kuryr_openstack::neutron::{FloatingIp, FloatingIpFilter, NewFloatingIp};
+use kuryr_openstack::{Kind, Result};
 use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -100,11 +100,11 @@ pub async fn call(
     call: AddressCall,
     own_tag: &str,
 ) -> Result<()> {
-    let outcome = make(services, name, call, own_tag).await;
-    if outcome.is_err() {
-        list(services, site).await?;
-    }
-    outcome
+    let is_new = matches!(call, AddressCall::Make(_));
+    let Err(error) = make(services, name, call, own_tag).await else { return Ok(()) };
+    list(services, site).await?;
+    // One that a user deleted meanwhile is no failure: the next look goes on without it.
+    if !is_new && error.kind() == Kind::NotFound { Ok(()) } else { Err(error) }
 }
 
 async fn make(services: &Services, name: &str, call: AddressCall, own_tag: &str) -> Result<()> {
