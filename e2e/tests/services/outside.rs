@@ -25,7 +25,11 @@ async fn a_service_is_reached_from_outside_until_its_type_changes() -> Ending {
 
         stage.change_service("web", json!({ "type": "ClusterIP" })).await?;
         stage.nowhere_outside("web").await?;
-        ensure!(stage.floating_ip(address).await?.is_none(), "the floating IP is there");
+        until("the floating IP is given back", seconds(30), async || {
+            ensure!(stage.floating_ip(address).await?.is_none(), "it is there");
+            Ok(())
+        })
+        .await?;
         stage.answered_by(&client, web.at(80), Protocol::Tcp, &[&near, &far]).await
     })
     .await
