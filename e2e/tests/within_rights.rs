@@ -72,13 +72,18 @@ impl Asked {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let user = text(&event["user"]["username"]);
         let who = if user.contains("kuryr-controller") { "kuryr-controller" } else { "kuryr-daemon" };
-        let (verb, resource) = (text(&event["verb"]), text(&event["objectRef"]["resource"]));
+        let (verb, about) = (text(&event["verb"]), &event["objectRef"]);
+        let parts = [text(&about["resource"]), text(&about["subresource"])];
+        let resource = parts.join("/").trim_end_matches('/').to_owned();
         let request =
             (user, verb.clone(), text(&event["requestURI"]).split('?').next().unwrap_or_default().to_owned());
+        let message = text(&event["responseStatus"]["message"]);
+        // A namespace that ends takes nothing new, whoever may.
+        let is_ending = message.contains("because it is being terminated");
         let is_denied = event["annotations"]["authorization.k8s.io/decision"] == "forbid"
-            || event["responseStatus"]["code"] == 403;
+            || (event["responseStatus"]["code"] == 403 && !is_ending);
         if is_denied {
-            self.denied.insert(request, text(&event["responseStatus"]["message"]));
+            self.denied.insert(request, message);
         } else {
             // An API server that has just started denies everything until it has read the roles.
             self.denied.remove(&request);
