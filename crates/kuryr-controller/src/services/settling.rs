@@ -145,7 +145,7 @@ fn heard(status: Option<&Status>, is_deleting: bool, waited: Duration, patience:
 mod tests {
     use super::*;
 
-    const PATIENCE: Duration = Duration::from_secs(300);
+    const PATIENCE: Duration = Duration::from_mins(5);
 
     #[test]
     fn a_load_balancer_that_is_deleted_is_not_taken_for_active_at_once() {
