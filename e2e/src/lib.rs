@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! make lab-up && lab/lab kuryr up                      # what they need
-//! cargo test -p kuryr-e2e                              # all of them, about 20 minutes
+//! cargo test -p kuryr-e2e                              # all of them, about 27 minutes
 //! cargo test -p kuryr-e2e --test faults quota          # one of them
 //! KURYR_E2E_STEADY_MINUTES=5 cargo test -p kuryr-e2e --test steady
 //! ```
