@@ -4,11 +4,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from kuryrbench import document, figures, pods
+from kuryrbench import document, figures, pods, service_figures
 from kuryrbench.lab import BenchError, say
 
 # In the order of the table.
-FIGURES = ("cluster", "plugin", "cache", "sizes")
+FIGURES = ("cluster", "services", "plugin", "cache", "sizes")
 
 
 def main(argv: list[str]) -> int:
@@ -18,6 +18,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("plugin", type=Path, help="where kuryr-cni is")
     parser.add_argument("figures", nargs="*", metavar="FIGURE", help=f"only these, and do not write the document: {', '.join(FIGURES)}")
     parser.add_argument("--steady", type=int, default=300, help="seconds to look at the steady state")
+    parser.add_argument("--services", type=int, default=200, help="Services to make at once")
     arguments = parser.parse_args(argv)
     if unknown := set(arguments.figures) - set(FIGURES):
         parser.error(f"no such figure: {', '.join(sorted(unknown))}; there are {', '.join(FIGURES)}")
@@ -33,6 +34,7 @@ def _run(arguments: argparse.Namespace) -> None:
     release, plugin = arguments.release, arguments.plugin
     measure = {
         "cluster": lambda: figures.cluster([release, plugin], arguments.steady),
+        "services": lambda: service_figures.measure([release, plugin], arguments.services, arguments.steady),
         "plugin": lambda: figures.plugin(plugin),
         "cache": figures.cache,
         "sizes": lambda: figures.sizes(release, plugin),

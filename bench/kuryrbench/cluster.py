@@ -1,10 +1,11 @@
-"""The API server as the cluster's administrator sees it: requests, and a watch that notes when each pod got ready."""
+"""The API server as the cluster's administrator sees it: requests, and a watch that notes when objects get as they should be."""
 
 import http.client
 import json
 import ssl
 import threading
 import time
+from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -36,14 +37,17 @@ class Cluster:
         status, body = self._send("GET", path, None)
         return None if status == HTTPStatus.NOT_FOUND else json.loads(body)
 
-    def create(self, path: str, body: dict) -> None:
-        """POST an object; one that exists already is fine."""
-        self._send("POST", path, body)
+    def create(self, path: str, body: dict) -> dict:
+        """POST an object and return what was made of it; one that exists already is fine, and not returned."""
+        return json.loads(self._send("POST", path, body)[1])
+
+    def patch(self, path: str, body: dict) -> None:
+        """Change some of an object's fields."""
+        self._send("PATCH", path, body, "application/merge-patch+json")
 
     def scale(self, namespace: str, deployment: str, replicas: int) -> None:
         """Set a Deployment's number of pods."""
-        path = f"/apis/apps/v1/namespaces/{namespace}/deployments/{deployment}/scale"
-        self._send("PATCH", path, {"spec": {"replicas": replicas}}, "application/merge-patch+json")
+        self.patch(f"/apis/apps/v1/namespaces/{namespace}/deployments/{deployment}/scale", {"spec": {"replicas": replicas}})
 
     def delete(self, path: str) -> None:
         """DELETE an object; one that is gone is fine."""
@@ -67,45 +71,56 @@ class Cluster:
         return response.status, answer
 
 
-class ReadyWatch:
-    """Follows a namespace's pods and notes the moment at which each was seen to be ready."""
+class Watch:
+    """Follows a list and notes the moment at which each object was first seen to be as asked for.
 
-    def __init__(self, cluster: Cluster, namespace: str):
-        self._ready: dict[str, float] = {}
-        self._addresses: dict[str, str] = {}
+    `holds` is asked with each event's type and object.
+    """
+
+    def __init__(self, cluster: Cluster, path: str, holds: Callable[[str, dict], bool]):
+        self._what = path.rpartition("/")[2]
+        self._holds = holds
+        self._since: dict[str, float] = {}
+        self._objects: dict[str, dict] = {}
         self._news = threading.Condition()
         self._connection = cluster.connect(timeout=600)
-        self._connection.request("GET", f"/api/v1/namespaces/{namespace}/pods?watch=1")
+        self._connection.request("GET", f"{path}?watch=1")
         self._response = self._connection.getresponse()
         self._thread = threading.Thread(target=self._follow, daemon=True)
         self._thread.start()
 
     def wait(self, count: int, timeout: float) -> float:
-        """The moment at which the last of so many pods was ready."""
+        """The moment at which the last of so many objects was so."""
         with self._news:
-            if not self._news.wait_for(lambda: len(self._ready) >= count, timeout):
-                raise BenchError(f"only {len(self._ready)} of {count} pods were ready after {timeout:.0f} s")
-            return sorted(self._ready.values())[count - 1]
+            if not self._news.wait_for(lambda: len(self._since) >= count, timeout):
+                raise BenchError(f"only {len(self._since)} of {count} {self._what} were as they should be after {timeout:.0f} s")
+            return sorted(self._since.values())[count - 1]
 
-    def addresses(self) -> list[str]:
-        """Addresses of the pods that are ready."""
+    def objects(self) -> list[dict]:
+        """The objects, as they were at that moment."""
         with self._news:
-            return list(self._addresses.values())
+            return list(self._objects.values())
 
     def _follow(self) -> None:
         try:
             for line in self._response:
-                self._take(json.loads(line)["object"], time.monotonic())
+                event = json.loads(line)
+                self._take(event["type"], event["object"], time.monotonic())
         except (OSError, ValueError, AttributeError, http.client.HTTPException):
             # The connection is closed under it when the measurement is over; before that, `wait` says what is missing.
             return
 
-    def _take(self, pod: dict, now: float) -> None:
-        conditions = pod.get("status", {}).get("conditions", [])
-        if not any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions):
+    def _take(self, kind: str, found: dict, now: float) -> None:
+        name = found["metadata"].get("name", "")
+        if name in self._since or not self._holds(kind, found):
             return
         with self._news:
-            name = pod["metadata"]["name"]
-            self._ready.setdefault(name, now)
-            self._addresses.setdefault(name, pod["status"].get("podIP", ""))
+            self._since[name] = now
+            self._objects[name] = found
             self._news.notify_all()
+
+
+def is_ready(_: str, pod: dict) -> bool:
+    """Whether a pod is ready."""
+    conditions = pod.get("status", {}).get("conditions", [])
+    return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)

@@ -1,16 +1,13 @@
 """The measurements in their order, and what is asked of each: one row of the table for each figure."""
 
-import time
-from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 
-from kuryrbench import lab, pods, programs
+from kuryrbench import lab, pods, programs, steady
 from kuryrbench.cluster import Cluster
-from kuryrbench.counters import Calls, Growth, Snapshot, percentile
+from kuryrbench.counters import Calls, Growth, Snapshot, percentile, reads
+from kuryrbench.rows import Row, Section, each, listed
 
 FLOOR_NETWORK = "10.11.0.0/16"
-MIB = 1024
 # What is asked for.
 LARGEST_PLUGIN = 1.5e6
 PLUGIN_SECONDS = 1e-3
@@ -21,28 +18,6 @@ DEL_MS = 50
 MEMORY_MIB = {"kuryr-k8s-controller": 25, "kuryr-daemon": 12}
 CREATES = 3
 WRITES = 3
-# What the runtime and the kubelet still do for the last pods is not the steady state.
-_SETTLED = 15
-
-
-@dataclass(frozen=True)
-class Row:
-    """One figure; `met` is None where nothing is asked."""
-
-    name: str
-    ours: str
-    floor: str = ""
-    target: str = ""
-    met: bool | None = None
-
-
-@dataclass(frozen=True)
-class Section:
-    """Rows that one command measures, and what a reader should know besides."""
-
-    command: str
-    rows: list[Row]
-    notes: list[str]
 
 
 def sizes(release: Path, plugin: Path) -> Section:
@@ -100,6 +75,7 @@ def _floor(api: Cluster) -> pods.Times:
     lab.use_floor()
     try:
         pods.prepare(api)
+        pods.prepare_burst(api)
         return pods.Times(pods.singles(api, FLOOR_NETWORK), pods.bursts(api, FLOOR_NETWORK))
     finally:
         pods.clear(api)
@@ -132,19 +108,20 @@ class _Kuryr:
     def run(self) -> None:
         """Measure everything; the rows come in the order of the table."""
         pods.prepare(self._api)
+        pods.prepare_burst(self._api)
         calls = Calls(self._facts)
         self.times.singles = pods.singles(self._api, self._network)
         single = calls.milliseconds("ADD"), calls.milliseconds("DEL")
         before = Snapshot.take(self._api)
         ups, burst_calls = self._bursts()
         memory = self._memory()  # with the last burst's pods still there
-        steady = self._steady()
+        quiet = steady.measure(self._api, "steady state", self._steady_seconds)
         pods.scale_down(self._api)
         life = Growth(before, Snapshot.take(self._api))
         self._calls(*single, burst_calls)
         self.rows += memory
         self._requests(ups, life)
-        self.rows += steady
+        self.rows += quiet
 
     def _bursts(self) -> tuple[list[Growth], Calls]:
         """Each scaling up is looked at by itself: what deletions ask for is not a creation's."""
@@ -176,63 +153,38 @@ class _Kuryr:
         rows = []
         for program, limit in MEMORY_MIB.items():
             largest = max(programs.memory(self._facts, program), key=lambda found: found.pss)
-            ours = f"{largest.pss / MIB:.1f} MiB (RSS {largest.rss / MIB:.1f} MiB)"
+            ours = f"{largest.pss / programs.MIB:.1f} MiB (RSS {largest.rss / programs.MIB:.1f} MiB)"
             rows.append(
-                Row(f"memory of `{program}`, {pods.BURST} pods, PSS", ours, target=f"under {limit} MiB", met=largest.pss < limit * MIB)
+                Row(
+                    f"memory of `{program}`, {pods.BURST} pods, PSS",
+                    ours,
+                    target=f"under {limit} MiB",
+                    met=largest.pss < limit * programs.MIB,
+                )
             )
         return rows
 
     def _requests(self, ups: list[Growth], life: Growth) -> None:
         creates = [up.openstack()["POST /ports"] for up in ups]
-        reads = [_reads(up) for up in ups]
-        writes = life.kubernetes().total() / (pods.BURST * pods.ROUNDS)
+        read = [reads(up.openstack()) for up in ups]
+        written = life.kubernetes().total() / (pods.BURST * pods.ROUNDS)
+        seen = life.record_writes("kuryrports")
         self.rows += [
             Row(
                 f"port creates in Neutron, a burst of {pods.BURST}",
-                _each(creates),
+                each(creates),
                 target=f"at most {CREATES}",
                 met=max(creates) <= CREATES,
             ),
-            Row(f"reads from OpenStack, a burst of {pods.BURST}", _each(reads), target="none a pod", met=max(reads) < pods.BURST),
-            Row("writes to Kubernetes in a pod's life", f"{writes:.2f}", target=f"{WRITES}", met=writes <= WRITES),
+            Row(f"reads from OpenStack, a burst of {pods.BURST}", each(read), target="none a pod", met=max(read) < pods.BURST),
+            Row("writes to Kubernetes in a pod's life", f"{written:.2f}", target=f"{WRITES}", met=written <= WRITES),
         ]
         self.notes += [
-            f"Requests to OpenStack in the {pods.ROUNDS} bursts, creation to deletion: {_list(life.openstack())}.",
-            f"Writes to Kubernetes in them: {_list(life.kubernetes())}. By the API server's count: {life.record_writes()} to KuryrPorts.",
+            f"Requests to OpenStack in the {pods.ROUNDS} bursts, creation to deletion: {listed(life.openstack())}.",
+            f"Writes to Kubernetes in them: {listed(life.kubernetes())}. By the API server's count: {seen} to KuryrPorts.",
             f"Mean time of ADD's steps in them: {', '.join(f'{step} {took * 1e3:.0f} ms' for step, took in life.steps().items())}.",
         ]
-
-    def _steady(self) -> list[Row]:
-        lab.say(f"{self._steady_seconds} s of steady state")
-        time.sleep(_SETTLED)
-        before = Snapshot.take(self._api)
-        time.sleep(self._steady_seconds)
-        growth = Growth(before, Snapshot.take(self._api))
-        writes, requests = growth.kubernetes(), growth.openstack()
-        changes = sum(count for request, count in requests.items() if not request.startswith("GET "))
-        seen = writes.total() + growth.record_writes()
-        return [
-            Row(f"steady state, {self._steady_seconds} s: writes to Kubernetes", _list(writes), target="none", met=seen == 0),
-            Row(
-                f"steady state, {self._steady_seconds} s: requests to OpenStack",
-                _list(requests),
-                target="the slow re-list only",
-                met=changes == 0,
-            ),
-        ]
-
-
-def _reads(growth: Growth) -> int:
-    return sum(count for request, count in growth.openstack().items() if request.startswith("GET "))
 
 
 def _ms(values: list[int], share: float) -> str:
     return f"{percentile(values, share):.0f} ms"
-
-
-def _each(counts: list[int]) -> str:
-    return " / ".join(map(str, counts))
-
-
-def _list(counts: Counter[str]) -> str:
-    return ", ".join(f"{name}: {count}" for name, count in sorted(counts.items())) or "none"

@@ -5,22 +5,23 @@ import time
 from dataclasses import dataclass, field
 from statistics import median
 
-from kuryrbench.cluster import Cluster, ReadyWatch
+from kuryrbench.cluster import Cluster, Watch, is_ready
 from kuryrbench.lab import BenchError, say, wait_for
 
 NAMESPACE = "kuryr-bench"
+IMAGE = "docker.io/lab/agnhost:1"
 DEPLOYMENT = "burst"
 BURST = 20
 SINGLES = 5
 ROUNDS = 3
-_PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
+PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
 _DEPLOYMENTS = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments"
 RECORDS = f"/apis/openstack.org/v1/namespaces/{NAMESPACE}/kuryrports"
 _SPEC = {
     "automountServiceAccountToken": False,
     "terminationGracePeriodSeconds": 1,
     "containers": [
-        {"name": "c", "image": "docker.io/lab/agnhost:1", "imagePullPolicy": "IfNotPresent", "command": ["/agnhost", "pause"]},
+        {"name": "c", "image": IMAGE, "imagePullPolicy": "IfNotPresent", "command": ["/agnhost", "pause"]},
     ],
 }
 # A kubelet looks at its network every five seconds: what it said before the network was changed has to be forgotten.
@@ -46,7 +47,7 @@ class Times:
 
 
 def prepare(cluster: Cluster) -> None:
-    """Wait for nodes that take pods, and make what the measurements need."""
+    """Wait for nodes that take pods, and make the namespace that the measurements are in."""
     since: float | None = None
 
     def settled() -> bool:
@@ -59,6 +60,10 @@ def prepare(cluster: Cluster) -> None:
     cluster.create("/api/v1/namespaces", {"metadata": {"name": NAMESPACE}})
     account = f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/default"
     wait_for("the service account", lambda: cluster.get(account), 30)
+
+
+def prepare_burst(cluster: Cluster) -> None:
+    """Make the Deployment that bursts scale."""
     labels = {"app": DEPLOYMENT}
     template = {"metadata": {"labels": labels}, "spec": _SPEC}
     spec = {"replicas": 0, "selector": {"matchLabels": labels}, "template": template}
@@ -69,7 +74,8 @@ def clear(cluster: Cluster) -> None:
     """Take away all that the measurements made."""
     path = f"/api/v1/namespaces/{NAMESPACE}"
     cluster.delete(path)
-    wait_for("the namespace to go", lambda: cluster.get(path) is None, 180)
+    # An interrupted run may have left hundreds of Services, whose load balancers go with it.
+    wait_for("the namespace to go", lambda: cluster.get(path) is None, 900)
 
 
 def singles(cluster: Cluster, network: str) -> list[float]:
@@ -81,7 +87,7 @@ def singles(cluster: Cluster, network: str) -> list[float]:
 
 def scale_up(cluster: Cluster, network: str) -> float:
     """All twenty at once."""
-    watch = ReadyWatch(cluster, NAMESPACE)
+    watch = Watch(cluster, PODS, is_ready)
     began = time.monotonic()
     cluster.scale(NAMESPACE, DEPLOYMENT, BURST)
     took = watch.wait(BURST, 180) - began
@@ -107,24 +113,25 @@ def bursts(cluster: Cluster, network: str) -> list[float]:
 
 
 def _single(cluster: Cluster, name: str, network: str) -> float:
-    watch = ReadyWatch(cluster, NAMESPACE)
+    watch = Watch(cluster, PODS, is_ready)
     began = time.monotonic()
-    cluster.create(_PODS, {"metadata": {"name": name}, "spec": _SPEC})
+    cluster.create(PODS, {"metadata": {"name": name}, "spec": _SPEC})
     took = watch.wait(1, 120) - began
     _check(watch, network)
-    cluster.delete(f"{_PODS}/{name}")
+    cluster.delete(f"{PODS}/{name}")
     _gone(cluster)
     return took
 
 
 def _gone(cluster: Cluster) -> None:
-    wait_for("pods and their records to go", lambda: not cluster.names(_PODS) and not cluster.names(RECORDS), 120)
+    wait_for("pods and their records to go", lambda: not cluster.names(PODS) and not cluster.names(RECORDS), 120)
     # What the runtime and the kernel still do for the last ones is not the next ones' time.
     time.sleep(2)
 
 
-def _check(watch: ReadyWatch, network: str) -> None:
-    strangers = [address for address in watch.addresses() if ipaddress.ip_address(address) not in ipaddress.ip_network(network)]
+def _check(watch: Watch, network: str) -> None:
+    addresses = [pod["status"].get("podIP", "") for pod in watch.objects()]
+    strangers = [address for address in addresses if ipaddress.ip_address(address) not in ipaddress.ip_network(network)]
     if strangers:
         raise BenchError(f"pods have addresses outside {network}: {strangers}; another network connected them")
 

@@ -16,6 +16,8 @@ from kuryrbench.lab import REPOSITORY, BenchError, run
 
 SIZES = ("kuryr-k8s-controller", "kuryr-daemon", "kuryrctl", "kuryr-cni")
 RUNS = 2000
+# What the kernel tells of memory is in KiB.
+MIB = 1024
 _RESULT = json.dumps(
     {
         "cniVersion": "1.0.0",
@@ -47,6 +49,29 @@ class Plugin:
     nothing: float
 
 
+class Work:
+    """What the processors do from now on: all of them, and for a program that the lab runs."""
+
+    def __init__(self, facts: dict, program: str):
+        self._processes = _processes(facts, program)
+        self._before = self._seconds()
+
+    def done(self) -> tuple[float, float]:
+        """Seconds of work for the program, and the share of the machine's time in which it worked for anybody."""
+        own, busy, total = (now - before for now, before in zip(self._seconds(), self._before, strict=True))
+        return own, busy / total
+
+    def _seconds(self) -> tuple[float, float, float]:
+        # Behind the name in brackets, which may hold spaces, the 12th and 13th field: user's and system's time in ticks.
+        stats = [(process / "stat").read_text().rpartition(")")[2].split() for process in self._processes]
+        own = sum(int(fields[11]) + int(fields[12]) for fields in stats)
+        machine = [int(field) for field in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+        # The 4th and 5th are idle, the latter with a disk to wait for.
+        busy = sum(machine) - machine[3] - machine[4]
+        tick = os.sysconf("SC_CLK_TCK")
+        return own / tick, busy / tick, sum(machine) / tick
+
+
 def sizes(release: Path, plugin: Path) -> dict[str, int]:
     """Bytes of each program."""
     return {name: ((plugin if name == "kuryr-cni" else release) / name).stat().st_size for name in SIZES}
@@ -54,18 +79,7 @@ def sizes(release: Path, plugin: Path) -> dict[str, int]:
 
 def memory(facts: dict, program: str) -> list[Memory]:
     """Of each process of a program that the lab runs."""
-    path = str(Path(facts["lab"]) / "kuryr" / "bin" / program)
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if str((process / "exe").readlink()) == path:
-                found.append(_memory(process))
-        except OSError:
-            # It ended, or belongs to the kernel.
-            continue
-    if not found:
-        raise BenchError(f"no {program} runs")
-    return found
+    return [_memory(process) for process in _processes(facts, program)]
 
 
 def pod_cache() -> dict:
@@ -86,6 +100,21 @@ def plugin(folder: Path) -> Plugin:
         version = [_start(program, config, "VERSION") for _ in range(RUNS)]
         nothing = [_start(Path("/bin/true"), config, "ADD") for _ in range(RUNS)]
     return Plugin(median(add), median(version), median(nothing))
+
+
+def _processes(facts: dict, program: str) -> list[Path]:
+    path = str(Path(facts["lab"]) / "kuryr" / "bin" / program)
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if str((process / "exe").readlink()) == path:
+                found.append(process)
+        except OSError:
+            # It ended, or belongs to the kernel.
+            continue
+    if not found:
+        raise BenchError(f"no {program} runs")
+    return found
 
 
 def _memory(process: Path) -> Memory:

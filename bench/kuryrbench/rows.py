@@ -1,0 +1,35 @@
+"""Rows of the table, and how values are written in them."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Row:
+    """One figure; `met` is None where nothing is asked."""
+
+    name: str
+    ours: str
+    floor: str = ""
+    target: str = ""
+    met: bool | None = None
+
+
+@dataclass(frozen=True)
+class Section:
+    """Rows that one command measures, and what a reader should know besides."""
+
+    command: str
+    rows: list[Row]
+    notes: list[str]
+
+
+def each(counts: Iterable[int]) -> str:
+    """One value a round."""
+    return " / ".join(map(str, counts))
+
+
+def listed(counts: Counter[str]) -> str:
+    """What was counted, by name."""
+    return ", ".join(f"{name}: {count}" for name, count in sorted(counts.items())) or "none"
