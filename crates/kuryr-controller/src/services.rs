@@ -19,6 +19,7 @@ mod quota;
 mod settling;
 pub(crate) mod site;
 pub(crate) mod translate;
+mod turns;
 
 pub use addresses::Addresses;
 pub use balancers::Balancers;
@@ -26,6 +27,7 @@ pub use calls::call;
 pub use debounce::Debounce;
 pub use inventory::{read_doubted, run};
 pub use settling::Settling;
+pub use turns::Turns;
 
 use crate::context::Context;
 use crate::metrics::{Kind, Metrics};
@@ -56,6 +58,8 @@ pub struct Services {
     pub queue: Arc<Queue<Key>>,
     /// Load balancers that Octavia is at work with.
     pub settling: Settling,
+    /// Who may have Octavia change something now.
+    pub turns: Turns,
     /// Endpoints that change together are looked at once.
     pub endpoints: Debounce,
 }
@@ -72,6 +76,7 @@ impl Services {
             addresses: Addresses::default(),
             queue: Arc::new(Queue::new(metrics.queue_depth.get_or_create_owned(&Kind { kind: "service" }))),
             settling: Settling::default(),
+            turns: Turns::default(),
             endpoints: Debounce::default(),
         }
     }

@@ -94,6 +94,11 @@ impl Balancers {
         self.known.read().by_id.get(id).is_some_and(|one| one.balancer.state == State::Deleting)
     }
 
+    /// Whether OVN's provider makes one.
+    pub fn is_ovns(&self, id: &LoadBalancerId) -> bool {
+        self.known.read().by_id.get(id).is_some_and(|one| one.balancer.is_ovns())
+    }
+
     /// Names of all.
     pub fn names(&self) -> Vec<String> {
         self.known.read().by_name.keys().cloned().collect()

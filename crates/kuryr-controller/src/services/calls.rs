@@ -24,8 +24,13 @@ pub enum Called {
 /// Octavia refuses it, or can't be reached.
 pub async fn call(services: &Services, site: &Site, name: &str, call: Call, own_tag: &str) -> Result<Called> {
     let (about, what) = (subject(&call).cloned(), label(&call));
+    let turn = services.turns.take().await;
     match make(services, call, own_tag).await {
-        Ok(()) => {
+        Ok(made) => {
+            if let Some(id) = made.as_ref().or(about.as_ref()).filter(|id| services.balancers.is_ovns(id)) {
+                services.turns.keep(id, turn);
+                services.settling.wake();
+            }
             tracing::info!(
                 service = name,
                 load_balancer = about.as_ref().map(LoadBalancerId::as_str),
@@ -65,12 +70,14 @@ async fn outcome(
     Ok(Called::Outdated)
 }
 
-async fn make(services: &Services, call: Call, own_tag: &str) -> Result<()> {
+/// Returns the load balancer that is new.
+async fn make(services: &Services, call: Call, own_tag: &str) -> Result<Option<LoadBalancerId>> {
     let (octavia, balancers) = (&services.octavia, &services.balancers);
     match call {
         Call::CreateBalancer(new) => {
             let made = octavia.create_load_balancer(&new_balancer(new)).await?;
             balancers.insert(Read::from(translate::bare(&made, own_tag)));
+            return Ok(Some(made.id));
         }
         Call::TagBalancer(id) => tag(services, &id, own_tag).await?,
         Call::DeleteBalancer(id) => {
@@ -121,7 +128,7 @@ async fn make(services: &Services, call: Call, own_tag: &str) -> Result<()> {
             balancers.set_members(&id, &pool, members);
         }
     }
-    Ok(())
+    Ok(None)
 }
 
 async fn tag(services: &Services, id: &LoadBalancerId, own_tag: &str) -> Result<()> {

@@ -1,12 +1,14 @@
 //! Waits until Octavia is done with load balancers: one list for all that wait.
 
 use super::Services;
+use futures::future::try_join_all;
 use kuryr_api::LoadBalancerId;
-use kuryr_core::service::State;
+use kuryr_core::service::{Site, State};
 use kuryr_k8s::Key;
+use kuryr_openstack::Kind;
 use kuryr_openstack::octavia::{LoadBalancer, LoadBalancerFilter, Status};
 use parking_lot::Mutex;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -17,6 +19,8 @@ const PERIOD: Duration = Duration::from_millis(150);
 const SLOW: Duration = Duration::from_secs(2);
 /// After so long without news it is asked slowly.
 const A_WHILE: Duration = Duration::from_secs(10);
+/// So many are asked for one by one.
+const FEW: usize = 6;
 
 /// For so long a load balancer that we deleted is not believed to be ACTIVE.
 const LAST_WORDS: Duration = Duration::from_mins(1);
@@ -42,6 +46,11 @@ impl Settling {
             let new = || Waiting { key: key.clone(), since: Instant::now() };
             waiting.entry(id.clone()).or_insert_with(new).key = key.clone();
         }
+        self.wake();
+    }
+
+    /// There is something to ask for.
+    pub fn wake(&self) {
         self.wake.notify_one();
     }
 
@@ -57,7 +66,7 @@ impl Settling {
 
     fn pause(&self, asking: Duration) -> Duration {
         let newest = self.waiting.lock().values().map(|one| one.since.elapsed()).min();
-        let period = if newest.is_some_and(|waited| waited < A_WHILE) { PERIOD } else { SLOW };
+        let period = if newest.is_none_or(|waited| waited < A_WHILE) { PERIOD } else { SLOW };
         // A list of thousands costs Octavia time: it is not asked for more than a third of it.
         period.max(asking * 2)
     }
@@ -67,11 +76,12 @@ impl Settling {
 pub async fn run(services: &Services) {
     let mut asking = Duration::ZERO;
     loop {
-        if services.settling.len() == 0 {
+        if services.settling.len() == 0 && services.turns.is_none_kept() {
             services.settling.wake.notified().await;
             continue;
         }
         tokio::time::sleep(services.settling.pause(asking)).await;
+        services.turns.end_old();
         let started = Instant::now();
         ask(services).await;
         asking = started.elapsed();
@@ -82,20 +92,44 @@ async fn ask(services: &Services) {
     let Some(site) = services.site() else { return };
     let waiting: Vec<_> =
         services.settling.waiting.lock().iter().map(|(id, one)| (id.clone(), one.clone())).collect();
-    let filter = LoadBalancerFilter { project: services.one_project(&site), ..LoadBalancerFilter::default() };
-    let found = match services.octavia.load_balancers(&filter).await {
+    let asked = Instant::now();
+    let ids = waiting.iter().map(|(id, _)| id.clone()).chain(services.turns.kept()).collect();
+    let found = match read(services, &site, ids).await {
         Ok(found) => found,
         Err(error) => {
             return tracing::warn!(error = error.chain(), "failed to ask what Octavia is done with");
         }
     };
     let found: HashMap<_, _> = found.iter().map(|one| (&one.id, one)).collect();
+    let is_at_rest = |one: &LoadBalancer| {
+        matches!(one.provisioning_status, Status::Active | Status::Error | Status::Deleted)
+    };
+    services.turns.end(asked, |id| found.get(id).is_none_or(|one| is_at_rest(one)));
     for (id, Waiting { key, since }) in waiting {
         if is_done(services, &id, found.get(&id).copied(), since) {
             services.settling.waiting.lock().remove(&id);
             services.queue.add(key);
         }
     }
+}
+
+/// Load balancers of these ids, and maybe others. A list of hundreds costs Octavia more than a few that are asked for by themselves.
+async fn read(
+    services: &Services,
+    site: &Site,
+    ids: BTreeSet<LoadBalancerId>,
+) -> kuryr_openstack::Result<Vec<LoadBalancer>> {
+    if ids.len() > FEW {
+        let project = services.one_project(site);
+        let filter = LoadBalancerFilter { project, ..LoadBalancerFilter::default() };
+        return services.octavia.load_balancers(&filter).await;
+    }
+    let one = async |id| match services.octavia.load_balancer(id).await {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.kind() == Kind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    };
+    Ok(try_join_all(ids.iter().map(one)).await?.into_iter().flatten().collect())
 }
 
 /// Keeps what is known of one up to date, and tells whether it is worth a look.

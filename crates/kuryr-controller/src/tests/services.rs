@@ -3,6 +3,7 @@
 use super::*;
 use kuryr_openstack::octavia::{LoadBalancer, LoadBalancerFilter, Octavia, Of};
 use kuryr_testkit::octavia::Kind;
+use std::cell::Cell;
 use std::collections::BTreeSet;
 
 pub(super) const SERVICES: &str = "/api/v1/namespaces/default/services";
@@ -329,4 +330,26 @@ async fn a_listener_that_others_delete_comes_back_with_the_next_change() {
     octavia.until(&[]).await;
     world.kubernetes.patch(&format!("{SLICES}/web-x"), &World::slice("web", &["10.1.0.6"]));
     octavia.until(&["TCP:80 -> 10.1.0.6:8080"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ovns_provider_is_given_no_more_at_a_time_than_it_bears() {
+    let world = World::new().await;
+    world.cloud.octavia().set_pace(Duration::from_millis(100));
+    let _controller = world.controller().await;
+    let names: Vec<_> = (1..=15).map(|number| format!("web-{number}")).collect();
+    for (number, name) in names.iter().enumerate() {
+        world.kubernetes.create(SLICES, World::slice(name, &["10.1.0.5"]));
+        world.service(name, &format!("10.96.0.{}", 10 + number));
+    }
+    let most = Cell::new(0);
+    world
+        .until("all are served", |world| {
+            let all = world.cloud.octavia().all(Kind::LoadBalancer);
+            let at_work = all.iter().filter(|one| one["provisioning_status"] != "ACTIVE").count();
+            most.set(most.get().max(at_work));
+            names.iter().all(|name| world.is_recorded(name))
+        })
+        .await;
+    assert!((3..=5).contains(&most.get()), "{} were changed at a time", most.get());
 }

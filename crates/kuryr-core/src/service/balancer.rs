@@ -1,5 +1,6 @@
 //! What Octavia has.
 
+use super::provider::Provider;
 use super::{Front, Protocol};
 use ipnet::IpNet;
 use kuryr_api::{HealthMonitorId, ListenerId, LoadBalancerId, PoolId, PortId, ProjectId, SubnetId};
@@ -32,6 +33,13 @@ pub struct Balancer {
     pub listeners: BTreeMap<ListenerId, Listener>,
     /// Pools.
     pub pools: BTreeMap<PoolId, Pool>,
+}
+
+impl Balancer {
+    /// Whether OVN's provider makes it: in Octavia's own process, and not many at a time.
+    pub fn is_ovns(&self) -> bool {
+        Provider::named(&self.provider) == Provider::Ovn
+    }
 }
 
 /// What Octavia does with an object (`provisioning_status`).
