@@ -60,6 +60,10 @@ id! {
     RouterId,
     /// A Neutron security group.
     SecurityGroupId,
+    /// A rule of a Neutron security group.
+    SecurityGroupRuleId,
+    /// A Neutron address group.
+    AddressGroupId,
     /// A Neutron floating IP.
     FloatingIpId,
     /// A Keystone project.

@@ -38,8 +38,8 @@ pub use definitions::crds;
 #[cfg(feature = "kubernetes")]
 pub(crate) use definitions::free_form_object;
 pub use ids::{
-    FloatingIpId, HealthMonitorId, ListenerId, LoadBalancerId, MemberId, NetworkId, PoolId, PortId,
-    ProjectId, RouterId, SecurityGroupId, SubnetId,
+    AddressGroupId, FloatingIpId, HealthMonitorId, ListenerId, LoadBalancerId, MemberId, NetworkId, PoolId,
+    PortId, ProjectId, RouterId, SecurityGroupId, SecurityGroupRuleId, SubnetId,
 };
 #[cfg(feature = "kubernetes")]
 pub use load_balancer::KuryrLoadBalancer;

@@ -93,7 +93,7 @@ pub enum Error {
     },
 
     /// A created resource is not in the server's answer.
-    #[error("the answer to {call} lacks a port that it should have created")]
+    #[error("the answer to {call} lacks what it should have created")]
     MatchAnswer {
         /// What was asked.
         call: Target,
@@ -135,8 +135,10 @@ pub struct Target {
 pub enum Kind {
     /// What was asked for, or something that the request names, does not exist.
     NotFound,
-    /// The state of things does not allow it now: in use, immutable, already there.
+    /// The state of things does not allow it now: immutable, taken, already there.
     Conflict,
+    /// It can't be deleted while something else needs it.
+    InUse,
     /// The object has changed since the revision that the request named.
     Stale,
     /// The project's quota is used up.
@@ -329,6 +331,15 @@ const NO_SUCH_PATH: &str = "HTTPNotFound";
 /// Longer texts (a proxy's HTML page) say nothing more.
 const LONGEST_TEXT: usize = 300;
 
+/// What is told with a 404 or 400, though what the request names is there and the request makes sense.
+const CONFLICTS: [&str; 3] = [
+    // The port and the network are there; what is missing is a router between them.
+    "ExternalGatewayForFloatingIPNotFound",
+    // The address group is there, and some of the addresses are in it already, or not any more.
+    "AddressesAlreadyExist",
+    "AddressesNotFound",
+];
+
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Body {
@@ -382,8 +393,9 @@ fn kind_of(status: StatusCode, neutron_type: Option<&str>) -> Kind {
         (_, Some("IpAddressGenerationFailure" | "IpAddressGenerationFailureAllSubnets")) => {
             Kind::NoFreeAddress
         }
-        // A floating IP's port and network are there with this 404; what is missing is a router between them.
-        (StatusCode::CONFLICT, _) | (_, Some("ExternalGatewayForFloatingIPNotFound")) => Kind::Conflict,
+        (_, Some("SecurityGroupInUse" | "AddressGroupInUse")) => Kind::InUse,
+        (StatusCode::CONFLICT, _) => Kind::Conflict,
+        (_, Some(name)) if CONFLICTS.contains(&name) => Kind::Conflict,
         (StatusCode::NOT_FOUND, _) => Kind::NotFound,
         (StatusCode::PRECONDITION_FAILED, _) => Kind::Stale,
         (StatusCode::UNAUTHORIZED, _) => Kind::Unauthorized,
@@ -483,8 +495,18 @@ mod tests {
     }
 
     #[test]
-    fn a_floating_ip_without_a_way_there_misses_nothing_that_was_named() {
-        let body = r#"{"NeutronError": {"type": "ExternalGatewayForFloatingIPNotFound", "message": "not reachable", "detail": ""}}"#;
-        assert_eq!(refusal(404, body).kind(), Kind::Conflict);
+    fn what_stands_in_the_way_is_told_whatever_the_status() {
+        for (status, name, kind) in [
+            (404, "ExternalGatewayForFloatingIPNotFound", Kind::Conflict),
+            (400, "AddressesAlreadyExist", Kind::Conflict),
+            (404, "AddressesNotFound", Kind::Conflict),
+            (404, "AddressGroupNotFound", Kind::NotFound),
+            (409, "SecurityGroupInUse", Kind::InUse),
+            (409, "AddressGroupInUse", Kind::InUse),
+            (409, "SecurityGroupRuleExists", Kind::Conflict),
+        ] {
+            let body = format!(r#"{{"NeutronError": {{"type": "{name}", "message": "no", "detail": ""}}}}"#);
+            assert_eq!(refusal(status, &body).kind(), kind, "{name}");
+        }
     }
 }

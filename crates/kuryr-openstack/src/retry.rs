@@ -77,7 +77,7 @@ impl Retries {
 
     fn may_repeat(&mut self, error: &Error) -> bool {
         match error.kind() {
-            Kind::Conflict | Kind::Stale | Kind::Fenced => false,
+            Kind::Conflict | Kind::InUse | Kind::Stale | Kind::Fenced => false,
             Kind::Forbidden => {
                 self.denied += 1;
                 self.denied <= CHANCE_DENIALS

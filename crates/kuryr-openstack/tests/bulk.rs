@@ -25,7 +25,7 @@ fn wanted(cloud: &FakeCloud, device: &str) -> NewPort {
         device_id: device.into(),
         device_owner: "compute:kuryr".into(),
         fixed_ips: vec![FixedIpRequest::any(id_of("k8s-pod-subnet").as_str().into())],
-        security_groups: vec![id_of("k8s-pods").as_str().into()],
+        security_groups: Some(vec![id_of("k8s-pods").as_str().into()]),
         host: Some("node1".into()),
         tags: vec!["ours".into()],
         ..NewPort::on(id_of("k8s-pod-net").into())

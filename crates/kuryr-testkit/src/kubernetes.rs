@@ -73,6 +73,22 @@ impl FakeKubernetes {
         self.change(|store| store.patch(&target, patch)).expect("accepted")
     }
 
+    /// Puts an object there, whatever was there of that name: nothing of that stays.
+    ///
+    /// # Panics
+    /// The server refuses it.
+    pub fn put(&self, at: &str, object: &Value) -> Value {
+        let target = Target::parse(at).expect("a path of the API");
+        let put = |store: &mut Store| {
+            if store.get(&target).is_some() {
+                return store.replace(&target, object.clone());
+            }
+            let (all, _) = at.rsplit_once('/').expect("a name");
+            store.create(&Target::parse(all).expect("a path of the API"), object.clone())
+        };
+        self.change(put).expect("accepted")
+    }
+
     /// Deletes an object, as a user would.
     ///
     /// # Panics

@@ -1,9 +1,13 @@
 //! A fake Neutron: it keeps ports, gives addresses, counts quotas, and answers in the real one's words.
 
+mod address_groups;
 mod floating_ips;
 mod ipam;
 mod ports;
 mod query;
+mod quotas;
+mod rules;
+mod security_groups;
 mod seed;
 mod vips;
 
@@ -34,6 +38,17 @@ pub struct FakeNeutron {
     counts: Counts,
 }
 
+/// What decides who may talk to whom, as it is shown.
+#[derive(Debug, Clone)]
+pub struct WhoMay {
+    /// Ports.
+    pub ports: Vec<Value>,
+    /// Security groups, with their rules.
+    pub groups: Vec<Value>,
+    /// Address groups.
+    pub peers: Vec<Value>,
+}
+
 /// How long the fake takes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Pace {
@@ -52,6 +67,7 @@ pub(crate) struct State {
     networks: Vec<Object>,
     subnets: Vec<Subnet>,
     groups: Vec<Object>,
+    address_groups: BTreeMap<String, Object>,
     ports: BTreeMap<String, Object>,
     floating_ips: BTreeMap<String, Object>,
     quotas: HashMap<String, BTreeMap<String, i64>>,
@@ -86,6 +102,26 @@ impl FakeNeutron {
     /// All ports as they are shown.
     pub fn ports(&self) -> Vec<Value> {
         self.state.lock().ports.values().cloned().map(Value::Object).collect()
+    }
+
+    /// All security groups as they are shown, with their rules.
+    pub fn security_groups(&self) -> Vec<Value> {
+        self.state.lock().groups.iter().cloned().map(Value::Object).collect()
+    }
+
+    /// All address groups as they are shown.
+    pub fn address_groups(&self) -> Vec<Value> {
+        self.state.lock().address_groups.values().cloned().map(Value::Object).collect()
+    }
+
+    /// Ports, security groups and address groups as they are at one moment.
+    pub fn who_may(&self) -> WhoMay {
+        let state = self.state.lock();
+        WhoMay {
+            ports: state.ports.values().cloned().map(Value::Object).collect(),
+            groups: state.groups.iter().cloned().map(Value::Object).collect(),
+            peers: state.address_groups.values().cloned().map(Value::Object).collect(),
+        }
     }
 
     /// All floating IPs as they are shown.
@@ -178,7 +214,18 @@ impl State {
             ("GET", ["subnets", id]) => query::show("subnet", self.subnets.iter().map(|s| &s.shown), id),
             ("GET", ["security-groups"]) => query::list("security_groups", self.groups.iter(), query),
             ("GET", ["security-groups", id]) => query::show("security_group", self.groups.iter(), id),
+            ("POST", ["security-groups"]) => self.create_group(body),
             ("DELETE", ["security-groups", id]) => self.delete_group(id),
+            ("GET", ["security-group-rules"]) => self.list_rules(query),
+            ("POST", ["security-group-rules"]) => self.create_rules(body),
+            ("DELETE", ["security-group-rules", id]) => self.delete_rule(id),
+            (_, ["address-groups", ..]) if !self.extensions.contains("address-group") => no_such_path(),
+            ("GET", ["address-groups"]) => query::list("address_groups", self.address_groups.values(), query),
+            ("POST", ["address-groups"]) => self.create_address_group(body),
+            ("GET", ["address-groups", id]) => query::show("address_group", self.address_groups.values(), id),
+            ("DELETE", ["address-groups", id]) => self.delete_address_group(id),
+            ("PUT", ["address-groups", id, "add_addresses"]) => self.add_addresses(id, body),
+            ("PUT", ["address-groups", id, "remove_addresses"]) => self.remove_addresses(id, body),
             ("GET", ["ports"]) => query::list("ports", self.ports.values(), query),
             ("POST", ["ports"]) => self.create_ports(body),
             ("GET", ["ports", id]) => query::show("port", self.ports.values(), id),
@@ -188,12 +235,11 @@ impl State {
             ("POST", ["floatingips"]) => self.create_floating_ip(body),
             ("PUT", ["floatingips", id]) => self.update_floating_ip(id, body),
             ("DELETE", ["floatingips", id]) => self.delete_floating_ip(id),
-            ("PUT", ["ports", id, "tags"]) => set_tags("port", &mut self.ports, id, body),
-            ("PUT", ["floatingips", id, "tags"]) => set_tags("floatingip", &mut self.floating_ips, id, body),
+            ("PUT", [kind, id, "tags"]) => self.set_tags(kind, id, body),
             ("GET", ["quotas", project, "details.json"]) => self.show_quotas(project),
             ("PUT", ["quotas", project]) => self.update_quotas(project, body),
             ("DELETE", ["quotas", project]) => self.reset_quotas(project),
-            _ => Reply::neutron_error(404, "HTTPNotFound", "The resource could not be found."),
+            _ => no_such_path(),
         }
     }
 
@@ -222,46 +268,17 @@ impl State {
         Reply::ok(json!({ "extensions": self.extensions.iter().map(extension).collect::<Vec<_>>() }))
     }
 
-    fn delete_group(&mut self, id: &str) -> Reply {
-        let before = self.groups.len();
-        self.groups.retain(|group| group["id"] != id);
-        if self.groups.len() < before { Reply::no_content() } else { query::not_found("security_group", id) }
-    }
-
-    fn show_quotas(&self, project: &str) -> Reply {
-        let used = |resource: &str| match resource {
-            "port" => self.ports.values().filter(|port| port["project_id"] == project).count(),
-            "floatingip" => self.floating_ips.values().filter(|one| one["project_id"] == project).count(),
-            "security_group" => self.groups.iter().filter(|group| group["project_id"] == project).count(),
-            _ => 0,
+    fn set_tags(&mut self, kind: &str, id: &str, body: &Value) -> Reply {
+        let (kind, object) = match kind {
+            "ports" => ("port", self.ports.get_mut(id)),
+            "floatingips" => ("floatingip", self.floating_ips.get_mut(id)),
+            "security-groups" => ("security_group", self.groups.iter_mut().find(|group| group["id"] == id)),
+            _ => return no_such_path(),
         };
-        let detail = |resource: &str| json!({ "limit": self.limit(project, resource), "used": used(resource), "reserved": 0 });
-        let details: Object = seed::QUOTAS.iter().map(|name| ((*name).to_owned(), detail(name))).collect();
-        Reply::ok(json!({ "quota": details }))
-    }
-
-    fn update_quotas(&mut self, project: &str, body: &Value) -> Reply {
-        let quotas = self.quotas.entry(project.into()).or_default();
-        let asked = body["quota"].as_object().into_iter().flatten();
-        quotas.extend(asked.filter_map(|(name, limit)| Some((name.clone(), limit.as_i64()?))));
-        let shown: Object =
-            seed::QUOTAS.iter().map(|name| ((*name).to_owned(), self.limit(project, name).into())).collect();
-        Reply::ok(json!({ "quota": shown }))
-    }
-
-    fn reset_quotas(&mut self, project: &str) -> Reply {
-        match self.quotas.remove(project) {
-            Some(_) => Reply::no_content(),
-            None => Reply::neutron_error(
-                404,
-                "TenantQuotaNotFound",
-                &format!("Quota for tenant {project} could not be found."),
-            ),
-        }
-    }
-
-    fn limit(&self, project: &str, resource: &str) -> i64 {
-        self.quotas.get(project).and_then(|quotas| quotas.get(resource)).copied().unwrap_or(-1)
+        let Some(object) = object else { return query::not_found(kind, id) };
+        object.insert("tags".into(), body["tags"].clone());
+        security_groups::revise(object);
+        Reply::ok(json!({ "tags": body["tags"] }))
     }
 
     fn new_id(&mut self) -> String {
@@ -270,12 +287,8 @@ impl State {
     }
 }
 
-fn set_tags(kind: &str, objects: &mut BTreeMap<String, Object>, id: &str, body: &Value) -> Reply {
-    let Some(object) = objects.get_mut(id) else { return query::not_found(kind, id) };
-    object.insert("tags".into(), body["tags"].clone());
-    let revision = object["revision_number"].as_u64().unwrap_or_default();
-    object.insert("revision_number".into(), (revision + 1).into());
-    Reply::ok(json!({ "tags": body["tags"] }))
+fn no_such_path() -> Reply {
+    Reply::neutron_error(404, "HTTPNotFound", "The resource could not be found.")
 }
 
 fn bad_request(message: &str) -> Reply {

@@ -113,7 +113,7 @@ impl Word<'_> {
 }
 
 fn names(port: &NewPort) -> impl Iterator<Item = &str> {
-    let groups = port.security_groups.iter().map(AsRef::as_ref);
+    let groups = port.security_groups.iter().flatten().map(AsRef::as_ref);
     let subnets = port.fixed_ips.iter().map(|ip| ip.subnet_id.as_str());
     let project = port.project_id.as_ref().map(AsRef::as_ref);
     let own = [port.network_id.as_str(), port.device_id.as_str(), port.name.as_str()];
@@ -140,7 +140,7 @@ mod tests {
         NewPort {
             fixed_ips: vec![FixedIpRequest { subnet_id: "subnet".into(), ip_address }],
             device_id: device.into(),
-            security_groups: vec![group.into()],
+            security_groups: Some(vec![group.into()]),
             ..NewPort::on("net".into())
         }
     }

@@ -4,9 +4,8 @@
 //! answer is lost, it is known by its description, which should therefore be nobody else's.
 
 use super::{
-    Deleted, Neutron,
-    make::pauses_after,
-    network::{joined, with_common},
+    Deleted, Neutron, lost,
+    network::{is_exactly, joined, with_common},
     wire::any_of,
 };
 use crate::{
@@ -153,10 +152,11 @@ impl FloatingIpFilter {
 impl Neutron {
     /// The floating IPs that answer to `filter`.
     pub async fn floating_ips(&self, filter: &FloatingIpFilter) -> Result<Vec<FloatingIp>> {
-        let mut found = Vec::new();
+        let mut found: Vec<FloatingIp> = Vec::new();
         for query in filter.queries() {
             found.append(&mut self.list(ALL, &query).await?);
         }
+        found.retain(|one| is_exactly(filter.description.as_ref(), &one.description));
         Ok(found)
     }
 
@@ -209,7 +209,7 @@ impl Neutron {
         Ok(self.session.call(&call).await?.json::<One<_>>()?.item)
     }
 
-    /// Finds what a create made whose answer is lost; `lost` is the error if it made nothing, or nobody can tell.
+    /// Finds what a create made whose answer is lost.
     async fn look_for_floating_ip(&self, new: &NewFloatingIp, lost: Error) -> Result<FloatingIp> {
         if new.description.is_empty() {
             return Err(lost);
@@ -219,21 +219,12 @@ impl Neutron {
             description: Some(new.description.clone()),
             ..FloatingIpFilter::default()
         };
-        let mut pauses = pauses_after(&lost).iter();
-        loop {
-            let found = self.floating_ips(&filter).await.map_err(|unseen| {
-                tracing::warn!(
-                    error = unseen.chain(),
-                    "cannot tell whether a lost request has made a floating IP"
-                );
-                lost.clone()
-            })?;
-            if let Some(made) = found.into_iter().find(|found| new.describes(found)) {
-                return Ok(made);
-            }
-            let Some(pause) = pauses.next() else { return Err(lost) };
-            tokio::time::sleep(*pause).await;
-        }
+        let filter = &filter;
+        let find = || async move {
+            let found = self.floating_ips(filter).await?;
+            Ok(found.into_iter().find(|found| new.describes(found)))
+        };
+        lost::look_for("floating IP", lost, find).await
     }
 
     /// Sees to it that a floating IP has its tags. One without would not be known as ours, so it is not kept.

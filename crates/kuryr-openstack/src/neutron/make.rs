@@ -7,6 +7,7 @@
 use super::{
     Neutron, NewPort, Port, PortFilter,
     blame::{Scarce, Verdict, halves, judge, scarce},
+    lost::pauses_after,
 };
 use crate::{Effect, Error, Kind, Result, Service, Target};
 use futures::future::join_all;
@@ -33,10 +34,6 @@ struct Making<'a> {
     used_up: HashMap<Scarce, Error>,
     faults_in_a_row: usize,
 }
-
-/// After a lost answer the ports are looked for at once and, since the server may still be at work, again after these
-/// pauses.
-const LOOK_AGAIN: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(3)];
 
 /// How often an answer may get lost before the caller is told.
 const MOST_LOST: usize = 3;
@@ -262,14 +259,6 @@ impl<'a> Making<'a> {
         device_ids.sort_unstable();
         device_ids.dedup();
         PortFilter { device_ids: Some(device_ids), ..PortFilter::default() }
-    }
-}
-
-/// A server that has answered for itself is no longer at work.
-pub(super) fn pauses_after(error: &Error) -> &'static [Duration] {
-    match error.kind() {
-        Kind::Fault | Kind::Unreadable => &[],
-        _ => &LOOK_AGAIN,
     }
 }
 

@@ -1,10 +1,12 @@
 //! Neutron: the resources that Kuryr works with, and no more of them than it needs.
 
+mod address_group;
 mod availability;
 mod blame;
 mod bulk;
 mod extensions;
 mod floating_ip;
+mod lost;
 mod make;
 mod network;
 mod port;
@@ -12,9 +14,12 @@ mod port_calls;
 mod quota;
 mod right;
 mod router;
+mod rule;
+mod rule_calls;
 mod security_group;
 mod wire;
 
+pub use address_group::{AddressGroup, AddressGroupFilter, NewAddressGroup};
 pub use availability::SubnetAvailability;
 pub use bulk::{Bulk, Joining};
 pub use extensions::Extensions;
@@ -24,7 +29,8 @@ pub use port::{AddressPair, FixedIp, FixedIpRequest, NewPort, Port, PortFilter, 
 pub use quota::{Quota, Quotas};
 pub use right::Right;
 pub use router::{Gateway, Router};
-pub use security_group::{Direction, EtherType, NewRule, Rule, SecurityGroup, SecurityGroupFilter};
+pub use rule::{Direction, EtherType, HeldRule, NewRule, Rule};
+pub use security_group::{NewSecurityGroup, SecurityGroup, SecurityGroupFilter};
 pub use wire::Deleted;
 
 use crate::{Session, wire::PAGE};

@@ -228,6 +228,11 @@ pub(super) fn joined(tags: &[String]) -> Option<String> {
     (!tags.is_empty()).then(|| tags.join(","))
 }
 
+/// Whether `found` is what was asked for. Neutron's database often overlooks case and spaces at the end.
+pub(super) fn is_exactly(asked: Option<&String>, found: &str) -> bool {
+    asked.is_none_or(|asked| asked == found)
+}
+
 pub(super) fn with_common<const N: usize>(
     mut queries: Vec<Query>,
     common: &[(&'static str, Option<String>); N],

@@ -146,9 +146,9 @@ pub struct NewPort {
     /// What uses it. A create whose answer is lost can be taken up only if this is set: it is how the port is found again.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub device_id: String,
-    /// The groups that say what may pass; none means the project's default group.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub security_groups: Vec<SecurityGroupId>,
+    /// The groups that say what may pass. None set means the project's default group, an empty list that nothing may.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub security_groups: Option<Vec<SecurityGroupId>>,
     /// Whether it may carry traffic.
     pub admin_state_up: bool,
     /// The host to bind it to.
@@ -165,7 +165,7 @@ pub struct PortUpdate {
     /// Its name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// The groups that say what may pass.
+    /// The groups that say what may pass, each once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub security_groups: Option<Vec<SecurityGroupId>>,
     /// What uses it.
@@ -194,6 +194,8 @@ pub struct PortFilter {
     pub device_ids: Option<Vec<String>>,
     /// Used by this kind of thing.
     pub device_owner: Option<String>,
+    /// With one of these names.
+    pub names: Option<Vec<String>>,
     /// On this network.
     pub network: Option<NetworkId>,
     /// Of this project.
@@ -237,7 +239,7 @@ impl NewPort {
             fixed_ips: Vec::new(),
             device_owner: String::new(),
             device_id: String::new(),
-            security_groups: Vec::new(),
+            security_groups: None,
             admin_state_up: true,
             host: None,
             tags: Vec::new(),
@@ -282,12 +284,17 @@ impl PortFilter {
     pub(super) fn queries(&self) -> Vec<Query> {
         let common = self.common();
         let ids = self.ids.as_ref().map(|ids| ids.iter().map(ToString::to_string).collect());
-        let by_device = any_of("device_id", self.device_ids.clone());
-        let join = |a: &Query, b: &Query| [a.as_slice(), b.as_slice(), common.as_slice()].concat();
-        any_of("id", ids)
-            .iter()
-            .flat_map(|ids| by_device.iter().map(move |devices| join(ids, devices)))
-            .collect()
+        let sets = [
+            any_of("id", ids),
+            any_of("device_id", self.device_ids.clone()),
+            any_of("name", self.names.clone()),
+        ];
+        sets.into_iter().fold(vec![common], |queries, set| {
+            let join = |query: &Query| {
+                set.iter().map(|more| [query.as_slice(), more.as_slice()].concat()).collect::<Vec<_>>()
+            };
+            queries.iter().flat_map(join).collect()
+        })
     }
 
     fn common(&self) -> Query {

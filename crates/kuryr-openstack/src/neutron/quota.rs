@@ -6,7 +6,7 @@ use http::Method;
 use kuryr_api::ids::ProjectId;
 use serde::Deserialize;
 
-/// The quotas that Kuryr lives within.
+/// The quotas that Kuryr lives within. Address groups have none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 pub struct Quotas {
     /// Ports.

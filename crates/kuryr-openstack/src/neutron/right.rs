@@ -26,7 +26,7 @@ impl Neutron {
         let port = NewPort {
             name: NAME.into(),
             project_id: project.cloned(),
-            security_groups: vec![NO_GROUP.into()],
+            security_groups: Some(vec![NO_GROUP.into()]),
             host: Some(NAME.into()),
             ..NewPort::on(network.clone())
         };

@@ -1,18 +1,23 @@
-//! Security groups, as far as a port needs them.
+//! Security groups: sets of rules that ports are given.
+//!
+//! Neutron takes no tags as it makes one, so a group is known by its description until it has them.
 
 use super::{
-    Neutron,
-    network::{joined, with_common},
+    Deleted, HeldRule, Neutron, lost,
+    network::{is_exactly, joined, with_common},
     wire::any_of,
 };
 use crate::{
-    Call, Result, Service,
+    Call, Effect, Error, Result, Service,
     wire::{Listed, One, Query},
 };
 use http::Method;
 use kuryr_api::ids::{ProjectId, SecurityGroupId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
+
+const ALL: &str = "/security-groups";
+const ONE: &str = "/security-groups/{id}";
 
 /// A security group.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -25,7 +30,7 @@ pub struct SecurityGroup {
     /// Whose it is.
     #[serde(default)]
     pub project_id: Option<ProjectId>,
-    /// What somebody wrote about it.
+    /// What it is for.
     #[serde(default)]
     pub description: String,
     /// Its tags.
@@ -33,75 +38,34 @@ pub struct SecurityGroup {
     pub tags: Vec<String>,
     /// What it lets through. Neutron lists its rules in no order.
     #[serde(default, rename = "security_group_rules")]
-    pub rules: BTreeSet<Rule>,
+    pub rules: BTreeSet<HeldRule>,
 }
 
-/// What a group lets through: traffic that has all that is set.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-pub struct Rule {
-    /// Whither, seen from the port.
-    pub direction: Direction,
-    /// The family of addresses.
-    pub ethertype: EtherType,
-    /// The protocol's name or number.
-    #[serde(default)]
-    pub protocol: Option<String>,
-    /// The first of the ports, or the ICMP type.
-    #[serde(default)]
-    pub port_range_min: Option<u16>,
-    /// The last of the ports, or the ICMP code.
-    #[serde(default)]
-    pub port_range_max: Option<u16>,
-    /// The other end's prefix.
-    #[serde(default)]
-    pub remote_ip_prefix: Option<String>,
-    /// The other end's group.
-    #[serde(default)]
-    pub remote_group_id: Option<SecurityGroupId>,
-    /// The address group that the other end is in.
-    #[serde(default)]
-    pub remote_address_group_id: Option<String>,
+/// A security group to be made.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct NewSecurityGroup {
+    /// Its name: up to 255 characters, and not `default`.
+    pub name: String,
+    /// What it is for, in up to 255 characters. A create whose answer is lost can be taken up only if this is set: by it and the name
+    /// the group is found again.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// Whose it is to be; by default the session's project's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub project_id: Option<ProjectId>,
 }
 
-/// A rule to be made, which lets everything of a family through in a direction.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct NewRule {
-    /// The group that gets it.
-    pub security_group_id: SecurityGroupId,
-    /// Whither, seen from the port.
-    pub direction: Direction,
-    /// The family of addresses.
-    pub ethertype: EtherType,
-}
-
-/// Of traffic, seen from the port.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Direction {
-    /// To the port.
-    Ingress,
-    /// From the port.
-    Egress,
-}
-
-/// A family of addresses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum EtherType {
-    /// Version 4.
-    IPv4,
-    /// Version 6.
-    IPv6,
-}
-
-/// Which groups to list: those that answer to all that is set.
+/// Which groups to list: those that answer to all that is set. An empty list of ids finds none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SecurityGroupFilter {
     /// One of these.
     pub ids: Option<Vec<SecurityGroupId>>,
-    /// Of this name.
+    /// Of exactly this name.
     pub name: Option<String>,
     /// Of this project.
     pub project: Option<ProjectId>,
+    /// With exactly this description.
+    pub description: Option<String>,
     /// With all of these tags.
     pub tags: Vec<String>,
 }
@@ -112,53 +76,90 @@ impl Listed for SecurityGroup {
     }
 }
 
-impl Rule {
-    /// Whether nothing but direction and family is asked of the traffic.
-    pub fn is_open(&self) -> bool {
-        self.protocol.is_none()
-            && self.port_range_min.is_none()
-            && self.remote_ip_prefix.as_deref().is_none_or(|prefix| prefix.ends_with("/0"))
-            && self.remote_group_id.is_none()
-            && self.remote_address_group_id.is_none()
+impl NewSecurityGroup {
+    /// Whether `made` is what this request makes, whatever its rules are by now.
+    pub fn describes(&self, made: &SecurityGroup) -> bool {
+        self.name == made.name
+            && self.description == made.description
+            && self.project_id.as_ref().is_none_or(|asked| made.project_id.as_ref() == Some(asked))
     }
 }
 
 impl SecurityGroupFilter {
     fn queries(&self) -> Vec<Query> {
         let ids = self.ids.as_ref().map(|ids| ids.iter().map(ToString::to_string).collect());
-        let project = self.project.as_ref().map(ToString::to_string);
-        let common = [("name", self.name.clone()), ("project_id", project), ("tags", joined(&self.tags))];
+        let common = [
+            ("name", self.name.clone()),
+            ("project_id", self.project.as_ref().map(ToString::to_string)),
+            ("description", self.description.clone()),
+            ("tags", joined(&self.tags)),
+        ];
         with_common(any_of("id", ids), &common)
+    }
+
+    fn is_met_by(&self, group: &SecurityGroup) -> bool {
+        is_exactly(self.name.as_ref(), &group.name)
+            && is_exactly(self.description.as_ref(), &group.description)
     }
 }
 
 impl Neutron {
     /// A security group by its id.
     pub async fn security_group(&self, id: &SecurityGroupId) -> Result<SecurityGroup> {
-        self.get("/security-groups/{id}", format!("/security-groups/{id}")).await
+        self.get(ONE, format!("{ALL}/{id}")).await
     }
 
     /// The security groups that answer to `filter`.
     pub async fn security_groups(&self, filter: &SecurityGroupFilter) -> Result<Vec<SecurityGroup>> {
-        let mut found = Vec::new();
+        let mut found: Vec<SecurityGroup> = Vec::new();
         for query in filter.queries() {
-            found.append(&mut self.list("/security-groups", &query).await?);
+            found.append(&mut self.list(ALL, &query).await?);
         }
+        found.retain(|group| filter.is_met_by(group));
         Ok(found)
     }
 
-    /// Makes a security group. Neutron gives it rules that let all out.
-    pub async fn create_security_group(&self, name: &str, description: &str) -> Result<SecurityGroup> {
-        let call = Call::new(Service::Network, Method::POST, "/security-groups", "/security-groups".into());
-        let group = serde_json::json!({ "security_group": { "name": name, "description": description } });
-        Ok(self.session.call(&call.json(&group)?).await?.json::<One<SecurityGroup>>()?.item)
+    /// Makes a security group. By default Neutron gives it two rules, which let all out; an administrator can have it give others.
+    ///
+    /// With a description it survives a lost answer: one that [`NewSecurityGroup::describes`] says is the wanted one is taken up.
+    pub async fn create_security_group(&self, new: &NewSecurityGroup) -> Result<SecurityGroup> {
+        let call = Call::new(Service::Network, Method::POST, ALL, ALL.into());
+        let call = call.json(&serde_json::json!({ "security_group": new }))?;
+        match self.session.call(&call).await.and_then(|answer| answer.json::<One<_>>()) {
+            Ok(made) => Ok(made.item),
+            Err(error) if error.effect() == Effect::Unknown => self.look_for_security_group(new, error).await,
+            Err(error) => Err(error),
+        }
     }
 
-    /// Makes a rule. It is an error if there is one like it.
-    pub async fn create_security_group_rule(&self, rule: &NewRule) -> Result<()> {
-        let route = "/security-group-rules";
-        let call = Call::new(Service::Network, Method::POST, route, route.into());
-        let call = call.json(&serde_json::json!({ "security_group_rule": rule }))?;
-        self.session.call(&call).await.map(drop)
+    /// Sets a security group's tags, whatever it had.
+    pub async fn set_security_group_tags(&self, id: &SecurityGroupId, tags: &[String]) -> Result<()> {
+        self.set_tags("/security-groups/{id}/tags", format!("{ALL}/{id}/tags"), tags).await
+    }
+
+    /// Deletes a security group, with its rules and those of other groups that name it. It is
+    /// [`Kind::InUse`](crate::Kind::InUse) while a port has it.
+    pub async fn delete_security_group(&self, id: &SecurityGroupId) -> Result<Deleted> {
+        let filter = SecurityGroupFilter { ids: Some(vec![id.clone()]), ..SecurityGroupFilter::default() };
+        let exists = async || Ok(!self.security_groups(&filter).await?.is_empty());
+        self.delete(ONE, format!("{ALL}/{id}"), exists).await
+    }
+
+    /// Finds what a create made whose answer is lost.
+    async fn look_for_security_group(&self, new: &NewSecurityGroup, lost: Error) -> Result<SecurityGroup> {
+        if new.description.is_empty() {
+            return Err(lost);
+        }
+        let filter = &SecurityGroupFilter {
+            name: Some(new.name.clone()),
+            description: Some(new.description.clone()),
+            project: new.project_id.clone(),
+            ..SecurityGroupFilter::default()
+        };
+        let find = || async move {
+            let found = self.security_groups(filter).await?;
+            Ok(found.into_iter().find(|found| new.describes(found)))
+        };
+        lost::look_for("security group", lost, find).await
     }
 }

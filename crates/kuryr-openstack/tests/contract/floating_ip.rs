@@ -1,15 +1,13 @@
 //! Floating IPs: made once, tagged, led to ports, given back.
 
-use super::{Cloud, Mine, NOWHERE, unique};
+use super::{Cloud, Mine, NOWHERE, troubled, unique};
 use kuryr_api::ids::{FloatingIpId, PortId, ProjectId};
 use kuryr_openstack::{
-    Call, Class, Effect, Kind, Neutron, Service, Session, Settings,
+    Call, Class, Effect, Kind, Neutron, Service,
     neutron::{Deleted, FixedIpRequest, FloatingIp, FloatingIpFilter, NewFloatingIp, NewPort},
 };
-use kuryr_testkit::proxy::{Faulty, Plan};
 use reqwest::Method;
 use serde_json::{Value, json};
-use std::time::Duration;
 
 fn wanted(cloud: &Cloud, description: &str) -> NewFloatingIp {
     NewFloatingIp { description: description.into(), ..NewFloatingIp::of(cloud.external.clone()) }
@@ -185,11 +183,7 @@ async fn until_made(neutron: &Neutron, new: &NewFloatingIp) -> FloatingIpId {
 
 pub async fn through_faults_a_floating_ip_is_made_once(cloud: &Cloud) {
     let neutron = cloud.neutron();
-    let plan = Plan { delay: Duration::from_millis(50), ..Plan::evenly(30, 5) };
-    let proxy = Faulty::start(&cloud.neutron_url, plan).await.unwrap();
-    let mut settings = Settings::new(&cloud.auth_url, cloud.auth());
-    settings.endpoints.overrides.insert(Service::Network, proxy.url());
-    let troubled = Neutron::new(Session::open(settings).unwrap());
+    let (troubled, proxy) = troubled(cloud, 5).await;
     let name = unique();
     let new = |at: usize| NewFloatingIp {
         tags: vec![name.clone(), at.to_string()],

@@ -3,11 +3,17 @@
 //! Every function makes its own ports, tells them from others' by a `device_id` of its own, and removes them.
 #![allow(clippy::unwrap_used)]
 
+mod address_group;
 mod floating_ip;
 mod monitor;
 mod octavia;
 mod refusals;
+mod security_group;
 
+pub use address_group::{
+    an_address_group_lives_and_dies, through_faults_an_address_group_has_what_it_should,
+    what_stands_in_an_address_groups_way_is_told,
+};
 pub use floating_ip::{
     a_floating_ip_leads_where_it_is_told, through_faults_a_floating_ip_is_made_once,
     what_stands_in_a_floating_ips_way_is_told,
@@ -15,6 +21,11 @@ pub use floating_ip::{
 pub use monitor::a_pool_is_watched;
 pub use octavia::a_load_balancer_lives_and_dies;
 pub use refusals::{a_pool_survives_changes_of_its_affinity, what_stands_in_a_load_balancers_way_is_told};
+pub use security_group::{
+    a_port_changes_its_security_groups, a_rule_is_made_once, a_security_group_lives_and_dies,
+    security_groups_have_quotas, through_faults_a_security_group_is_made_once,
+    what_stands_in_a_security_groups_way_is_told,
+};
 
 use kuryr_api::cloud::{Auth, Credential, Domain, Project, Scope, Secret, User};
 use kuryr_api::ids::{NetworkId, PortId, ProjectId, SecurityGroupId, SubnetId};
@@ -82,7 +93,7 @@ impl Cloud {
         NewPort {
             device_id: device.into(),
             device_owner: OWNER.into(),
-            security_groups: vec![self.group.clone()],
+            security_groups: Some(vec![self.group.clone()]),
             fixed_ips: vec![FixedIpRequest::any(self.subnet_v4.clone())],
             ..NewPort::on(self.network.clone())
         }
@@ -114,6 +125,16 @@ impl Mine {
         }
         assert_eq!(self.list().await, []);
     }
+}
+
+/// A client whose every third request meets a fault.
+async fn troubled(cloud: &Cloud, seed: u64) -> (Neutron, Faulty) {
+    let plan = Plan { delay: Duration::from_millis(50), ..Plan::evenly(30, seed) };
+    let proxy = Faulty::start(&cloud.neutron_url, plan).await.unwrap();
+    let mut settings = Settings::new(&cloud.auth_url, cloud.auth());
+    settings.endpoints.overrides.insert(Service::Network, proxy.url());
+    install_provider();
+    (Neutron::new(Session::open(settings).unwrap()), proxy)
 }
 
 /// A process has one provider; the first test installs it.
@@ -402,7 +423,7 @@ pub async fn tells_when_a_host_is_unknown(cloud: &Cloud) {
 pub async fn a_bulk_is_all_or_nothing(cloud: &Cloud) {
     let mine = Mine::new(cloud, 2);
     let good = cloud.new_port(&mine.devices[0]);
-    let bad = NewPort { security_groups: vec![NOWHERE.into()], ..cloud.new_port(&mine.devices[1]) };
+    let bad = NewPort { security_groups: Some(vec![NOWHERE.into()]), ..cloud.new_port(&mine.devices[1]) };
     let error = mine.neutron.create_ports(&[&good, &bad]).await.unwrap_err();
     assert_eq!((error.kind(), error.effect()), (Kind::NotFound, Effect::None), "{}", error.chain());
     assert_eq!(mine.list().await, []);
@@ -421,7 +442,7 @@ pub async fn each_request_of_a_bulk_has_its_own_result(cloud: &Cloud) {
     let wanted = [
         port(1),
         with_address(2, &free.to_string()),
-        NewPort { security_groups: vec![NOWHERE.into()], ..port(3) },
+        NewPort { security_groups: Some(vec![NOWHERE.into()]), ..port(3) },
         port(4),
         with_address(5, "192.0.2.1"),
         NewPort { tags: vec!["tagged".into()], ..port(6) },
@@ -475,9 +496,7 @@ pub async fn of_many_as_many_as_the_quota_allows_are_made(cloud: &Cloud) {
     neutron.session().call(&call(Method::DELETE, None)).await.unwrap();
     let of_project = SecurityGroupFilter { project: Some(project), ..SecurityGroupFilter::default() };
     for group in neutron.security_groups(&of_project).await.unwrap() {
-        let path = format!("/security-groups/{}", group.id);
-        let delete = Call::new(Service::Network, Method::DELETE, "/security-groups/{id}", path);
-        neutron.session().call(&delete).await.unwrap();
+        neutron.delete_security_group(&group.id).await.unwrap();
     }
 }
 
@@ -510,11 +529,7 @@ async fn until_made(neutron: &Neutron, bulk: &Bulk, wanted: NewPort) -> Port {
 
 pub async fn through_faults_everyone_gets_one_port(cloud: &Cloud) {
     let mine = Mine::new(cloud, 12);
-    let plan = Plan { delay: Duration::from_millis(50), ..Plan::evenly(30, 11) };
-    let proxy = Faulty::start(&cloud.neutron_url, plan).await.unwrap();
-    let mut settings = Settings::new(&cloud.auth_url, cloud.auth());
-    settings.endpoints.overrides.insert(Service::Network, proxy.url());
-    let neutron = Neutron::new(Session::open(settings).unwrap());
+    let (neutron, proxy) = troubled(cloud, 11).await;
     let bulk = Bulk::start(neutron.clone(), Joining { most: 3, in_flight: 2, ..Joining::default() });
 
     let made = mine.devices.iter().map(|device| until_made(&neutron, &bulk, cloud.new_port(device)));
@@ -554,6 +569,15 @@ macro_rules! contract {
             a_floating_ip_leads_where_it_is_told,
             what_stands_in_a_floating_ips_way_is_told,
             through_faults_a_floating_ip_is_made_once,
+            a_security_group_lives_and_dies,
+            a_rule_is_made_once,
+            what_stands_in_a_security_groups_way_is_told,
+            a_port_changes_its_security_groups,
+            security_groups_have_quotas,
+            through_faults_a_security_group_is_made_once,
+            an_address_group_lives_and_dies,
+            what_stands_in_an_address_groups_way_is_told,
+            through_faults_an_address_group_has_what_it_should,
             a_right_is_found_out_and_nothing_is_left,
             makes_changes_and_deletes_a_port,
             lists_ports_by_what_they_are,

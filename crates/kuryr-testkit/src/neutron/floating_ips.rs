@@ -52,7 +52,7 @@ impl State {
         let network = text(asked, "floating_network_id");
         self.check_external(network)?;
         let project = self.project_of(asked);
-        self.check_floating_quota(&project)?;
+        self.check_room(&project, "floatingip", 1)?;
         let address = self.allocate_floating(network, asked)?;
         let id = self.new_id();
         let mut floating = seed::floating_ip(&project, &id, network, &address, text(asked, "description"));
@@ -75,16 +75,6 @@ impl State {
             Some(false) => Err(bad_floating(&format!("Network {network} is not a valid external network."))),
             None => Err(query::not_found("network", network)),
         }
-    }
-
-    fn check_floating_quota(&self, project: &str) -> Checked<()> {
-        let used = self.floating_ips.values().filter(|floating| floating["project_id"] == project).count();
-        let limit = self.limit(project, "floatingip");
-        if limit >= 0 && i64::try_from(used + 1).unwrap_or(i64::MAX) > limit {
-            let why = "Quota exceeded for resources: ['floatingip'].";
-            return Err(Reply::neutron_error(409, "OverQuota", why));
-        }
-        Ok(())
     }
 
     /// Takes an address of the subnet that is asked for, or of the network's.

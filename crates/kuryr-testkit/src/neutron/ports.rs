@@ -49,10 +49,13 @@ impl State {
         if let Err(refusal) = check_attributes(&changes).and_then(|()| self.check_groups(&changes)) {
             return refusal;
         }
-        let mut port = port.clone();
+        let before = port;
+        let mut port = before.clone();
         port.extend(changes);
         self.bind(&mut port);
-        port.insert("revision_number".into(), (revision + 1).into());
+        if port != *before {
+            port.insert("revision_number".into(), (revision + 1).into());
+        }
         self.ports.insert(id.into(), port.clone());
         Reply::ok(json!({ "port": port }))
     }
@@ -146,18 +149,7 @@ impl State {
         for port in asked {
             *more.entry(self.project_of(port)).or_default() += 1;
         }
-        for (project, more) in more {
-            let used = self.ports.values().filter(|port| port["project_id"] == *project).count();
-            let limit = self.limit(&project, "port");
-            if limit >= 0 && i64::try_from(used + more).unwrap_or(i64::MAX) > limit {
-                return Err(Reply::neutron_error(
-                    409,
-                    "OverQuota",
-                    "Quota exceeded for resources: ['port'].",
-                ));
-            }
-        }
-        Ok(())
+        more.into_iter().try_for_each(|(project, more)| self.check_room(&project, "port", more))
     }
 
     fn check_tags(&self, asked: &Object) -> Checked<()> {
@@ -171,13 +163,17 @@ impl State {
 
     fn check_groups(&self, asked: &Object) -> Checked<()> {
         let groups = asked.get("security_groups").and_then(Value::as_array);
-        for id in groups.into_iter().flatten().filter_map(Value::as_str) {
+        let groups: Vec<_> = groups.into_iter().flatten().filter_map(Value::as_str).collect();
+        let invalid =
+            |why: String| bad_request(&format!("Invalid input for security_groups. Reason: {why}."));
+        for (at, id) in groups.iter().enumerate() {
             if !is_uuid(id) {
-                let message =
-                    format!("Invalid input for security_groups. Reason: '{id}' is not a valid UUID.");
-                return Err(bad_request(&message));
+                return Err(invalid(format!("'{id}' is not a valid UUID")));
             }
-            if !self.groups.iter().any(|group| group["id"] == id) {
+            if groups[..at].contains(id) {
+                return Err(invalid(format!("Duplicate items in the list: '{id}'")));
+            }
+            if !self.groups.iter().any(|group| group["id"] == *id) {
                 return Err(query::not_found("security_group", id));
             }
         }
@@ -250,18 +246,6 @@ impl State {
 
     pub(super) fn project_of(&self, port: &Object) -> String {
         port.get("project_id").and_then(Value::as_str).unwrap_or(&self.project).to_owned()
-    }
-
-    /// A project gets its default group with its first port.
-    fn default_group(&mut self, project: &str) -> String {
-        let known =
-            self.groups.iter().find(|group| group["name"] == "default" && group["project_id"] == project);
-        if let Some(group) = known {
-            return text(group, "id").to_owned();
-        }
-        let id = self.new_id();
-        self.groups.push(seed::group(project, &id, "default"));
-        id
     }
 }
 

@@ -46,6 +46,10 @@ pub(super) fn not_found(kind: &str, id: &str) -> Reply {
         "network" => ("NetworkNotFound", format!("Network {id} could not be found.")),
         "subnet" => ("SubnetNotFound", format!("Subnet {id} could not be found.")),
         "security_group" => ("SecurityGroupNotFound", format!("Security group {id} does not exist")),
+        "security_group_rule" => {
+            ("SecurityGroupRuleNotFound", format!("Security group rule {id} does not exist"))
+        }
+        "address_group" => ("AddressGroupNotFound", format!("Address group {id} could not be found.")),
         "floatingip" => ("FloatingIPNotFound", format!("Floating IP {id} could not be found")),
         _ => ("PortNotFound", format!("Port {id} could not be found.")),
     };
@@ -57,8 +61,13 @@ fn passes(object: &Object, query: &[(String, String)]) -> bool {
     let filters = query.iter().filter(|(name, _)| !matches!(name.as_str(), "fields" | "limit" | "marker"));
     filters.clone().all(|(name, value)| match name.as_str() {
         "tags" => has_tags(object, value),
-        _ => filters.clone().any(|(other, value)| other == name && text(object, name) == value),
+        _ => filters.clone().any(|(other, value)| other == name && is_same(text(object, name), value)),
     })
+}
+
+/// As the real one's database compares: case and spaces at the end are overlooked.
+fn is_same(one: &str, other: &str) -> bool {
+    one.trim_end_matches(' ').eq_ignore_ascii_case(other.trim_end_matches(' '))
 }
 
 fn has_tags(object: &Object, wanted: &str) -> bool {

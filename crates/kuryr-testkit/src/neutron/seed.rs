@@ -58,6 +58,7 @@ pub(super) fn state(project: &str) -> State {
             ),
         ],
         groups: vec![group(project, POD_GROUP, "k8s-pods"), group(project, DEFAULT_GROUP, "default")],
+        address_groups: BTreeMap::new(),
         ports: BTreeMap::new(),
         floating_ips: BTreeMap::new(),
         quotas: HashMap::new(),
@@ -74,6 +75,13 @@ pub(super) fn group(project: &str, id: &str, name: &str) -> Object {
         "id": id, "name": name, "project_id": project, "tenant_id": project, "description": "", "tags": [],
         "stateful": true, "shared": false, "security_group_rules": [],
         "created_at": TIME, "updated_at": TIME, "revision_number": 1,
+    }))
+}
+
+pub(super) fn address_group(project: &str, id: &str, name: &str, description: &str) -> Object {
+    object(json!({
+        "id": id, "name": name, "description": description, "project_id": project, "addresses": [],
+        "created_at": TIME, "updated_at": TIME, "revision_number": 0,
     }))
 }
 

@@ -2,7 +2,9 @@
 
 use anyhow::Result;
 use kuryr_core::layout::{self, Family, Found, Opening, Pool, Step};
-use kuryr_openstack::neutron::{AllocationPool, Direction, EtherType, Neutron, NewRule, NewSubnet};
+use kuryr_openstack::neutron::{
+    AllocationPool, Direction, EtherType, Neutron, NewRule, NewSecurityGroup, NewSubnet,
+};
 
 use super::known;
 
@@ -20,9 +22,9 @@ pub(super) async fn apply(neutron: &Neutron, found: &Found, step: &Step) -> Resu
             let subnet = known(found.same(subnet), &subnet.name)?.id.as_str().into();
             neutron.add_router_interface(&router, &subnet).await?;
         }
-        Step::Group(name) => neutron.create_security_group(name, DESCRIPTION).await.map(drop)?,
+        Step::Group(name) => neutron.create_security_group(&security_group(name)).await.map(drop)?,
         Step::Rule { group, opening } => {
-            neutron.create_security_group_rule(&rule(found, group, *opening)?).await?;
+            neutron.create_security_group_rules(&[rule(found, group, *opening)?]).await?;
         }
     }
     Ok(())
@@ -44,16 +46,19 @@ fn subnet(found: &Found, wanted: &layout::NewSubnet) -> Result<NewSubnet> {
     })
 }
 
+fn security_group(name: &str) -> NewSecurityGroup {
+    NewSecurityGroup { name: name.to_owned(), description: DESCRIPTION.to_owned(), project_id: None }
+}
+
 fn rule(found: &Found, group: &str, opening: Opening) -> Result<NewRule> {
-    Ok(NewRule {
-        security_group_id: known(found.group(group), group)?.id.as_str().into(),
-        direction: match opening.direction {
-            layout::Direction::Ingress => Direction::Ingress,
-            layout::Direction::Egress => Direction::Egress,
-        },
-        ethertype: match opening.family {
-            Family::V4 => EtherType::IPv4,
-            Family::V6 => EtherType::IPv6,
-        },
-    })
+    let direction = match opening.direction {
+        layout::Direction::Ingress => Direction::Ingress,
+        layout::Direction::Egress => Direction::Egress,
+    };
+    let ethertype = match opening.family {
+        Family::V4 => EtherType::IPv4,
+        Family::V6 => EtherType::IPv6,
+    };
+    let group = known(found.group(group), group)?.id.as_str();
+    Ok(NewRule::open(group.into(), direction, ethertype))
 }

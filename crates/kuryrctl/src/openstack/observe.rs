@@ -57,7 +57,8 @@ fn subnet(subnet: neutron::Subnet) -> Result<Subnet> {
 }
 
 fn group(group: neutron::SecurityGroup) -> Group {
-    let open = group.rules.iter().filter(|rule| rule.is_open()).map(|rule| Opening {
+    let rules = group.rules.iter().map(|held| &held.rule);
+    let open = rules.filter(|rule| rule.is_open()).map(|rule| Opening {
         direction: match rule.direction {
             neutron::Direction::Ingress => Direction::Ingress,
             neutron::Direction::Egress => Direction::Egress,
