@@ -8,6 +8,8 @@ pub const POD_FINALIZER: &str = "kuryr.openstack.org/pod-finalizer";
 pub const KURYRLOADBALANCER_FINALIZER: &str = "kuryr.openstack.org/kuryrloadbalancer-finalizers";
 /// Finalizer of Services that have load balancers: Kubernetes gives a cluster IP to nobody else while a load balancer has it.
 pub const SERVICE_FINALIZER: &str = "kuryr.openstack.org/service-finalizer";
+/// On NetworkPolicies and KuryrNetworkPolicies that the Python Kuryr looked after; it has to be taken off.
+pub const NETWORK_POLICY_FINALIZER: &str = "kuryr.openstack.org/networkpolicy-finalizer";
 /// Label of a KuryrPort: the node whose daemon plugs it.
 pub const NODE_NAME_LABEL: &str = "kuryr.openstack.org/nodeName";
 /// Namespace annotation: the OpenStack project of what is made for the namespace.

@@ -84,6 +84,9 @@ pub struct SecurityGroupRule {
     /// Peers by prefix.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remote_ip_prefix: Option<String>,
+    /// Peers by address group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote_address_group_id: Option<String>,
 }
 
 /// What exists in Neutron.
@@ -99,6 +102,24 @@ pub struct KuryrNetworkPolicyStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::free_form_object")]
     pub pod_selector: Option<Map<String, Value>>,
+    /// Whether the policy is enforced as it stands, and if not, why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
+}
+
+/// Something that holds of a policy, or does not.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Condition {
+    /// `Enforced`: its groups grant what they should. What they lack is forbidden.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// `True` or `False`.
+    pub status: String,
+    /// `CamelCase`, for programs.
+    pub reason: String,
+    /// What is in the way and what to do, for people.
+    #[serde(default)]
+    pub message: String,
 }
 
 /// A rule that exists.

@@ -1,10 +1,11 @@
 //! Everything that a reconciler needs: what is observed, and the means to act.
 
 use crate::metrics::{Kind, Metrics};
+use crate::policies::Policies;
 use crate::ports::Ports;
 use crate::queue::Queue;
 use crate::services::Services;
-use crate::settings::{PodDefaults, ServiceDefaults};
+use crate::settings::{PodDefaults, PolicyDefaults, ServiceDefaults};
 use crate::slices::SlicesOf;
 use crate::wiring::Wiring;
 use kube::Api;
@@ -13,7 +14,10 @@ use kuryr_api::names;
 use kuryr_core::network::PodNetwork;
 use kuryr_k8s::cache::Change;
 use kuryr_k8s::events::{Events, Voice};
-use kuryr_k8s::slim::{BalancerRecord, EndpointSlice, Namespace, Node, Pod, PortRecord, Service, Slim};
+use kuryr_k8s::slim::{
+    BalancerRecord, EndpointSlice, Namespace, NetworkPolicy, Node, Pod, PolicyRecord, PortRecord, Service,
+    Slim,
+};
 use kuryr_k8s::{Cache, Client, Key, Sync};
 use kuryr_openstack::Session;
 use kuryr_openstack::neutron::{Bulk, Joining, Neutron};
@@ -36,6 +40,10 @@ pub struct Caches {
     pub services: Cache<Service>,
     /// Records of Services' load balancers.
     pub balancers: Cache<BalancerRecord>,
+    /// Network policies.
+    pub policies: Cache<NetworkPolicy>,
+    /// Records of their security groups.
+    pub policy_records: Cache<PolicyRecord>,
     slices: Cache<EndpointSlice>,
     slices_of: SlicesOf,
 }
@@ -62,6 +70,8 @@ pub struct Context {
     pub defaults: PodDefaults,
     /// What serves Services, where they are served.
     pub services: Option<Services>,
+    /// What enforces network policies, where they are enforced.
+    pub policies: Option<Policies>,
     /// The tag of what is ours.
     pub own_tag: String,
     /// The pods' network, once it is known.
@@ -88,6 +98,8 @@ pub struct Parts {
     pub defaults: PodDefaults,
     /// How Services get their load balancers; none: they get none.
     pub services: Option<ServiceDefaults>,
+    /// How network policies are enforced; none: they are not.
+    pub policies: Option<PolicyDefaults>,
     /// Whether Events are written.
     pub voice: Voice,
 }
@@ -95,7 +107,7 @@ pub struct Parts {
 impl Context {
     /// A new context, which knows nothing of Neutron yet. Needs a tokio runtime.
     pub fn new(parts: Parts) -> Self {
-        let Parts { caches, own_tag, client, session, metrics, defaults, services, voice } = parts;
+        let Parts { caches, own_tag, client, session, metrics, defaults, services, policies, voice } = parts;
         let services = services.map(|wanted| Services::new(session.clone(), wanted, &metrics));
         let neutron = Neutron::new(session);
         Self {
@@ -110,6 +122,7 @@ impl Context {
             neutron,
             defaults,
             services,
+            policies: policies.map(|wanted| Policies::new(wanted, &metrics)),
             network: RwLock::new(None),
             outage_over: Notify::new(),
             metrics,
@@ -126,6 +139,9 @@ impl Context {
         let pods = self.caches.pods.all().into_iter().map(|pod| pod.key.clone());
         let records = self.caches.records.all().into_iter().map(|record| record.key.clone());
         pods.chain(records).for_each(|key| self.queue.add(key));
+        if let Some(policies) = &self.policies {
+            policies.look_at_all();
+        }
     }
 }
 
@@ -155,12 +171,20 @@ impl Caches {
     pub fn start(client: &Client, current: &Current) -> Self {
         let slices_of = SlicesOf::default();
         Self {
-            pods: keyed(client, current, |context, key| context.queue.add(key)),
-            records: keyed(client, current, |context, key| context.queue.add(key)),
-            nodes: follow(client, |_| {}),
-            namespaces: follow(client, |_| {}),
+            pods: keyed(client, current, add_pod),
+            records: keyed(client, current, add_pod),
+            nodes: keyed(client, current, |context, _| with_policies(context, Policies::refresh_nodes)),
+            namespaces: keyed(client, current, |context, key| {
+                with_policies(context, |policies| policies.refresh_namespace(context, &key));
+            }),
             services: keyed(client, current, add_service),
             balancers: keyed(client, current, add_service),
+            policies: keyed(client, current, |context, key| {
+                with_policies(context, |policies| policies.refresh_policy(context, &key));
+            }),
+            policy_records: keyed(client, current, |context, key| {
+                with_policies(context, |policies| policies.refresh_policy(context, &key));
+            }),
             slices: slices(client, current, slices_of.clone()),
             slices_of,
         }
@@ -175,12 +199,14 @@ impl Caches {
             self.namespaces.complete(),
             self.services.complete(),
             self.balancers.complete(),
-            self.slices.complete()
+            self.slices.complete(),
+            self.policies.complete(),
+            self.policy_records.complete()
         );
     }
 
     /// Each cache's name, whether it is current, and its size.
-    pub fn states(&self) -> [(&'static str, watch::Receiver<Sync>, usize); 7] {
+    pub fn states(&self) -> [(&'static str, watch::Receiver<Sync>, usize); 9] {
         [
             ("pod", self.pods.sync(), self.pods.len()),
             ("kuryrport", self.records.sync(), self.records.len()),
@@ -189,6 +215,8 @@ impl Caches {
             ("service", self.services.sync(), self.services.len()),
             ("kuryrloadbalancer", self.balancers.sync(), self.balancers.len()),
             ("endpointslice", self.slices.sync(), self.slices.len()),
+            ("networkpolicy", self.policies.sync(), self.policies.len()),
+            ("kuryrnetworkpolicy", self.policy_records.sync(), self.policy_records.len()),
         ]
     }
 
@@ -229,7 +257,20 @@ fn keyed<T: Slim<Wire: kube::Resource<DynamicType = ()>>>(
     })
 }
 
+/// Who is in which address group changes first: a pod's look waits for it where it has to.
+fn add_pod(context: &Context, key: Key) {
+    with_policies(context, |policies| policies.refresh_pod(context, &key));
+    context.queue.add(key);
+}
+
+fn with_policies(context: &Context, change: impl FnOnce(&Policies)) {
+    if let Some(policies) = &context.policies {
+        change(policies);
+    }
+}
+
 fn add_service(context: &Context, key: Key) {
+    with_policies(context, |policies| policies.refresh_service(context, &key));
     if let Some(services) = &context.services {
         services.queue.add(key);
     }
@@ -241,6 +282,7 @@ fn slices(client: &Client, current: &Current, index: SlicesOf) -> Cache<Endpoint
     follow(client, move |change: &Change<EndpointSlice>| {
         for service in index.follow(change) {
             let Some(context) = current.get() else { continue };
+            with_policies(&context, |policies| policies.refresh_service(&context, &service));
             let Some(services) = &context.services else { continue };
             let queue = services.queue.clone();
             services.endpoints.add(&service, move |service| queue.add(service));

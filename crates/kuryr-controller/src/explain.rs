@@ -1,6 +1,8 @@
 //! What the controller sees of one Service, for programs that explain it: read by the same code, from OpenStack as it is now. What
 //! would be done about it is the planner's word (`kuryr_core::service::plan`). Nothing is changed.
 
+pub mod policies;
+
 pub use crate::reconcile::service::{Said, Seen};
 
 use crate::metrics::Metrics;

@@ -12,9 +12,9 @@
 
 use crate::context::{Caches, Context, Current, Parts};
 use crate::metrics::Metrics;
-use crate::settings::{PodDefaults, ServiceDefaults};
+use crate::settings::{PodDefaults, PolicyDefaults, ServiceDefaults};
 use crate::upkeep::{Components, Outages};
-use crate::{dispatch, relist, services, upkeep, wiring};
+use crate::{dispatch, policies, relist, services, upkeep, wiring};
 use anyhow::Context as _;
 use kuryr_k8s::Client;
 use kuryr_k8s::events::Voice;
@@ -50,6 +50,8 @@ pub struct Candidate {
     pub defaults: PodDefaults,
     /// How Services get their load balancers; none: they get none.
     pub services: Option<ServiceDefaults>,
+    /// How network policies are enforced; none: they are not.
+    pub policies: Option<PolicyDefaults>,
     /// Whether Events are written.
     pub voice: Voice,
     /// What `/ready` tells.
@@ -155,6 +157,8 @@ impl Candidate {
             tokio::join!(
                 dispatch::pods(&context, tracker),
                 dispatch::services(&context, tracker),
+                dispatch::policies(&context, tracker),
+                policies::run(&context),
                 services::run(&context, &components.services),
                 relist::run(&context),
                 wiring::run(&context)
@@ -176,6 +180,7 @@ impl Candidate {
             metrics: self.metrics.clone(),
             defaults: self.defaults.clone(),
             services: self.services.clone(),
+            policies: self.policies.clone(),
             voice: self.voice,
         }))
     }

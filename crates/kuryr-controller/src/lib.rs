@@ -13,7 +13,7 @@
 //! - [`ports`]: the ports that exist, known from our own calls and a slow re-list
 //! - [`network`]: the network of pods, read from Neutron
 //! - [`context`]: everything that a reconciler needs
-//! - [`explain`]: what is seen of one Service and would be done about it, for kuryrctl
+//! - [`explain`]: what is seen of one Service, or of network policies, and would be done about it, for kuryrctl
 //! - [`reconcile`]: observe, plan, apply; one file for each kind
 //! - [`relist`], [`wiring`]: the two tasks that look at Neutron on their own
 //! - [`services`]: what Octavia has, and the tasks that look at it; [`slices`]: the endpoints of Services
@@ -27,6 +27,7 @@ pub mod explain;
 mod leader;
 mod metrics;
 mod network;
+mod policies;
 mod ports;
 mod queue;
 mod reconcile;

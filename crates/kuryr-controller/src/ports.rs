@@ -1,7 +1,7 @@
 //! The ports that exist in Neutron, as far as they concern us: listed at start, then known from our own calls. A slow re-list
 //! corrects what others changed.
 
-use kuryr_api::PortId;
+use kuryr_api::{PortId, SecurityGroupId};
 use kuryr_core::port::{Port, Wiring};
 use kuryr_k8s::Key;
 use parking_lot::RwLock;
@@ -20,6 +20,8 @@ struct Known {
     by_pod: HashMap<String, BTreeSet<PortId>>,
     /// For whom we made a port in this life: finds it after its pod went before it had a record.
     made_for: HashMap<Key, BTreeSet<PortId>>,
+    /// Which ports carry a security group.
+    carriers: HashMap<SecurityGroupId, BTreeSet<PortId>>,
     makers: HashMap<PortId, Key>,
     /// Ports that records name and Neutron does not have.
     missing: HashSet<PortId>,
@@ -44,6 +46,13 @@ impl Ports {
         let by_uid = uid.and_then(|uid| known.by_pod.get(uid));
         let ids: BTreeSet<_> = by_uid.into_iter().chain(known.made_for.get(key)).flatten().collect();
         ids.into_iter().filter_map(|id| known.by_id.get(id).cloned()).collect()
+    }
+
+    /// The ports that we know to carry this security group.
+    pub fn carriers(&self, group: &SecurityGroupId) -> Vec<Arc<Port>> {
+        let known = self.known.read();
+        let ids = known.carriers.get(group).into_iter().flatten();
+        ids.filter_map(|id| known.by_id.get(id).cloned()).collect()
     }
 
     /// All ports.
@@ -120,14 +129,28 @@ impl Known {
             fresh.insert(port.id.clone());
         });
         self.by_pod.entry(port.pod_uid.clone()).or_default().insert(port.id.clone());
+        if let Some(old) = self.by_id.get(&port.id).cloned() {
+            self.put_down(&old);
+        }
+        for group in &port.security_groups {
+            self.carriers.entry(group.clone()).or_default().insert(port.id.clone());
+        }
         self.by_id.insert(port.id.clone(), Arc::new(port));
     }
 
     fn remove(&mut self, id: &PortId) {
         let Some(port) = self.by_id.remove(id) else { return };
+        self.put_down(&port);
         drop_from(&mut self.by_pod, &port.pod_uid, id);
         if let Some(key) = self.makers.remove(id) {
             drop_from(&mut self.made_for, &key, id);
+        }
+    }
+
+    /// A port does not carry its groups any more.
+    fn put_down(&mut self, port: &Port) {
+        for group in &port.security_groups {
+            drop_from(&mut self.carriers, group, &port.id);
         }
     }
 }

@@ -3,6 +3,7 @@
 use crate::context::Context;
 use crate::metrics::{Resource, Subnet};
 use crate::network;
+use crate::policies;
 use crate::reconcile::translate;
 use kuryr_api::PortId;
 use kuryr_core::orphan;
@@ -28,6 +29,9 @@ pub enum Error {
     /// The network is not known.
     #[error(transparent)]
     Network(#[from] network::Error),
+    /// The security groups of network policies can't be listed.
+    #[error("failed to list the security groups of network policies in Neutron")]
+    ListGroups(#[source] kuryr_openstack::Error),
     /// The ports can't be listed.
     #[error("failed to list our ports in Neutron")]
     List(#[source] kuryr_openstack::Error),
@@ -75,6 +79,9 @@ async fn look(context: &Context) -> Result<(), Error> {
     let untagged: Vec<PortId> = recorded(&records).filter(|id| !known.contains(id)).collect();
     context.ports.end_relist(listed, &untagged.iter().cloned().collect());
     look_up(context, untagged).await.map_err(Error::List)?;
+    if let Some(policies) = &context.policies {
+        policies::look(context, policies).await.map_err(Error::ListGroups)?;
+    }
     sweep(context, &records).await;
     quotas(context).await;
     addresses(context).await;
@@ -93,7 +100,8 @@ pub async fn look_up(context: &Context, ids: Vec<PortId>) -> Result<(), kuryr_op
     Ok(())
 }
 
-fn recorded(records: &[Arc<PortRecord>]) -> impl Iterator<Item = PortId> {
+/// The ports that records name.
+pub fn recorded(records: &[Arc<PortRecord>]) -> impl Iterator<Item = PortId> {
     let vifs = records.iter().flat_map(|record| record.content.vifs());
     vifs.map(|(_, entry)| entry.vif.base().id.as_str().into())
 }

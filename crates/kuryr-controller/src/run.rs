@@ -82,6 +82,7 @@ async fn serve(
         metrics,
         defaults,
         services: settings::service_defaults(&config),
+        policies: settings::policy_defaults(&config),
         voice: settings::voice(&config),
         components,
     };

@@ -16,6 +16,9 @@ use std::{env, fs};
 /// Directory of vhost-user sockets, as the Python Kuryr had it by default.
 pub const VHOSTUSER_DIR: &str = "/var/cni/vhostuser";
 
+/// The value of `[kubernetes] pod_security_groups_driver` that has network policies enforced.
+const POLICY_DRIVER: &str = "policy";
+
 /// The name of Octavia's own default provider.
 const ANY_PROVIDER: &str = "default";
 
@@ -66,6 +69,13 @@ pub struct ServiceDefaults {
     pub external: Option<External>,
     /// Who makes load balancers that name no class.
     pub without_class: WithoutClass,
+}
+
+/// How network policies are enforced, from `[kubernetes]` and `[neutron_defaults]`.
+#[derive(Clone, Debug)]
+pub struct PolicyDefaults {
+    /// Id of the project of security groups, if not that of the credentials.
+    pub project: Option<String>,
 }
 
 /// What finds the project of a load balancer (`[kubernetes] service_project_driver`).
@@ -156,6 +166,12 @@ pub fn service_defaults(config: &Config) -> Option<ServiceDefaults> {
         }),
         without_class: if octavia.serve_without_class { WithoutClass::Ours } else { WithoutClass::Others },
     })
+}
+
+/// How network policies are enforced. Nothing where they are not: `pod_security_groups_driver` is another.
+pub fn policy_defaults(config: &Config) -> Option<PolicyDefaults> {
+    let is_enforced = config.kubernetes.pod_security_groups_driver == POLICY_DRIVER;
+    is_enforced.then(|| PolicyDefaults { project: config.neutron_defaults.project.clone() })
 }
 
 /// An option that is set to something.

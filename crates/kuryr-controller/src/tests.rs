@@ -3,15 +3,18 @@
 mod adoption;
 mod counts;
 mod crash;
+mod explain;
 mod leader;
 mod life;
+mod policies;
+mod policy_storm;
 mod services;
 mod storm;
 
 use crate::context::{Caches, Context, Current, Parts};
 use crate::metrics::{Kind, Metrics};
-use crate::settings::{PodDefaults, Projects, ServiceDefaults};
-use crate::{dispatch, relist, services as serving, wiring};
+use crate::settings::{PodDefaults, PolicyDefaults, Projects, ServiceDefaults};
+use crate::{dispatch, policies as enforcing, relist, services as serving, wiring};
 use kuryr_api::cloud::{Auth, Domain, Project, Scope, Secret, User};
 use kuryr_core::network::Naming;
 use kuryr_core::service::{External, MemberMode, Timeouts, WithoutClass};
@@ -31,6 +34,8 @@ const RECORDS: &str = "/apis/openstack.org/v1/namespaces/default/kuryrports";
 struct World {
     kubernetes: FakeKubernetes,
     cloud: FakeCloud,
+    /// How controllers enforce network policies, if they do.
+    policies: Option<PolicyDefaults>,
 }
 
 impl World {
@@ -43,7 +48,7 @@ impl World {
         for name in ["node1", "node2"] {
             kubernetes.create("/api/v1/nodes", json!({ "metadata": { "name": name } }));
         }
-        Self { kubernetes, cloud: FakeCloud::start().await.unwrap() }
+        Self { kubernetes, cloud: FakeCloud::start().await.unwrap(), policies: None }
     }
 
     /// A pod as the scheduler leaves it.
@@ -145,6 +150,7 @@ impl World {
             metrics: Metrics::default(),
             defaults: self.defaults(),
             services: Some(services),
+            policies: self.policies.clone(),
             voice: Voice::On,
         }));
         current.set(&context);
@@ -175,6 +181,8 @@ impl World {
             tokio::join!(
                 dispatch::pods(&running, &tracker),
                 dispatch::services(&running, &tracker),
+                dispatch::policies(&running, &tracker),
+                enforcing::run(&running),
                 serving::run(&running, &component),
                 wiring::run(&running)
             );
@@ -212,7 +220,7 @@ impl Controller {
     /// No name waits to be looked at.
     fn rests(&self) -> bool {
         let depth = |kind| self.context.metrics.queue_depth.get_or_create(&Kind { kind }).get();
-        depth("pod") == 0 && depth("service") == 0
+        ["pod", "service", "policy", "peer"].into_iter().all(|kind| depth(kind) == 0)
     }
 }
 

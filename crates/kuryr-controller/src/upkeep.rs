@@ -69,13 +69,17 @@ pub async fn openstack(context: &Context, components: &Components, outages: &Out
 fn look_at_caches(caches: &Caches, component: &Component) {
     let trouble = caches.states().into_iter().find_map(|(kind, sync, _)| match &*sync.borrow() {
         Sync::Following => None,
-        Sync::Starting => Some(format!("{kind}s are being listed")),
-        Sync::Behind(why) | Sync::Failing(why) => Some(format!("{kind}s can't be watched: {why}")),
+        Sync::Starting => Some(format!("{} are being listed", plural(kind))),
+        Sync::Behind(why) | Sync::Failing(why) => Some(format!("{} can't be watched: {why}", plural(kind))),
     });
     match trouble {
         None => component.good(),
         Some(why) => component.bad(why),
     }
+}
+
+fn plural(kind: &str) -> String {
+    kind.strip_suffix('y').map_or_else(|| format!("{kind}s"), |stem| format!("{stem}ies"))
 }
 
 /// Whether OpenStack's last answer was one.
@@ -147,10 +151,14 @@ pub fn refresh(caches: &Caches, current: &Current, metrics: &Metrics) {
     let context = current.get();
     let context = context.as_deref();
     let services = context.and_then(|context| context.services.as_ref());
+    let policies = context.and_then(|context| context.policies.as_ref());
+    let (groups, address_groups) = policies.map_or((0, 0), |policies| policies.store.len());
     let sizes = caches.states().map(|(kind, _, size)| (kind, size));
     let sizes = sizes.into_iter().chain([
         ("port", context.map_or(0, |context| context.ports.len())),
         ("load_balancer", services.map_or(0, |services| services.balancers.len())),
+        ("security_group", groups),
+        ("address_group", address_groups),
     ]);
     for (kind, size) in sizes {
         let size = i64::try_from(size).unwrap_or(i64::MAX);

@@ -11,6 +11,7 @@
 //!
 //! - [`pod`]: which port a pod has, which it should have, and what to do about the difference
 //! - [`service`]: which load balancers a Service has, which it should have, and what to do about the difference
+//! - [`policy`]: who may talk to whom, and which security groups and address groups say so
 //! - [`orphan`]: which of our ports nobody needs
 //! - [`vif`]: how a port looks to the node that plugs it
 //! - [`layout`]: what has to be there in OpenStack before the first pod
@@ -21,6 +22,7 @@ pub mod network;
 pub mod news;
 pub mod orphan;
 pub mod pod;
+pub mod policy;
 pub mod port;
 pub mod service;
 pub mod vif;

@@ -17,7 +17,7 @@ pub struct PodNetwork {
     pub vlan: Option<u16>,
     /// Subnets: a pod gets an address in each, so that one of each family makes it dual-stack.
     pub subnets: Vec<Subnet>,
-    /// Security groups of a port.
+    /// Security groups of the ports of pods that no policy is for.
     pub security_groups: Vec<SecurityGroupId>,
     /// Owner of a port, if not the project of the credentials.
     pub project: Option<ProjectId>,

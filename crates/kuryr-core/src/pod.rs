@@ -19,7 +19,7 @@ use crate::news::News;
 use crate::port::Port;
 use kuryr_api::port::VifEntry;
 use kuryr_api::{NetworkId, PortId, ProjectId, SecurityGroupId, SubnetId};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What Kubernetes, our record and Neutron say of one pod name.
 #[derive(Clone, Debug)]
@@ -34,10 +34,45 @@ pub struct Observed<'a> {
     pub ports: Vec<Port>,
     /// Where pods get their ports.
     pub network: &'a PodNetwork,
+    /// Which security groups its ports carry.
+    pub security: Security,
     /// What the namespace allows.
     pub namespace: Namespace,
     /// How many looks before this one came to nothing, in a row.
     pub failures: u32,
+}
+
+/// Which security groups a pod's ports carry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Security {
+    /// These when they are made. What others make of them later is theirs.
+    Initial(BTreeSet<SecurityGroupId>),
+    /// These, always.
+    Always(BTreeSet<SecurityGroupId>),
+    /// Some are still being brought into being: the pod is looked at again when they are there. Until then it does not start, and
+    /// a port that it has takes `more`, and keeps of its own what is in `kept`.
+    Growing {
+        /// What is there of the groups that it is to have.
+        more: BTreeSet<SecurityGroupId>,
+        /// What it may keep: the groups that it is to have, and those that allow what nobody forbids yet.
+        kept: BTreeSet<SecurityGroupId>,
+    },
+    /// Nobody knows yet.
+    Unknown,
+}
+
+impl Security {
+    /// The groups that a port has to carry now. None: those that it does.
+    pub fn of(&self, port: &Port) -> Option<BTreeSet<SecurityGroupId>> {
+        let wanted = match self {
+            Self::Initial(_) | Self::Unknown => return None,
+            Self::Always(groups) => groups.clone(),
+            Self::Growing { more, kept } => {
+                port.security_groups.intersection(kept).chain(more).cloned().collect()
+            }
+        };
+        (wanted != port.security_groups).then_some(wanted)
+    }
 }
 
 /// A pod.
@@ -124,6 +159,8 @@ pub struct Interface {
 pub enum Action {
     /// Make a port in Neutron. What it becomes is seen by the next look.
     CreatePort(PortRequest),
+    /// Let a port carry these security groups, and no others.
+    Secure(PortId, BTreeSet<SecurityGroupId>),
     /// Put this cluster's tag on a port that the Python Kuryr made.
     TagPort(PortId),
     /// Delete a port; one that is gone is fine.
@@ -167,7 +204,7 @@ pub struct PortRequest {
     /// The pod's uid.
     pub device_id: String,
     /// Security groups.
-    pub security_groups: Vec<SecurityGroupId>,
+    pub security_groups: BTreeSet<SecurityGroupId>,
     /// Owner, if not the project of the credentials.
     pub project: Option<ProjectId>,
     /// Tags.

@@ -1,6 +1,7 @@
 //! A Neutron port, as far as planners look at it.
 
-use kuryr_api::{NetworkId, PortId, SubnetId};
+use kuryr_api::{NetworkId, PortId, SecurityGroupId, SubnetId};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 /// A port that exists.
@@ -18,6 +19,8 @@ pub struct Port {
     pub pod_uid: String,
     /// Node that it is bound to (`binding:host_id`).
     pub host: String,
+    /// Security groups that it carries.
+    pub security_groups: BTreeSet<SecurityGroupId>,
     /// Whether its network says that it is wired.
     pub wiring: Wiring,
     /// What the mechanism driver made of it.

@@ -178,6 +178,7 @@ mod tests {
             wiring: Wiring::Pending,
             binding: Binding::Bound(Bound { vif_type: "ovs".into(), filters: true, ..Bound::default() }),
             ownership: Ownership::Ours,
+            security_groups: [].into(),
         }
     }
 

@@ -2,13 +2,14 @@
 
 use crate::client::REQUEST_TIMEOUT;
 use crate::key::Key;
-use crate::slim::{self, BalancerRecord, PortRecord, ServiceWire, Slim};
+use crate::slim::{self, BalancerRecord, PolicyRecord, PortRecord, ServiceWire, Slim};
 use futures::TryFutureExt;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::Resource;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions};
-use kuryr_api::{KuryrLoadBalancer, KuryrPort, names};
+use kuryr_api::{KuryrLoadBalancer, KuryrNetworkPolicy, KuryrPort, names};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use std::fmt::Debug;
@@ -89,6 +90,12 @@ impl Record for KuryrPort {
     type Kept = PortRecord;
 }
 
+impl Record for KuryrNetworkPolicy {
+    const KIND: &'static str = "KuryrNetworkPolicy";
+    const FINALIZER: &'static str = names::NETWORK_POLICY_FINALIZER;
+    type Kept = PolicyRecord;
+}
+
 impl Record for KuryrLoadBalancer {
     const KIND: &'static str = "KuryrLoadBalancer";
     const FINALIZER: &'static str = names::KURYRLOADBALANCER_FINALIZER;
@@ -167,6 +174,12 @@ pub async fn take_old_finalizer_off(client: &kube::Client, key: &Key, uid: &str)
         Written::Done(_) => Written::Done(()),
         Written::Outdated => Written::Outdated,
     })
+}
+
+/// Takes the Python Kuryr's finalizer off a NetworkPolicy, and leaves those of others.
+pub async fn release_policy(client: &kube::Client, key: &Key, uid: &str) -> Result<(), Error> {
+    let off = json!({ "uid": uid, "$deleteFromPrimitiveList/finalizers": [names::NETWORK_POLICY_FINALIZER] });
+    change_metadata::<NetworkPolicy>("NetworkPolicy", client, key, off).await.map(drop)
 }
 
 /// Puts our finalizer on a Service, beside those of others. It stays until [`release_service`].

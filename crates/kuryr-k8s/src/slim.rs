@@ -24,22 +24,26 @@ macro_rules! known_by_its_fields {
 
 mod balancer;
 mod endpoint_slice;
+mod pod;
+mod policy;
 mod port;
 mod service;
 
 pub use balancer::BalancerRecord;
 pub use endpoint_slice::{Endpoint, EndpointPort, EndpointSlice};
+pub use pod::{NamedPort, Network, Phase, Pod, PodWire};
+pub use policy::{NetworkPolicy, NetworkPolicyWire, PolicyRecord};
 pub use port::{Content, PortRecord};
 pub use service::{Held, Service, ServicePort, ServiceWire};
 
 use crate::key::Key;
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kuryr_api::names;
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
+use std::net::IpAddr;
 
 /// An object in a cache, made of what the API server sends.
 pub trait Slim: Debug + Send + Sync + Sized + 'static {
@@ -70,54 +74,8 @@ pub(crate) fn key_of(meta: &ObjectMeta) -> Key {
     Key::new(meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default())
 }
 
-/// Where a pod is in its life.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Phase {
-    /// Not all containers run yet; the network may be missing.
-    #[default]
-    Pending,
-    /// At least one container ran.
-    Running,
-    /// All containers ended, and none starts again.
-    Finished,
-    /// The node does not answer.
-    Unknown,
-}
-
-/// A Pod.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Pod {
-    /// Namespace and name.
-    pub key: Key,
-    /// Uid.
-    pub uid: Box<str>,
-    /// Version.
-    pub resource_version: Box<str>,
-    /// Node, once it is bound to one.
-    pub node: Option<Box<str>>,
-    /// Whose network it lives in.
-    pub network: Network,
-    /// Where it is in its life.
-    pub phase: Phase,
-    /// It is being deleted.
-    pub deleting: bool,
-    /// It comes from a file on the node, so that the kubelet knows it by another uid.
-    pub is_static: bool,
-    /// The Python Kuryr's finalizer is on it.
-    pub has_old_finalizer: bool,
-    /// When it was bound to its node.
-    pub scheduled: Option<Timestamp>,
-}
-
-/// Whose network a pod lives in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Network {
-    /// Its own: it needs ports.
-    #[default]
-    Own,
-    /// The node's (`hostNetwork`).
-    Host,
-}
+/// Labels of an object, sorted by their keys.
+pub type Labels = Box<[(Box<str>, Box<str>)]>;
 
 /// A Node.
 #[derive(Clone, Debug, PartialEq)]
@@ -130,6 +88,8 @@ pub struct Node {
     pub resource_version: Box<str>,
     /// No machine stands behind it (a virtual kubelet), so no daemon of ours can run there.
     pub is_virtual: bool,
+    /// Its addresses, sorted.
+    pub addresses: Box<[IpAddr]>,
 }
 
 /// A Namespace.
@@ -145,39 +105,14 @@ pub struct Namespace {
     pub terminating: bool,
     /// OpenStack project that its annotation names.
     pub project: Option<Box<str>>,
+    /// Labels.
+    pub labels: Labels,
 }
 
-/// The fields of a Pod's spec that are read.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct PodSpec {
-    node_name: Option<Box<str>>,
-    host_network: Option<bool>,
-}
-
-/// The fields of a Pod's status that are read.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct PodStatus {
-    phase: Option<String>,
-    conditions: Option<Vec<Condition>>,
-}
-
-/// The fields of a condition that are read.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Condition {
-    #[serde(rename = "type")]
-    kind: String,
-    last_transition_time: Option<Timestamp>,
-}
-
-/// A Pod on the wire.
-pub type PodWire = Typed<core::Pod, PodSpec, PodStatus>;
 /// A Node on the wire.
-pub type NodeWire = Typed<core::Node, NodeSpec, Empty>;
+pub type NodeWire = Typed<core::Node, NodeSpec, NodeStatus>;
 /// A Namespace on the wire.
-pub type NamespaceWire = Typed<core::Namespace, Empty, PodStatus>;
+pub type NamespaceWire = Typed<core::Namespace, Empty, Empty>;
 
 /// Nothing is read.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -188,6 +123,20 @@ pub struct Empty {}
 #[serde(default)]
 pub struct NodeSpec {
     taints: Option<Vec<Taint>>,
+}
+
+/// The fields of a Node's status that are read.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct NodeStatus {
+    addresses: Vec<NodeAddress>,
+}
+
+/// The fields of a Node's address that are read.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct NodeAddress {
+    address: Box<str>,
 }
 
 /// The field of a taint that is read.
@@ -247,31 +196,6 @@ where
     }
 }
 
-impl Slim for Pod {
-    type Wire = PodWire;
-
-    fn trim(wire: PodWire) -> Self {
-        let meta = &wire.metadata;
-        let annotations = meta.annotations.as_ref();
-        let source = annotations.and_then(|map| map.get(names::CONFIG_SOURCE_ANNOTATION));
-        let finalizers = meta.finalizers.iter().flatten();
-        Self {
-            key: key_of(meta),
-            uid: text(meta.uid.as_deref()),
-            resource_version: text(meta.resource_version.as_deref()),
-            deleting: meta.deletion_timestamp.is_some(),
-            is_static: source.is_some_and(|source| source != "api"),
-            has_old_finalizer: finalizers.into_iter().any(|name| name == names::POD_FINALIZER),
-            node: wire.spec.node_name.filter(|name| !name.is_empty()),
-            network: if wire.spec.host_network == Some(true) { Network::Host } else { Network::Own },
-            phase: phase(wire.status.phase.as_deref()),
-            scheduled: scheduled(wire.status.conditions.as_deref()),
-        }
-    }
-
-    known_by_its_fields!();
-}
-
 impl Slim for Node {
     type Wire = NodeWire;
 
@@ -285,6 +209,7 @@ impl Slim for Node {
             resource_version: text(wire.metadata.resource_version.as_deref()),
             is_virtual: labelled
                 || taints.into_iter().any(|taint| taint.key.starts_with("virtual-kubelet.io/")),
+            addresses: addresses(&wire.status),
         }
     }
 
@@ -303,6 +228,7 @@ impl Slim for Namespace {
             uid: text(wire.metadata.uid.as_deref()),
             resource_version: text(wire.metadata.resource_version.as_deref()),
             terminating: wire.metadata.deletion_timestamp.is_some(),
+            labels: labels(&wire.metadata),
         }
     }
 
@@ -341,19 +267,17 @@ fn metadata<'de, D: Deserializer<'de>>(from: D) -> Result<ObjectMeta, D::Error> 
     })
 }
 
+/// Host names among them are no addresses.
+fn addresses(status: &NodeStatus) -> Box<[IpAddr]> {
+    let addresses = status.addresses.iter().filter_map(|one| one.address.parse().ok());
+    addresses.collect::<BTreeSet<IpAddr>>().into_iter().collect()
+}
+
+fn labels(meta: &ObjectMeta) -> Labels {
+    let labels = meta.labels.iter().flatten();
+    labels.map(|(key, value)| (key.as_str().into(), value.as_str().into())).collect()
+}
+
 fn text(value: Option<&str>) -> Box<str> {
     value.unwrap_or_default().into()
-}
-
-fn phase(phase: Option<&str>) -> Phase {
-    match phase {
-        Some("Running") => Phase::Running,
-        Some("Succeeded" | "Failed") => Phase::Finished,
-        Some("Unknown") => Phase::Unknown,
-        _ => Phase::Pending,
-    }
-}
-
-fn scheduled(conditions: Option<&[Condition]>) -> Option<Timestamp> {
-    conditions?.iter().find(|condition| condition.kind == "PodScheduled")?.last_transition_time
 }

@@ -9,7 +9,11 @@ use std::{io::Write, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{check, config, crds, describe, generate, openstack, status, uninstall};
+use crate::{
+    check, config, crds, describe, generate, openstack,
+    policy::{self, Policy},
+    status, uninstall,
+};
 
 /// Generates what an installation of Kuryr needs, and checks it.
 #[derive(Debug, Parser)]
@@ -42,6 +46,9 @@ enum Command {
     /// Explain one object: what Kubernetes wants, what OpenStack has, and what Kuryr would do next
     #[command(subcommand)]
     Describe(Describe),
+    /// Look into network policies: what they do to a pod or a connection, and whether Neutron holds what they want
+    #[command(subcommand)]
+    Policy(Policy),
     /// Take Kuryr out of a cluster, and leave nothing behind that blocks a deletion
     ///
     /// Its programs; floating IPs and load balancers of Services and ports of pods that carry this cluster's tag or stand in a record;
@@ -133,6 +140,7 @@ pub(crate) fn run(cli: Cli, out: &mut impl Write) -> anyhow::Result<ExitCode> {
             openstack::init(&options, out, &mut std::io::stderr())?;
         }
         Command::Describe(Describe::Service(options)) => return describe::service(&options, out),
+        Command::Policy(command) => return policy::run(&command, out, &mut std::io::stderr()),
         Command::Status(options) => return status::run(&options, out),
         Command::Uninstall(options) => return uninstall::run(&options, out),
         Command::Check(options) => return check::run(&options, out),

@@ -1,23 +1,27 @@
 //! The ways out: to OpenStack by kuryr.conf, as the controller goes it, and to Kubernetes by the places where kubectl looks.
 
-use std::{future::Future, path::PathBuf, time::Duration};
+use std::{fmt::Debug, future::Future, path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result};
 use clap::Args;
 use k8s_openapi::{api::core::v1::Event, jiff::Timestamp};
 use kube::{
-    Client,
+    Api, Client, Resource,
+    api::ListParams,
     config::{KubeConfigOptions, Kubeconfig},
 };
 use kuryr_api::cloud::CloudAccess;
 use kuryr_config::{Loaded, cloud};
 use kuryr_openstack::{Session, Settings};
+use serde::de::DeserializeOwned;
 
 use crate::cli::Sources;
 
 /// A person waits: an API server that does not answer by then is told.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// Objects asked for in one page.
+const PAGE: u32 = 500;
 
 /// OpenStack, and the configuration that leads to it.
 pub(crate) struct OpenStack {
@@ -108,6 +112,24 @@ pub(crate) fn said_at(event: &Event) -> Option<Timestamp> {
     let series = event.series.as_ref().and_then(|series| series.last_observed_time.as_ref());
     let once = event.event_time.as_ref();
     series.or(once).map(|time| time.0).or_else(|| event.last_timestamp.as_ref().map(|time| time.0))
+}
+
+/// All objects of a kind, page by page, or why they can't be had.
+pub(crate) async fn list<K>(api: Api<K>, params: ListParams) -> Result<Vec<K>, String>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
+{
+    let mut found = Vec::new();
+    let mut params = params.limit(PAGE);
+    loop {
+        let page = api.list(&params).await;
+        let page = page.map_err(|error| format!("cannot list {}: {}", K::plural(&()), said(&error)))?;
+        found.extend(page.items);
+        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => params = params.continue_token(&token),
+            None => return Ok(found),
+        }
+    }
 }
 
 /// What the API server says, or what stands in the way of asking it.

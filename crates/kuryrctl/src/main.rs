@@ -9,6 +9,7 @@ mod crds;
 mod describe;
 mod generate;
 mod openstack;
+mod policy;
 mod sanity;
 mod status;
 mod uninstall;

@@ -1,7 +1,7 @@
 //! `kuryrctl uninstall`: takes Kuryr out of a cluster, and leaves nothing behind that blocks a deletion.
 //!
 //! ```text
-//! programs  ──►  floating IPs, load balancers, ports  ──►  finalizers  ──►  records, accounts, configuration  ──►  definitions of the records
+//! programs  ──►  floating IPs, load balancers, ports, groups  ──►  finalizers  ──►  records, accounts, configuration  ──►  definitions of the records
 //! ```
 //!
 //! The programs go first, since they would make again what is taken away. What fails is told, and the rest is done all the same:
@@ -9,6 +9,7 @@
 
 mod balancers;
 mod cloud;
+mod groups;
 mod kubernetes;
 mod ports;
 mod step;
@@ -38,7 +39,7 @@ pub(crate) struct Options {
     namespace: String,
     #[command(flatten)]
     sources: Sources,
-    /// Leave what is in OpenStack (ports, load balancers, floating IPs), the records of it, and their definitions: pods that run
+    /// Leave what is in OpenStack (ports, security groups, load balancers, floating IPs), the records of it, and their definitions: pods that run
     /// keep their network, Services go on being served as they are, and a Kuryr that is installed again takes all of it over.
     /// OpenStack is not asked then
     #[arg(long)]
@@ -123,6 +124,7 @@ impl<'o> Places<'o> {
             let own_tag = cloud::own_tag(&self.client).await?;
             steps.extend(balancers::ours(&self.client, cloud, &own_tag).await?);
             steps.extend(ports::ours(&self.client, &cloud.neutron, &own_tag).await?);
+            steps.extend(groups::ours(&self.client, &cloud.neutron, &own_tag).await?);
         }
         steps.extend(kubernetes::finalizers(&self.client).await?);
         if !self.options.keep_ports {

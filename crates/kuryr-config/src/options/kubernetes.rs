@@ -8,7 +8,9 @@ use crate::option::Choice::{self, Ignored, Refused, Works};
 const PROJECTS: &[Choice] = &[Works("default"), Ignored("annotation", "projects by annotation")];
 const PROJECT_OR_ANNOTATION: &[Choice] = &[Works("default"), Works("annotation")];
 const SUBNETS: &[Choice] = &[Works("default"), Ignored("namespace", "a subnet for each namespace")];
-const SECURITY_GROUPS: &[Choice] = &[Works("default"), Ignored("policy", "network policies")];
+const SECURITY_GROUPS: &[Choice] = &[Works("default"), Works("policy")];
+const BALANCERS_GROUPS: &[Choice] =
+    &[Works("default"), Ignored("policy", "security groups of load balancers that are machines")];
 const VIFS: &[Choice] = &[
     Works("neutron-vif"),
     Refused("nested-vlan", "pods on VMs by VLAN"),
@@ -53,6 +55,9 @@ group! {
         /// Which kinds of objects are handled. Pods are in any case; Services are if service, endpoints and kuryrloadbalancer are
         /// among these.
         enabled_handlers: Vec<String> = preset("vif,endpoints,service,kuryrloadbalancer,kuryrport");
+        /// What finds a pod's security groups: default is `[neutron_defaults] pod_security_groups`, and network policies are not enforced;
+        /// with policy they are, and those are the groups of pods that no policy is for.
+        pod_security_groups_driver: String = preset("default") choices(SECURITY_GROUPS);
     }
     known {
         /// What finds the project of a pod's port: default is `[neutron_defaults] project`.
@@ -65,10 +70,8 @@ group! {
         pod_subnets_driver: String = preset("default") choices(SUBNETS);
         /// What finds a service's subnet: default is `[neutron_defaults] service_subnets` or `service_subnet`.
         service_subnets_driver: String = preset("default") choices(DEFAULT);
-        /// What finds a pod's security groups: default is `[neutron_defaults] pod_security_groups`.
-        pod_security_groups_driver: String = preset("default") choices(SECURITY_GROUPS);
         /// What finds a service's security groups.
-        service_security_groups_driver: String = preset("default") choices(SECURITY_GROUPS);
+        service_security_groups_driver: String = preset("default") choices(BALANCERS_GROUPS);
         /// What makes a pod's interface.
         pod_vif_driver: String = preset("neutron-vif") choices(VIFS);
         /// What makes load balancers.
@@ -96,7 +99,7 @@ group! {
         controller_ha_elector_port: u16 = preset("16401")
             obsolete("a leader is elected by a Kubernetes Lease, without a program beside the controller");
         /// What turns network policies into security groups.
-        network_policy_driver: String = preset("default") later("network policies");
+        network_policy_driver: String = preset("default") choices(DEFAULT);
         /// What gives a pod further interfaces.
         multi_vif_drivers: Vec<String> = preset("noop") choices(INTERFACES);
         /// How further interfaces are called, before their number.

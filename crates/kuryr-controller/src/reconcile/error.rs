@@ -17,6 +17,24 @@ pub enum Error {
     /// A port can't be deleted.
     #[error("failed to delete a port")]
     DeletePort(#[source] openstack::Error),
+    /// A port can't be given its security groups.
+    #[error("failed to give a port its security groups")]
+    Secure(#[source] openstack::Error),
+    /// An address group still has the address of a port that is to be deleted: its next owner would be taken for the pod.
+    #[error("an address group still has the port's address")]
+    AddressHeld,
+    /// What policies want is not known yet.
+    #[error("the security groups of network policies were not looked at yet")]
+    PoliciesUnknown,
+    /// A security group, an address group or a rule can't be made.
+    #[error("failed to make what a network policy needs")]
+    MakeGroup(#[source] openstack::Error),
+    /// One can't be changed.
+    #[error("failed to change what a network policy needs")]
+    ChangeGroup(#[source] openstack::Error),
+    /// One can't be deleted.
+    #[error("failed to delete what a network policy needed")]
+    DeleteGroup(#[source] openstack::Error),
     /// A port can't be tagged.
     #[error("failed to tag a port")]
     TagPort(#[source] openstack::Error),
@@ -52,6 +70,10 @@ impl Error {
         match self {
             Self::CreatePort(error)
             | Self::DeletePort(error)
+            | Self::Secure(error)
+            | Self::MakeGroup(error)
+            | Self::ChangeGroup(error)
+            | Self::DeleteGroup(error)
             | Self::TagPort(error)
             | Self::LookUp(error)
             | Self::Balance(error)
@@ -62,10 +84,15 @@ impl Error {
                 openstack::Class::Wait => "wait",
                 openstack::Class::Permanent => "permanent",
             },
-            Self::NetworkUnknown | Self::SiteUnknown => "wait",
+            Self::NetworkUnknown | Self::SiteUnknown | Self::PoliciesUnknown | Self::AddressHeld => "wait",
             Self::Record(records::Error::Refused { .. }) | Self::Restless => "permanent",
             Self::Record(_) => "retry",
         }
+    }
+
+    /// Whether it goes over by itself, and soon.
+    pub fn passes(&self) -> bool {
+        self.class() == "retry"
     }
 
     /// What OpenStack's logs know the failed request by.
@@ -73,6 +100,10 @@ impl Error {
         match self {
             Self::CreatePort(error)
             | Self::DeletePort(error)
+            | Self::Secure(error)
+            | Self::MakeGroup(error)
+            | Self::ChangeGroup(error)
+            | Self::DeleteGroup(error)
             | Self::TagPort(error)
             | Self::LookUp(error)
             | Self::Balance(error)
@@ -86,7 +117,12 @@ impl Error {
     /// What the pod's owner should know. Nothing where it goes over by itself before anybody could act.
     pub fn news(&self) -> Option<News> {
         match self {
-            Self::CreatePort(error) | Self::Balance(error) | Self::Address(error)
+            Self::CreatePort(error)
+            | Self::Balance(error)
+            | Self::Address(error)
+            | Self::Secure(error)
+            | Self::MakeGroup(error)
+            | Self::ChangeGroup(error)
                 if error.kind() == Kind::Fenced =>
             {
                 None
@@ -94,6 +130,9 @@ impl Error {
             Self::CreatePort(error) => Some(create_failed(error)),
             Self::Balance(error) => Some(balance_failed(error)),
             Self::Address(error) => Some(address_failed(error)),
+            Self::Secure(error) | Self::MakeGroup(error) | Self::ChangeGroup(error) => {
+                Some(policy_failed(error))
+            }
             Self::Record(records::Error::Refused { .. }) => Some(News::warning(
                 "FailedToCreateKuryrPortCRD",
                 format!(
@@ -210,6 +249,33 @@ fn address_failed(error: &openstack::Error) -> News {
              annotations and loadBalancerIP.",
         ),
         _ => ("NeutronUnavailable", "Neutron gives no addresses now. Kuryr tries again."),
+    };
+    said(reason, advice, "Neutron", error)
+}
+
+fn policy_failed(error: &openstack::Error) -> News {
+    let (reason, advice) = match error.kind() {
+        Kind::OverQuota => (
+            "SecurityGroupQuotaExceeded",
+            "The project's quota of security groups, rules or address groups is used up. Raise it (openstack quota set --secgroups N \
+             --secgroup-rules N PROJECT). What the policy allows and Kuryr could not make a rule for is forbidden until then.",
+        ),
+        Kind::Unauthorized => (
+            "OpenStackCredentialsRefused",
+            "Keystone does not accept Kuryr's credentials. Check [neutron] in kuryr.conf.",
+        ),
+        Kind::Forbidden => (
+            "SecurityGroupForbidden",
+            "Kuryr's OpenStack user may not change security groups. It needs the role member in the project of [neutron_defaults].",
+        ),
+        Kind::NotFound | Kind::Invalid => (
+            "SecurityGroupRefused",
+            "Neutron refuses what the network policy needs. Kuryr looks at what is there and tries again.",
+        ),
+        _ => (
+            "NeutronUnavailable",
+            "Neutron does not change security groups now. Kuryr tries again; what is there is enforced meanwhile.",
+        ),
     };
     said(reason, advice, "Neutron", error)
 }

@@ -1,7 +1,9 @@
 //! Observe, plan, apply: one file for each kind, and what they share.
 
 pub(crate) mod error;
+pub(crate) mod peer;
 pub(crate) mod pod;
+pub(crate) mod policy;
 pub(crate) mod service;
 pub(crate) mod translate;
 

@@ -3,21 +3,27 @@
 use super::error::Error;
 use super::{Next, Outcome, ROUNDS, SEEN_WITHIN, noted, tell_pod, translate};
 use crate::context::Context;
+use crate::policies;
 use crate::relist;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::ObjectMeta;
 use kuryr_api::port::{KuryrPort, KuryrPortSpec, KuryrPortStatus, Vifs};
-use kuryr_api::{PortId, names};
+use kuryr_api::{PortId, SecurityGroupId, names};
+use kuryr_core::network::PodNetwork;
 use kuryr_core::news::News;
-use kuryr_core::pod::{Action, Namespace, NewRecord, Observed, plan};
+use kuryr_core::pod::{Action, Namespace, NewRecord, Observed, Security, plan};
 use kuryr_core::port::{Binding, Port};
 use kuryr_k8s::Key;
 use kuryr_k8s::records::{self, Written};
 use kuryr_k8s::slim::{Node, Pod, PortRecord};
-use kuryr_openstack::Effect;
-use kuryr_openstack::neutron::PortFilter;
-use std::collections::BTreeMap;
+use kuryr_openstack::neutron::{PortFilter, PortUpdate};
+use kuryr_openstack::{Effect, Kind};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
+
+/// An address leaves its address groups in a tenth of a second; a Neutron that does not answer is waited for by the queue.
+const RELEASED_WITHIN: Duration = Duration::from_secs(10);
 
 /// What we look at, held so that planners can borrow it.
 struct Seen {
@@ -44,7 +50,8 @@ async fn settle(context: &Context, key: &Key) -> Result<Next, Error> {
     for _ in 0..ROUNDS {
         let seen = observe(context, key).await?;
         let network = context.network().ok_or(Error::NetworkUnknown)?;
-        let actions = plan(&seen.view(key, &network));
+        let security = security(context, key, &network);
+        let actions = plan(&seen.view(key, &network, security));
         let mut changed = false;
         for action in actions {
             match apply(context, key, &seen, action).await? {
@@ -62,16 +69,25 @@ async fn settle(context: &Context, key: &Key) -> Result<Next, Error> {
 }
 
 impl Seen {
-    fn view<'s>(&'s self, key: &Key, network: &'s kuryr_core::network::PodNetwork) -> Observed<'s> {
+    fn view<'s>(&'s self, key: &Key, network: &'s PodNetwork, security: Security) -> Observed<'s> {
         Observed {
             name: key.to_string(),
             pod: self.pod.as_deref().map(|pod| translate::pod(pod, self.node.as_deref())),
             record: self.record.as_deref().map(translate::record),
             ports: self.ports.clone(),
             network,
+            security,
             namespace: self.namespace,
             failures: self.failures,
         }
+    }
+}
+
+/// Where policies are not enforced, every port gets the same groups, once.
+fn security(context: &Context, key: &Key, network: &PodNetwork) -> Security {
+    match &context.policies {
+        None => Security::Initial(network.security_groups.iter().cloned().collect()),
+        Some(policies) => policies.security_of(key, network),
     }
 }
 
@@ -85,6 +101,9 @@ async fn observe(context: &Context, key: &Key) -> Result<Seen, Error> {
     let made = || context.ports.of(key, pod.as_deref().map(|pod| &*pod.uid));
     look_up_unclear(context, &recorded, &made()).await?;
     let made = made();
+    if let Some(policies) = &context.policies {
+        policies.refresh_pod(context, key);
+    }
     let named = recorded.iter().filter_map(|id| context.ports.get(id));
     let ports: BTreeMap<_, _> = made.into_iter().chain(named).map(|port| (port.id.clone(), port)).collect();
     Ok(Seen {
@@ -119,6 +138,7 @@ async fn apply(context: &Context, key: &Key, seen: &Seen, action: Action) -> Res
     match action {
         Action::CreatePort(request) => create_port(context, key, &request).await,
         Action::DeletePort(id) => delete_port(context, key, &id).await,
+        Action::Secure(id, groups) => secure(context, key, &id, groups).await,
         Action::TagPort(id) => tag_port(context, key, &id).await,
         Action::Record(new) => write(context, key, seen, new).await,
         Action::Activate(interfaces) => {
@@ -188,9 +208,58 @@ async fn find_made(
     Ok(())
 }
 
+async fn secure(
+    context: &Context,
+    key: &Key,
+    id: &PortId,
+    groups: BTreeSet<SecurityGroupId>,
+) -> Result<Outcome, Error> {
+    let names: Vec<_> = groups.iter().map(ToString::to_string).collect();
+    let update = PortUpdate { security_groups: Some(groups.into_iter().collect()), ..PortUpdate::default() };
+    let changed = context.neutron.update_port(id, &update).await;
+    let port = match changed {
+        Ok(port) => port,
+        Err(error) if error.kind() == Kind::NotFound => {
+            relist::look_up(context, vec![id.clone()]).await.map_err(Error::LookUp)?;
+            if let Some(policies) = &context.policies {
+                policies::verify(context, policies).await.map_err(Error::Secure)?;
+            }
+            return Err(Error::Secure(error));
+        }
+        Err(error) => return Err(Error::Secure(error)),
+    };
+    tracing::info!(pod = %key, port = %id, groups = names.join(","), "changed the port's security groups");
+    context.ports.insert(translate::port(&port, &context.own_tag));
+    if let Some(policies) = &context.policies {
+        policies.port_changed();
+    }
+    Ok(Outcome::Visible)
+}
+
+/// An address that leaves its pod has to leave the address groups first: its next owner would be taken for the pod.
+async fn release_addresses(context: &Context, key: &Key, id: &PortId) -> Result<(), Error> {
+    let (Some(policies), Some(port)) = (&context.policies, context.ports.get(id)) else { return Ok(()) };
+    policies.condemn(context, key, id);
+    let addresses: Vec<_> = port.addresses.iter().map(|(_, address)| *address).collect();
+    let gone = async {
+        loop {
+            let released = policies.released();
+            if !policies.hold(&addresses) {
+                return;
+            }
+            released.await;
+        }
+    };
+    tokio::time::timeout(RELEASED_WITHIN, gone).await.map_err(|_| Error::AddressHeld)
+}
+
 async fn delete_port(context: &Context, key: &Key, id: &PortId) -> Result<Outcome, Error> {
+    release_addresses(context, key, id).await?;
     context.neutron.delete_port(id).await.map_err(Error::DeletePort)?;
     context.ports.remove(id);
+    if let Some(policies) = &context.policies {
+        policies.buried(id);
+    }
     tracing::info!(pod = %key, port = %id, "deleted a port");
     Ok(Outcome::Visible)
 }

@@ -16,6 +16,7 @@ pub fn port(port: &neutron::Port, own_tag: &str) -> Port {
         addresses: port.fixed_ips.iter().map(|ip| (ip.subnet_id.clone(), ip.ip_address)).collect(),
         pod_uid: port.device_id.clone(),
         host: port.host.clone(),
+        security_groups: port.security_groups.iter().cloned().collect(),
         wiring: if port.status == PortStatus::Active { Wiring::Active } else { Wiring::Pending },
         binding: binding(port),
         ownership: ownership(port, own_tag),
@@ -100,7 +101,7 @@ pub fn new_port(request: &pod::PortRequest) -> NewPort {
         fixed_ips: request.subnets.iter().cloned().map(FixedIpRequest::any).collect(),
         device_owner: DEVICE_OWNER.to_owned(),
         device_id: request.device_id.clone(),
-        security_groups: request.security_groups.clone(),
+        security_groups: Some(request.security_groups.iter().cloned().collect()),
         host: Some(request.host.clone()),
         tags: request.tags.clone(),
         ..NewPort::on(request.network.clone())

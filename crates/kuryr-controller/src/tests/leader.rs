@@ -52,6 +52,7 @@ impl Process {
             metrics: metrics.clone(),
             defaults: world.defaults(),
             services: None,
+            policies: None,
             voice: Voice::On,
             components: Components::register(&health),
         };

@@ -1,15 +1,16 @@
 //! A pod has a right to a port: see that it has one, and a record of it.
 
 use super::{
-    Action, Content, Interface, Namespace, NewRecord, Observed, Pod, PortRequest, Record, Stage, Why, release,
+    Action, Content, Interface, Namespace, NewRecord, Observed, Pod, PortRequest, Record, Security, Stage,
+    Why, release,
 };
 use crate::network::{Naming, PodNetwork};
 use crate::news::News;
 use crate::port::{Binding, Confirmation, Ownership, Port, Wiring};
 use crate::vif::{self, vif};
-use kuryr_api::names;
 use kuryr_api::port::VifEntry;
-use std::collections::BTreeMap;
+use kuryr_api::{SecurityGroupId, names};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A port that Neutron is still binding, for a controller that died meanwhile, is bound after so many looks.
 const BINDING_TRIES: u32 = 4;
@@ -41,13 +42,21 @@ fn without_record(seen: &Observed<'_>, pod: &Pod<'_>, node: &str, actions: &mut 
     if let Some(failed) = useless.iter().find(|port| port.binding == Binding::Failed) {
         return binding_failed(failed, node, actions);
     }
-    match usable {
-        Some(port) => record(port, pod, node, seen, actions),
-        None if pod.stage == Stage::Starting => {
-            actions.push(Action::CreatePort(request(&seen.name, pod, node, seen.network)));
+    match (usable, &seen.security) {
+        // No pod starts before its port has the groups that its policies ask for.
+        (Some(port), security) if security.of(port).is_some() => secure(port, security, actions),
+        (Some(_), Security::Growing { .. } | Security::Unknown) => {}
+        (Some(port), _) => record(port, pod, node, seen, actions),
+        (None, Security::Initial(groups) | Security::Always(groups)) if pod.stage == Stage::Starting => {
+            let groups = groups.clone();
+            actions.push(Action::CreatePort(request(&seen.name, pod, node, seen.network, groups)));
         }
-        None => {}
+        (None, _) => {}
     }
+}
+
+fn secure(port: &Port, security: &Security, actions: &mut Vec<Action>) {
+    actions.extend(security.of(port).map(|groups| Action::Secure(port.id.clone(), groups)));
 }
 
 /// The one port to keep, by the smallest id so that every look agrees, and those of ours that can't serve the pod.
@@ -109,13 +118,19 @@ fn not_pluggable(error: &vif::Error) -> News {
     News::warning("PortNotPluggable", format!("{error}. {advice}"))
 }
 
-fn request(name: &str, pod: &Pod<'_>, node: &str, network: &PodNetwork) -> PortRequest {
+fn request(
+    name: &str,
+    pod: &Pod<'_>,
+    node: &str,
+    network: &PodNetwork,
+    security_groups: BTreeSet<SecurityGroupId>,
+) -> PortRequest {
     PortRequest {
         network: network.id.clone(),
         subnets: network.subnets.iter().map(|subnet| subnet.id.clone()).collect(),
         host: node.to_owned(),
         device_id: pod.uid.to_owned(),
-        security_groups: network.security_groups.clone(),
+        security_groups,
         project: network.project.clone(),
         tags: network.tags.clone(),
         name: (network.naming == Naming::Pod).then(|| name.to_owned()),
@@ -177,6 +192,7 @@ fn recorded(
     actions.extend(doubled.map(|port| Action::DeletePort(port.id.clone())));
     let adopted = interfaces.iter().filter_map(find).filter(|port| port.ownership == Ownership::Kuryr);
     actions.extend(adopted.map(|port| Action::TagPort(port.id.clone())));
+    interfaces.iter().filter_map(find).for_each(|port| secure(port, &seen.security, actions));
     wiring(interfaces, find, actions);
 }
 

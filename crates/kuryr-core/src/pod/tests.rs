@@ -51,6 +51,7 @@ pub(crate) fn port(id: &str, pod_uid: &str) -> Port {
             ..Bound::default()
         }),
         ownership: Ownership::Ours,
+        security_groups: [].into(),
     }
 }
 

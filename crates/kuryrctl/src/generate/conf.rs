@@ -37,7 +37,9 @@ fn kubernetes(conf: &mut Conf, settings: &Settings) {
     conf.group("kubernetes")
         .set("api_root", &api_root(&settings.api_root))
         .set("token_file", "/var/run/secrets/kubernetes.io/serviceaccount/token")
-        .set("ssl_ca_crt_file", "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt");
+        .set("ssl_ca_crt_file", "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt")
+        .comment("Network policies are enforced. With default they are not.")
+        .set("pod_security_groups_driver", "policy");
 }
 
 fn neutron(conf: &mut Conf, settings: &Settings, facts: Facts) {

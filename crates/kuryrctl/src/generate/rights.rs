@@ -24,11 +24,16 @@ pub(crate) fn controller() -> Vec<PolicyRule> {
     vec![
         rule("", &["pods", "nodes", "namespaces", "services"], &["list", "watch"]),
         rule("discovery.k8s.io", &["endpointslices"], &["list", "watch"]),
-        // To take off the finalizer that the Python Kuryr put on pods, and to hold Services that have load balancers.
+        // To take off the finalizers that the Python Kuryr put on pods and network policies, and to hold Services that have load balancers.
         rule("", &["pods", "services"], &["patch"]),
         // To tell a Service's address outside.
         rule("", &["services/status"], &["patch"]),
-        rule(CUSTOM, &["kuryrports", "kuryrloadbalancers"], &["list", "watch", "create", "patch", "delete"]),
+        rule("networking.k8s.io", &["networkpolicies"], &["list", "watch", "patch"]),
+        rule(
+            CUSTOM,
+            &["kuryrports", "kuryrloadbalancers", "kuryrnetworkpolicies"],
+            &["list", "watch", "create", "patch", "delete"],
+        ),
         events(),
     ]
 }

@@ -15,7 +15,7 @@ use kuryr_api::{KuryrLoadBalancer, KuryrPort};
 use serde::de::DeserializeOwned;
 
 use super::facts::{Counts, Facts, Leader, Name, Pod, Program, Record, Seen, Service, Warning, Warnings};
-use crate::connect::{REPORTERS, REQUEST_TIMEOUT, said, said_at};
+use crate::connect::{REPORTERS, REQUEST_TIMEOUT, list, said, said_at};
 
 /// Name of the Lease of all controllers of a cluster.
 const LEASE: &str = "kuryr-controller";
@@ -23,8 +23,6 @@ const CONTROLLERS: &str = "name=kuryr-controller";
 const DAEMONS: &str = "app=kuryr-cni";
 /// Port of the metrics, if the pod does not name it.
 const METRICS_PORT: i32 = 9654;
-/// Objects asked for in one page.
-const PAGE: u32 = 500;
 
 pub(super) async fn observe(client: &Client, namespace: &str, metrics: Option<&str>) -> Facts {
     let own = |labels| list(Api::namespaced(client.clone(), namespace), ListParams::default().labels(labels));
@@ -55,24 +53,6 @@ async fn leader(client: &Client, namespace: &str) -> Seen<Option<Leader>> {
         lasts: spec.lease_duration_seconds.unwrap_or_default(),
     };
     Ok(spec.holder_identity.filter(|holder| !holder.is_empty()).map(leader))
-}
-
-/// All objects, page by page.
-async fn list<K>(api: Api<K>, params: ListParams) -> Seen<Vec<K>>
-where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
-{
-    let mut found = Vec::new();
-    let mut params = params.limit(PAGE);
-    loop {
-        let page = api.list(&params).await;
-        let page = page.map_err(|error| format!("cannot list {}: {}", K::plural(&()), said(&error)))?;
-        found.extend(page.items);
-        match page.metadata.continue_.filter(|token| !token.is_empty()) {
-            Some(token) => params = params.continue_token(&token),
-            None => return Ok(found),
-        }
-    }
 }
 
 async fn all<K>(client: &Client) -> Seen<Vec<K>>

@@ -6,7 +6,7 @@ use kube::{
     Api, Client,
     api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams},
 };
-use kuryr_api::{FloatingIpId, LoadBalancerId, PortId};
+use kuryr_api::{AddressGroupId, FloatingIpId, LoadBalancerId, PortId, SecurityGroupId};
 use serde_json::json;
 
 use super::cloud::Cloud;
@@ -23,6 +23,10 @@ pub(super) enum Step {
     DeletePort(PortId),
     /// Deletes a floating IP.
     DeleteFloatingIp(FloatingIpId, IpAddr),
+    /// Deletes a security group of this name.
+    DeleteSecurityGroup(SecurityGroupId, String),
+    /// Deletes an address group of this name.
+    DeleteAddressGroup(AddressGroupId, String),
     /// Asks Octavia to delete a load balancer of this name and all that hangs on it.
     DeleteBalancer(LoadBalancerId, String),
     /// Waits until these are gone.
@@ -60,6 +64,8 @@ impl Step {
             Self::Delete(_) | Self::Release(..) => Ok(()),
             Self::DeletePort(id) => cloud.neutron.delete_port(id).await.map(drop),
             Self::DeleteFloatingIp(id, _) => cloud.neutron.delete_floating_ip(id).await.map(drop),
+            Self::DeleteSecurityGroup(id, _) => cloud.neutron.delete_security_group(id).await.map(drop),
+            Self::DeleteAddressGroup(id, _) => cloud.neutron.delete_address_group(id).await.map(drop),
             Self::DeleteBalancer(id, _) => return cloud.delete_balancer(id).await,
             Self::AwaitBalancers(ids) => return cloud.wait_for(ids).await,
         };
@@ -101,6 +107,8 @@ impl fmt::Display for Step {
             Self::Release(object, _) => write!(f, "take Kuryr's finalizers off {object}"),
             Self::DeletePort(id) => write!(f, "delete the Neutron port {id}"),
             Self::DeleteFloatingIp(_, address) => write!(f, "delete the floating IP {address}"),
+            Self::DeleteSecurityGroup(id, name) => write!(f, "delete the security group {id} ({name})"),
+            Self::DeleteAddressGroup(id, name) => write!(f, "delete the address group {id} ({name})"),
             Self::DeleteBalancer(id, name) => write!(f, "delete the load balancer {id} ({name})"),
             Self::AwaitBalancers(ids) => {
                 write!(f, "wait until Octavia has deleted {} load balancers", ids.len())

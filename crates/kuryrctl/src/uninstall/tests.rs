@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use kuryr_api::cloud::{Auth, Domain, Project, Scope, Secret, User};
 use kuryr_openstack::{
     Session, Settings,
-    neutron::NewFloatingIp,
+    neutron::{NewAddressGroup, NewFloatingIp, NewSecurityGroup, SecurityGroupFilter},
     octavia::{LoadBalancer, NewLoadBalancer},
 };
 use kuryr_testkit::{FakeCloud, FakeKubernetes, octavia::Kind};
@@ -14,6 +14,7 @@ use serde_json::json;
 use super::{
     balancers,
     cloud::{Cloud, own_tag},
+    groups,
     step::Step,
 };
 
@@ -134,4 +135,50 @@ async fn what_is_kept_is_not_touched() {
     let step = Step::DeleteBalancer("id".into(), "default/web".to_owned());
     let refused = step.take(&FakeKubernetes::default().client(), None).await;
     assert_eq!(refused, Err("what is in OpenStack is kept".to_owned()));
+}
+
+#[tokio::test]
+async fn groups_of_policies_are_found_by_their_descriptions_and_records() {
+    let world = World::new().await;
+    let neutron = &world.cloud.neutron;
+    let made = async |name: &str, description: &str| {
+        let new = NewSecurityGroup {
+            name: name.into(),
+            description: description.into(),
+            ..NewSecurityGroup::default()
+        };
+        neutron.create_security_group(&new).await.unwrap().id
+    };
+    made("np/x/web", &world.own_tag).await;
+    made("np/x/web", "kuryr-cluster=another").await;
+    let old = made("sg/x-old", "Kuryr-Kubernetes Network Policy x/old SG").await;
+    let users = made("a user's", "").await;
+    for (name, group) in [("old", &old), ("wrong", &users)] {
+        world.kubernetes.create(
+            "/apis/openstack.org/v1/namespaces/x/kuryrnetworkpolicies",
+            json!({
+                "metadata": { "name": name },
+                "spec": { "ingressSgRules": [], "egressSgRules": [], "podSelector": {}, "policyTypes": [] },
+                "status": { "securityGroupId": group, "securityGroupRules": [] },
+            }),
+        );
+    }
+    let new = NewAddressGroup {
+        name: "nodes".into(),
+        description: world.own_tag.clone(),
+        ..NewAddressGroup::default()
+    };
+    neutron.create_address_group(&new).await.unwrap();
+    let steps = groups::ours(&world.kubernetes.client(), neutron, &world.own_tag).await.unwrap();
+    for step in &steps {
+        step.take(&world.kubernetes.client(), Some(&world.cloud)).await.unwrap();
+    }
+    assert_eq!(steps.len(), 3, "{steps:?}");
+    let left = neutron.security_groups(&SecurityGroupFilter::default()).await.unwrap();
+    let left: Vec<_> = left.iter().map(|group| group.name.as_str()).collect();
+    assert!(
+        !left.contains(&"sg/x-old") && left.contains(&"a user's") && left.contains(&"np/x/web"),
+        "{left:?}"
+    );
+    assert!(world.fake.neutron().address_groups().is_empty());
 }

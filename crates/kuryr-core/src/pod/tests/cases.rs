@@ -9,7 +9,8 @@ fn seen<'a>(
     ports: Vec<Port>,
 ) -> Observed<'a> {
     let name = "default/web".into();
-    Observed { name, pod, record, ports, network, namespace: Namespace::Open, failures: 0 }
+    let security = Security::Initial(network.security_groups.iter().cloned().collect());
+    Observed { name, pod, record, ports, network, security, namespace: Namespace::Open, failures: 0 }
 }
 
 /// Actions by name, so that a table reads as the story it tells.
@@ -25,6 +26,7 @@ fn names(actions: &[Action]) -> Vec<String> {
         Action::TakeOldFinalizerOff => "take old finalizer off".into(),
         Action::AwaitWiring(ids) => format!("await {}", ids[0]),
         Action::Tell(news) => format!("tell {}", news.reason),
+        Action::Secure(id, groups) => format!("secure {id} {groups:?}"),
         Action::Retry(why) => format!("retry {why:?}"),
     };
     actions.iter().map(name).collect()
@@ -257,7 +259,7 @@ fn a_port_is_asked_for_with_all_that_it_needs() {
         subnets: vec!["v4".into(), "v6".into()],
         host: NODE.into(),
         device_id: "a".into(),
-        security_groups: vec!["sg".into()],
+        security_groups: ["sg".into()].into(),
         project: Some("project".into()),
         tags: vec!["kuryr-cluster=c".into()],
         name: Some("default/web".into()),

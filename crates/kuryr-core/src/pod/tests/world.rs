@@ -12,6 +12,7 @@ struct World {
     pod: Option<Pod<'static>>,
     record: Option<Record<'static>>,
     ports: Vec<Port>,
+    security: Security,
     namespace: Namespace,
     next_port: usize,
 }
@@ -24,6 +25,7 @@ impl World {
             record: self.record.clone(),
             ports: self.ports.clone(),
             network,
+            security: self.security.clone(),
             namespace: self.namespace,
             failures: 0,
         })
@@ -32,6 +34,7 @@ impl World {
     fn apply(&mut self, action: &Action) {
         match action {
             Action::CreatePort(request) => self.create(request),
+            Action::Secure(id, groups) => self.with_port(id, |port| port.security_groups.clone_from(groups)),
             Action::TagPort(id) => self.with_port(id, |port| port.ownership = Ownership::Ours),
             Action::DeletePort(id) => {
                 self.with_port(id, |_| {});
@@ -52,7 +55,8 @@ impl World {
     fn create(&mut self, request: &PortRequest) {
         let uid = self.pod.as_ref().unwrap().uid;
         assert_eq!(request.device_id, uid);
-        self.ports.push(port(&format!("new-{}", self.next_port), uid));
+        let made = port(&format!("new-{}", self.next_port), uid);
+        self.ports.push(Port { security_groups: request.security_groups.clone(), ..made });
         self.next_port += 1;
     }
 
@@ -162,10 +166,28 @@ fn ports() -> impl Strategy<Value = Vec<Port>> {
     })
 }
 
+fn securities() -> impl Strategy<Value = Security> {
+    let groups =
+        || prop_oneof![Just(BTreeSet::from(["pods".into()])), Just(BTreeSet::from(["policy".into()]))];
+    prop_oneof![
+        2 => groups().prop_map(Security::Initial),
+        2 => groups().prop_map(Security::Always),
+        1 => (groups(), groups()).prop_map(|(more, kept)| Security::Growing { more, kept }),
+        1 => Just(Security::Unknown),
+    ]
+}
+
 fn worlds() -> impl Strategy<Value = World> {
     let namespace = prop_oneof![5 => Just(Namespace::Open), 1 => Just(Namespace::Terminating)];
-    (proptest::option::of(pods()), proptest::option::of(records()), ports(), namespace)
-        .prop_map(|(pod, record, ports, namespace)| World { pod, record, ports, namespace, next_port: 0 })
+    (proptest::option::of(pods()), proptest::option::of(records()), ports(), securities(), namespace)
+        .prop_map(|(pod, record, ports, security, namespace)| World {
+            pod,
+            record,
+            ports,
+            security,
+            namespace,
+            next_port: 0,
+        })
 }
 
 proptest! {
@@ -201,6 +223,7 @@ proptest! {
         match pod.map(|pod| pod.stage) {
             Some(Stage::Running) => {}
             Some(Stage::Starting) if world.namespace == Namespace::Terminating || !rest.is_empty() => {}
+            Some(Stage::Starting) if matches!(world.security, Security::Growing { .. } | Security::Unknown) => {}
             Some(Stage::Starting) => {
                 let record = world.record.as_ref().unwrap();
                 prop_assert_eq!(record.pod_uid, pod.unwrap().uid);
@@ -209,6 +232,10 @@ proptest! {
                 let existing: BTreeSet<_> = world.ports.iter().map(|port| &port.id).collect();
                 prop_assert!(named.is_subset(&existing));
                 prop_assert_eq!(world.ours(), named.len());
+                if let Security::Always(groups) = &world.security {
+                    let carries = |port: &Port| !named.contains(&port.id) || port.security_groups == *groups;
+                    prop_assert!(world.ports.iter().all(carries));
+                }
             }
             _ => {
                 prop_assert!(world.record.is_none(), "a record for nobody: {:?}", world);
