@@ -8,28 +8,30 @@ use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::Service;
 use kube::Api;
 use kube::api::{ListParams, ResourceExt};
-use kuryr_api::KuryrLoadBalancer;
 use kuryr_api::port::KuryrPort;
+use kuryr_api::{KuryrLoadBalancer, KuryrNetworkPolicy};
+use kuryr_openstack::neutron::{AddressGroupFilter, SecurityGroupFilter};
 use std::collections::BTreeSet;
 
 /// The API server's own Service.
-const API_SERVER: &str = "default/kubernetes";
+pub(crate) const API_SERVER: &str = "default/kubernetes";
 
 /// One line a thing.
 pub(crate) type Census = BTreeSet<String>;
 
 impl Stage {
-    /// Counts ports, load balancers, floating IPs, records, Services that are held, and what is on the nodes.
+    /// Counts ports, groups of policies, load balancers, floating IPs, records, Services that are held, and what is on the nodes.
     pub(crate) async fn census(&self) -> Result<Census> {
-        let (ports, balancers, addresses, records, services, nodes) = tokio::try_join!(
+        let (ports, groups, balancers, addresses, records, services, nodes) = tokio::try_join!(
             self.port_lines(),
+            self.group_lines(),
             self.balancer_lines(),
             self.address_lines(),
             self.record_lines(),
             self.service_lines(),
             self.node_lines(),
         )?;
-        Ok([ports, balancers, addresses, records, services, nodes].into_iter().flatten().collect())
+        Ok([ports, groups, balancers, addresses, records, services, nodes].into_iter().flatten().collect())
     }
 
     /// Whether anything is there that was not before the story.
@@ -40,14 +42,33 @@ impl Stage {
         Ok(())
     }
 
-    /// Whether a port was there before the story.
-    pub(crate) fn was_there(&self, port: &str) -> bool {
-        self.before.iter().any(|line| line.contains(port))
+    /// Whether what has this id was there before the story.
+    pub(crate) fn was_there(&self, id: &str) -> bool {
+        self.before.iter().any(|line| line.contains(id))
     }
 
     async fn port_lines(&self) -> Result<Vec<String>> {
         let ports = self.kuryr_ports().await.context("failed to count ports")?;
         Ok(ports.iter().map(|port| format!("port {} of device {}", port.id, port.device_id)).collect())
+    }
+
+    /// Those that do not depend on any policy are there in every life of the lab.
+    async fn group_lines(&self) -> Result<Vec<String>> {
+        let neutron = &self.neutron;
+        let groups = neutron
+            .security_groups(&SecurityGroupFilter::default())
+            .await
+            .context("failed to count groups")?;
+        let ours = |description: &str| description.starts_with("kuryr-cluster=");
+        let groups = groups.iter().filter(|one| ours(&one.description) && !one.name.starts_with("kuryr/"));
+        let peers = neutron
+            .address_groups(&AddressGroupFilter::default())
+            .await
+            .context("failed to count address groups")?;
+        let shared = |name: &str| ["nodes", "services"].contains(&name);
+        let peers = peers.iter().filter(|one| ours(&one.description) && !shared(&one.name));
+        let groups = groups.map(|one| format!("security group {} ({})", one.id, one.name));
+        Ok(groups.chain(peers.map(|one| format!("address group {} ({})", one.id, one.name))).collect())
     }
 
     async fn balancer_lines(&self) -> Result<Vec<String>> {
@@ -65,8 +86,11 @@ impl Stage {
     async fn record_lines(&self) -> Result<Vec<String>> {
         let ports = Api::<KuryrPort>::all(self.kube.clone()).list(&ListParams::default()).await?;
         let balancers = Api::<KuryrLoadBalancer>::all(self.kube.clone()).list(&ListParams::default()).await?;
+        let policies = Api::<KuryrNetworkPolicy>::all(self.kube.clone()).list(&ListParams::default()).await?;
+        let policies = policies.iter().map(|record| format!("KuryrNetworkPolicy {}", path_of(record)));
         let ports = ports.iter().map(|record| format!("KuryrPort {}", path_of(record)));
         Ok(ports
+            .chain(policies)
             .chain(balancers.iter().map(|record| format!("KuryrLoadBalancer {}", path_of(record))))
             .collect())
     }

@@ -99,7 +99,7 @@ impl Stage {
         let port = NewPort {
             device_owner: owner.to_owned(),
             device_id: device.to_owned(),
-            security_groups: vec![cloud.security_group.id.clone()],
+            security_groups: Some(vec![cloud.security_group.id.clone()]),
             tags,
             ..NewPort::on(cloud.pod_network.id.clone())
         };

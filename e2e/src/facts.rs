@@ -53,6 +53,8 @@ pub struct OpenStack {
     pub keystone: String,
     /// Neutron.
     pub neutron: String,
+    /// Octavia.
+    pub octavia: String,
     /// Domain of all users and projects.
     pub domain: String,
     /// Kuryr's user.
@@ -81,6 +83,8 @@ pub struct OpenStack {
 pub struct Ovn {
     /// The database that says what should be.
     pub northbound: String,
+    /// The database that says how it comes about.
+    pub southbound: String,
 }
 
 /// A user in a project.

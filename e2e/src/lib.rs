@@ -5,9 +5,11 @@
 //!
 //! ```text
 //! make lab-up && lab/lab kuryr up                      # what they need
-//! cargo test -p kuryr-e2e                              # all of them, about 27 minutes
+//! cargo test -p kuryr-e2e                              # all of them, about 30 minutes
 //! cargo test -p kuryr-e2e --test faults quota          # one of them
 //! KURYR_E2E_STEADY_MINUTES=5 cargo test -p kuryr-e2e --test steady
+//! KURYR_SOAK_SERVICES=100 KURYR_SOAK_MINUTES=5 cargo test -p kuryr-e2e --test soak services     # about 15 minutes
+//! KURYR_POLICY_CASES=20 cargo test -p kuryr-e2e --test policies     # of the truth table, 20 cases
 //! ```
 
 mod census;
@@ -24,6 +26,7 @@ mod octavia;
 mod outside;
 mod packets;
 mod pod;
+mod prober;
 mod scrape;
 mod service;
 mod stage;
@@ -40,6 +43,7 @@ pub use installation::{CONTROLLER_PODS, DAEMON_PODS, FILES, Image, Installation}
 pub use node::{Node, OvsPort};
 pub use packets::{Dialled, Protocol};
 pub use pod::{NewPod, RunningPod};
+pub use prober::{Outcome, PROBED_PORTS, PROBED_WITHIN, Probe, Prober};
 pub use scrape::Counters;
 pub use service::{NewService, RunningService};
 pub use stage::{Ending, Failed, Stage, say, story, story_within};

@@ -36,8 +36,13 @@ impl Node {
 
     /// Runs a command inside the node and returns what it printed.
     pub async fn run<W: Into<OsString>>(&self, words: impl IntoIterator<Item = W>) -> Result<String> {
+        command::run(self.words(words)).await
+    }
+
+    /// The command that runs another one inside the node.
+    fn words<W: Into<OsString>>(&self, words: impl IntoIterator<Item = W>) -> Vec<OsString> {
         let enter = [self.lab.clone().into(), "exec".into(), self.name.clone().into()];
-        command::run(enter.into_iter().chain(words.into_iter().map(Into::into)).collect()).await
+        enter.into_iter().chain(words.into_iter().map(Into::into)).collect()
     }
 
     /// Gets a page from where the kubelet stands.
@@ -52,8 +57,17 @@ impl Node {
 
     /// Runs a command in the network of a pod of this node.
     pub async fn in_pod(&self, pod: &RunningPod, words: &[&str]) -> Result<String> {
-        let enter = ["nsenter".to_owned(), format!("--net={}", self.netns(pod).await?)];
-        self.run(enter.into_iter().chain(words.iter().map(|word| (*word).to_owned()))).await
+        command::run(self.words_in_pod(pod, words).await?).await
+    }
+
+    /// The command that runs another one in the network of a pod of this node.
+    pub(crate) async fn words_in_pod<W: Into<OsString> + Clone>(
+        &self,
+        pod: &RunningPod,
+        words: &[W],
+    ) -> Result<Vec<OsString>> {
+        let enter: [OsString; 2] = ["nsenter".into(), format!("--net={}", self.netns(pod).await?).into()];
+        Ok(self.words(enter.into_iter().chain(words.iter().cloned().map(Into::into))))
     }
 
     /// Where a pod of this node has its network namespace.

@@ -1,5 +1,6 @@
 //! Octavia, as Kuryr's user, and what its provider makes of it in OVN.
 
+use crate::census::API_SERVER;
 use crate::command;
 use crate::service::RunningService;
 use crate::stage::Stage;
@@ -26,6 +27,16 @@ impl Stage {
         let prefix = format!("{}/", self.namespace);
         let all = self.own_balancers().await?;
         Ok(all.into_iter().filter(|one| one.name.starts_with(&prefix)).collect())
+    }
+
+    /// Load balancers that were not there before the story: all of this cluster's Kuryr, and whatever is called like a Service of
+    /// this story.
+    pub async fn balancers_since(&self) -> Result<Vec<LoadBalancer>> {
+        let prefix = format!("{}/", self.namespace);
+        let is_ours = |one: &LoadBalancer| one.tags.contains(&self.own_tag) && one.name != API_SERVER;
+        let all = self.octavia.load_balancers(&LoadBalancerFilter::default()).await?;
+        let ours = all.into_iter().filter(|one| is_ours(one) || one.name.starts_with(&prefix));
+        Ok(ours.filter(|one| !self.was_there(one.id.as_str())).collect())
     }
 
     /// Load balancers at an address, whoever's.

@@ -75,6 +75,12 @@ impl Stage {
         self.put_back("floating IP", async move { Ok(neutron.delete_floating_ip(&id).await.map(drop)?) });
     }
 
+    /// Floating IPs of this cluster's Kuryr that were not there before the story.
+    pub async fn floating_ips_since(&self) -> Result<Vec<FloatingIp>> {
+        let all = self.own_floating_ips().await?;
+        Ok(all.into_iter().filter(|one| !self.was_there(one.id.as_str())).collect())
+    }
+
     /// Those that Kuryr has made.
     pub(crate) async fn own_floating_ips(&self) -> Result<Vec<FloatingIp>> {
         let filter = FloatingIpFilter { tags: vec![self.own_tag.clone()], ..FloatingIpFilter::default() };

@@ -4,7 +4,7 @@ use crate::pod::RunningPod;
 use crate::stage::Stage;
 use crate::wait::{seconds, until};
 use anyhow::{Result, ensure};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -16,7 +16,7 @@ const TRIES: u32 = 20;
 const PATIENCE: &str = "8";
 
 /// How a pod asks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Protocol {
     /// HTTP.
     Tcp,

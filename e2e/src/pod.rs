@@ -69,6 +69,12 @@ impl NewPod<'_> {
         self.with("containers", containers)
     }
 
+    /// In another namespace than the story's own.
+    #[must_use]
+    pub fn within(self, namespace: &str) -> Self {
+        self.with_metadata("namespace", json!(namespace))
+    }
+
     /// Sets a field of the spec.
     #[must_use]
     pub fn with(mut self, field: &str, value: Value) -> Self {
@@ -90,15 +96,17 @@ impl NewPod<'_> {
 
     /// Makes it.
     pub async fn create(self) -> Result<Pod> {
-        let pod = serde_json::from_value(self.object)?;
-        Ok(self.stage.api::<Pod>().create(&PostParams::default(), &pod).await?)
+        let pod: Pod = serde_json::from_value(self.object)?;
+        let namespace = pod.namespace().unwrap_or_else(|| self.stage.namespace.clone());
+        let pods = Api::<Pod>::namespaced(self.stage.kube.clone(), &namespace);
+        Ok(pods.create(&PostParams::default(), &pod).await?)
     }
 
     /// Makes it and waits until it is ready.
     pub async fn start(self) -> Result<RunningPod> {
         let stage = self.stage;
         let pod = self.create().await?;
-        stage.ready(&pod.name_any()).await
+        stage.ready_in(&pod.namespace().unwrap_or_default(), &pod.name_any()).await
     }
 }
 
@@ -141,7 +149,11 @@ impl Stage {
 
     /// Waits until a pod is ready.
     pub async fn ready(&self, name: &str) -> Result<RunningPod> {
-        let pods = self.api::<Pod>();
+        self.ready_in(&self.namespace, name).await
+    }
+
+    async fn ready_in(&self, namespace: &str, name: &str) -> Result<RunningPod> {
+        let pods = Api::<Pod>::namespaced(self.kube.clone(), namespace);
         let look = async || {
             let pod = pods.get(name).await?;
             ensure!(pod.metadata.deletion_timestamp.is_none(), "it is being deleted");

@@ -15,6 +15,7 @@ use kuryr_api::{KuryrLoadBalancer, names};
 use kuryr_openstack::{Neutron, Octavia};
 use serde_json::json;
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
 use std::fs::{self, File};
@@ -139,7 +140,7 @@ impl Stage {
         stage.serves_the_api_server().await?;
         stage.remove_namespaces().await?;
         stage.before = Box::pin(stage.census()).await?;
-        stage.make_namespace().await?;
+        stage.make_namespace(&stage.namespace, &BTreeMap::new()).await?;
         Ok(stage)
     }
 
@@ -179,12 +180,15 @@ impl Stage {
         .await
     }
 
-    async fn make_namespace(&self) -> Result<()> {
-        let namespace = json!({ "metadata": { "name": self.namespace, "labels": { LABEL: "story" } } });
+    /// One more namespace for the story, with these labels. It goes when the story ends.
+    pub async fn make_namespace(&self, name: &str, labels: &BTreeMap<String, String>) -> Result<()> {
+        let mut namespace = json!({ "metadata": { "name": name, "labels": labels } });
+        namespace["metadata"]["labels"][LABEL] = "story".into();
         let namespaces = Api::<Namespace>::all(self.kube.clone());
         namespaces.create(&PostParams::default(), &serde_json::from_value(namespace)?).await?;
+        let accounts = Api::<ServiceAccount>::namespaced(self.kube.clone(), name);
         until("the namespace has its service account", seconds(20), async || {
-            Ok(self.api::<ServiceAccount>().get("default").await.map(drop)?)
+            Ok(accounts.get("default").await.map(drop)?)
         })
         .await
     }

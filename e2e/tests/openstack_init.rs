@@ -147,7 +147,7 @@ impl Site {
         let all = pods.iter().chain([services]).all(|subnet| joined.contains(&subnet.id));
         ensure!(all, "the router is in {joined:?} alone");
         let group = self.group().await?.context("there is no security group")?;
-        ensure!(group.rules.iter().filter(|rule| rule.is_open()).count() == 4, "{:?}", group.rules);
+        ensure!(group.rules.iter().filter(|held| held.rule.is_open()).count() == 4, "{:?}", group.rules);
         has("pod_security_groups", group.id.as_str())?;
         Ok(conf.to_owned())
     }

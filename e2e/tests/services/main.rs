@@ -2,6 +2,7 @@
 //! come and go.
 
 mod apart;
+mod describe;
 mod endpoints;
 mod faults;
 mod kinds;
