@@ -17,11 +17,18 @@ class Audit:
 
     def writes(self) -> Counter[str]:
         """What the controller wrote since, but for the Lease that it renews all the time."""
-        written: Counter[str] = Counter()
+        return self._count(without=_READS)
+
+    def requests(self) -> Counter[str]:
+        """All that it asked since, but for that Lease and the watches, which are open all the time."""
+        return self._count(without={"watch"})
+
+    def _count(self, without: set[str]) -> Counter[str]:
+        counted: Counter[str] = Counter()
         with self._log.open() as lines:
             lines.seek(self._from)
             for request in map(json.loads, lines):
                 about = request["objectRef"]["resource"]
-                if request["user"]["username"] == _USER and request["verb"] not in _READS and about != "leases":
-                    written[f"{request['verb']} {about}"] += 1
-        return written
+                if request["user"]["username"] == _USER and request["verb"] not in without and about != "leases":
+                    counted[f"{request['verb']} {about}"] += 1
+        return counted

@@ -4,11 +4,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from kuryrbench import document, figures, pods, service_figures
+from kuryrbench import document, figures, pods, policy_figures, service_figures
 from kuryrbench.lab import BenchError, say
 
 # In the order of the table.
-FIGURES = ("cluster", "services", "plugin", "cache", "sizes")
+FIGURES = ("cluster", "services", "policies", "plugin", "cache", "index", "sizes")
 
 
 def main(argv: list[str]) -> int:
@@ -19,6 +19,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("figures", nargs="*", metavar="FIGURE", help=f"only these, and do not write the document: {', '.join(FIGURES)}")
     parser.add_argument("--steady", type=int, default=300, help="seconds to look at the steady state")
     parser.add_argument("--services", type=int, default=200, help="Services to make at once")
+    parser.add_argument("--joiners", type=int, default=100, help="pods that join a peer of policies at once")
     arguments = parser.parse_args(argv)
     if unknown := set(arguments.figures) - set(FIGURES):
         parser.error(f"no such figure: {', '.join(sorted(unknown))}; there are {', '.join(FIGURES)}")
@@ -35,8 +36,10 @@ def _run(arguments: argparse.Namespace) -> None:
     measure = {
         "cluster": lambda: figures.cluster([release, plugin], arguments.steady),
         "services": lambda: service_figures.measure([release, plugin], arguments.services, arguments.steady),
+        "policies": lambda: policy_figures.measure([release, plugin], arguments.joiners),
         "plugin": lambda: figures.plugin(plugin),
         "cache": figures.cache,
+        "index": policy_figures.index,
         "sizes": lambda: figures.sizes(release, plugin),
     }
     sections = [measure[name]() for name in FIGURES if name in (arguments.figures or FIGURES)]

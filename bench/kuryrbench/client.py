@@ -30,11 +30,12 @@ class Attempt(NamedTuple):
 class Client:
     """Connects until it is left."""
 
-    def __init__(self, enter: list[str], address: str, port: int):
-        """`enter` runs what follows it in the pod's network."""
+    def __init__(self, enter: list[str], address: str, port: int, every: float = EVERY, within: float = WITHIN):
+        """`enter` runs what follows it in the pod's network; seconds between connections, and until one is given up."""
+        self._within = within
         self._attempts: list[Attempt] = []
         self._news = threading.Condition()
-        words = [*enter, "/usr/bin/python3", str(_PROBE), address, str(port), str(EVERY), str(WITHIN)]
+        words = [*enter, "/usr/bin/python3", str(_PROBE), address, str(port), str(every), str(within)]
         self._process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -46,7 +47,7 @@ class Client:
         if self._process.stdin:
             self._process.stdin.close()
         try:
-            self._process.wait(WITHIN + 5)
+            self._process.wait(self._within + 5)
         except subprocess.TimeoutExpired:
             self._process.kill()
         self._reader.join()
@@ -62,12 +63,22 @@ class Client:
 
     def moved(self, change: Callable[[], None], to: str, timeout: float = 30) -> float:
         """Seconds from before `change` until this pod, and no other, answers."""
+        return self._after(change, f"connections that {to} answers", lambda attempts, began: _first_of(attempts, began, to), timeout)
+
+    def turned(self, change: Callable[[], None], is_answered: bool, timeout: float = 30) -> float:
+        """Seconds from before `change` until every new connection is answered, or none is any more."""
+
+        def find(attempts: list[Attempt], began: float) -> float | None:
+            return _first_so(attempts, began, is_answered, self._within)
+
+        return self._after(change, f"connections that are {'' if is_answered else 'not '}answered", find, timeout)
+
+    def _after(self, change: Callable[[], None], what: str, find: Callable[[list[Attempt], float], float | None], timeout: float) -> float:
         with self._news:
             already = len(self._attempts)
         began = time.monotonic()
         change()
-        found = self._wait(f"connections that {to} answers", lambda: _first_of(self._attempts[already:], began, to), timeout)
-        return found - began
+        return self._wait(what, lambda: find(self._attempts[already:], began), timeout) - began
 
     def _wait(self, what: str, find: Callable[[], float | None], timeout: float) -> float:
         deadline = time.monotonic() + timeout
@@ -103,6 +114,18 @@ def _first_of(attempts: list[Attempt], began: float, name: str) -> float | None:
     others = max((one.started for one in later if one.answer != name), default=began)
     answers = [one.ended for one in later if one.answer == name and one.started > others]
     return min(answers) if len(answers) >= _IN_A_ROW else None
+
+
+def _first_so(attempts: list[Attempt], began: float, is_answered: bool, within: float) -> float | None:
+    """The moment from which on connections are so, once there are enough of them: of an answer its end, of none its start.
+
+    What became of a connection is known for sure when it would have been given up: one that began before others may fail after them.
+    """
+    known = max((one.ended for one in attempts), default=began) - within
+    later = [one for one in attempts if began <= one.started < known]
+    others = max((one.started for one in later if bool(one.answer) != is_answered), default=began)
+    so = [one.ended if is_answered else one.started for one in later if one.started > others]
+    return min(so) if len(so) >= _IN_A_ROW else None
 
 
 def _lab_exec(node: str) -> list[str]:

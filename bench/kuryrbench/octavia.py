@@ -1,13 +1,10 @@
 """Octavia without Kuryr: a load balancer made and changed by hand, as the floor of what Kuryr makes of Services."""
 
-import http.client
-import json
 import time
 from collections.abc import Sequence
-from http import HTTPStatus
-from urllib.parse import urlsplit
 
 from kuryrbench.lab import BenchError, wait_for
+from kuryrbench.openstack import Service
 
 # Octavia is asked so often whether it is done.
 _PERIOD = 0.05
@@ -18,15 +15,12 @@ class Octavia:
     """Requests as Kuryr's user."""
 
     def __init__(self, facts: dict):
-        openstack = facts["openstack"]
-        self._server = urlsplit(openstack["octavia"]).netloc
-        self._project = openstack["project_id"]
-        self._token = _token(openstack)
+        self._service = Service(facts, "octavia", "/v2.0/lbaas")
 
     def send(self, method: str, path: str, body: dict | None = None) -> dict:
         """A request, repeated while Octavia is at work with what it is about."""
         deadline = time.monotonic() + _PATIENCE
-        while (answer := self._try(method, path, body)) is None:
+        while (answer := self._service.send_unless_busy(method, path, body)) is None:
             if time.monotonic() > deadline:
                 raise BenchError(f"{method} {path}: Octavia was busy for {_PATIENCE} s")
             time.sleep(_PERIOD)
@@ -35,15 +29,6 @@ class Octavia:
     def balancers(self) -> list[str]:
         """The ids of all load balancers."""
         return [one["id"] for one in self.send("GET", "loadbalancers?fields=id")["loadbalancers"]]
-
-    def _try(self, method: str, path: str, body: dict | None) -> dict | None:
-        headers = {"X-Auth-Token": self._token}
-        status, _, answer = _request(self._server, method, f"/v2.0/lbaas/{path}", body, headers)
-        if status == HTTPStatus.CONFLICT:
-            return None
-        if status >= HTTPStatus.BAD_REQUEST:
-            raise BenchError(f"{method} {path}: {status} {answer[:500]}")
-        return json.loads(answer or "{}")
 
 
 class Balancer:
@@ -87,27 +72,3 @@ class Balancer:
         """Take it away with all that it has, and wait until it is gone."""
         self._octavia.send("DELETE", f"{self._path}?cascade=true")
         wait_for("the end of the load balancer made by hand", lambda: self._id not in self._octavia.balancers(), _PATIENCE)
-
-
-def _token(openstack: dict) -> str:
-    domain = {"name": openstack["domain"]}
-    user = {"name": openstack["user"], "password": openstack["password"], "domain": domain}
-    auth = {
-        "identity": {"methods": ["password"], "password": {"user": user}},
-        "scope": {"project": {"name": openstack["project"], "domain": domain}},
-    }
-    keystone = urlsplit(openstack["keystone"])
-    status, headers, answer = _request(keystone.netloc, "POST", f"{keystone.path}/auth/tokens", {"auth": auth}, {})
-    if status != HTTPStatus.CREATED:
-        raise BenchError(f"Keystone gives no token: {status} {answer[:500]}")
-    return headers["X-Subject-Token"]
-
-
-def _request(server: str, method: str, path: str, body: dict | None, headers: dict[str, str]) -> tuple[int, http.client.HTTPMessage, str]:
-    connection = http.client.HTTPConnection(server, timeout=_PATIENCE)
-    try:
-        connection.request(method, path, json.dumps(body) if body else None, {"Content-Type": "application/json", **headers})
-        response = connection.getresponse()
-        return response.status, response.headers, response.read().decode()
-    finally:
-        connection.close()

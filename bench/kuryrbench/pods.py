@@ -17,7 +17,8 @@ ROUNDS = 3
 PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
 _DEPLOYMENTS = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments"
 RECORDS = f"/apis/openstack.org/v1/namespaces/{NAMESPACE}/kuryrports"
-_SPEC = {
+# Of a pod that does nothing.
+SPEC = {
     "automountServiceAccountToken": False,
     "terminationGracePeriodSeconds": 1,
     "containers": [
@@ -65,7 +66,7 @@ def prepare(cluster: Cluster) -> None:
 def prepare_burst(cluster: Cluster) -> None:
     """Make the Deployment that bursts scale."""
     labels = {"app": DEPLOYMENT}
-    template = {"metadata": {"labels": labels}, "spec": _SPEC}
+    template = {"metadata": {"labels": labels}, "spec": SPEC}
     spec = {"replicas": 0, "selector": {"matchLabels": labels}, "template": template}
     cluster.create(_DEPLOYMENTS, {"metadata": {"name": DEPLOYMENT}, "spec": spec})
 
@@ -115,7 +116,7 @@ def bursts(cluster: Cluster, network: str) -> list[float]:
 def _single(cluster: Cluster, name: str, network: str) -> float:
     watch = Watch(cluster, PODS, is_ready)
     began = time.monotonic()
-    cluster.create(PODS, {"metadata": {"name": name}, "spec": _SPEC})
+    cluster.create(PODS, {"metadata": {"name": name}, "spec": SPEC})
     took = watch.wait(1, 120) - began
     _check(watch, network)
     cluster.delete(f"{PODS}/{name}")

@@ -84,10 +84,12 @@ def memory(facts: dict, program: str) -> list[Memory]:
 
 def pod_cache() -> dict:
     """What a pod takes in the controller's cache, measured by a program of its own."""
-    target = run(["rustc", "--print", "host-tuple"]).strip()
-    words = ["cargo", "run", "--quiet", "--locked", "--release", "--target", target, "-p", "kuryr-k8s", "--example", "pod_memory"]
-    # Linked as `make build` links, so that what it built is not built again, and with the allocator that the programs have.
-    return json.loads(run(["env", "--chdir", REPOSITORY, "RUSTFLAGS=-C target-feature=+crt-static", *words], timeout=1800))
+    return _example("kuryr-k8s", "pod_memory")
+
+
+def policy_index() -> dict:
+    """What the controller's index of network policies takes, measured by a program of its own."""
+    return _example("kuryr-core", "policy_index")
 
 
 def plugin(folder: Path) -> Plugin:
@@ -100,6 +102,13 @@ def plugin(folder: Path) -> Plugin:
         version = [_start(program, config, "VERSION") for _ in range(RUNS)]
         nothing = [_start(Path("/bin/true"), config, "ADD") for _ in range(RUNS)]
     return Plugin(median(add), median(version), median(nothing))
+
+
+def _example(package: str, name: str) -> dict:
+    target = run(["rustc", "--print", "host-tuple"]).strip()
+    words = ["cargo", "run", "--quiet", "--locked", "--release", "--target", target, "-p", package, "--example", name]
+    # Linked as `make build` links, so that what it built is not built again, and with the allocator that the programs have.
+    return json.loads(run(["env", "--chdir", REPOSITORY, "RUSTFLAGS=-C target-feature=+crt-static", *words], timeout=1800))
 
 
 def _processes(facts: dict, program: str) -> list[Path]:

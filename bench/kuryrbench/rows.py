@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from kuryrbench.counters import percentile
+
 
 @dataclass(frozen=True)
 class Row:
@@ -33,3 +35,13 @@ def each(counts: Iterable[int]) -> str:
 def listed(counts: Counter[str]) -> str:
     """What was counted, by name."""
     return ", ".join(f"{name}: {count}" for name, count in sorted(counts.items())) or "none"
+
+
+def percentiles(values: list[float]) -> str:
+    """The median, and what hardly any exceeds."""
+    return f"{percentile(values, 0.5):.2f} s, {percentile(values, 0.99):.2f} s"
+
+
+def seconds(values: list[float]) -> str:
+    """Every one."""
+    return ", ".join(f"{value:.2f} s" for value in values)

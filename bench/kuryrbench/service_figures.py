@@ -11,9 +11,9 @@ from kuryrbench import lab, pods, programs, services, steady
 from kuryrbench.audit import Audit
 from kuryrbench.client import EVERY, WITHIN, Attempt, Client, network
 from kuryrbench.cluster import Cluster
-from kuryrbench.counters import Growth, Snapshot, percentile, reads, wait_until_quiet, writes
+from kuryrbench.counters import Growth, Snapshot, reads, wait_until_quiet, writes
 from kuryrbench.octavia import Balancer, Octavia
-from kuryrbench.rows import Row, Section, each, listed
+from kuryrbench.rows import Row, Section, each, listed, percentiles, seconds
 from kuryrbench.services import PORT, TARGET, Pod
 
 CONTROLLER = "kuryr-k8s-controller"
@@ -88,9 +88,9 @@ class _Floor:
     def run(self) -> _Times:
         """As many load balancers as Kuryr has to make, and half as many changes."""
         singles = [self._single() for _ in range(SINGLES + 1)][1:]
-        lab.say(f"one load balancer, begun to first connection: {_seconds(singles)}")
+        lab.say(f"one load balancer, begun to first connection: {seconds(singles)}")
         changes = self._changes()
-        lab.say(f"members changed until traffic moved: {_seconds(changes)}")
+        lab.say(f"members changed until traffic moved: {seconds(changes)}")
         return _Times(singles, changes)
 
     def _single(self) -> float:
@@ -139,7 +139,7 @@ class _Kuryr:
     def _singles(self) -> list[Row]:
         measured = [self._single(f"single-{number}") for number in range(SINGLES + 1)][1:]
         took, lives = [took for took, _, _ in measured], [life for _, life, _ in measured]
-        lab.say(f"one Service, created to first connection: {_seconds(took)}")
+        lab.say(f"one Service, created to first connection: {seconds(took)}")
         self.notes += [
             f"Reads for 1 Service, which are lists that all that wait share: {each(reads(life.openstack()) for life in lives)}. "
             f"All requests to OpenStack for the last one: {listed(lives[-1].openstack())}; writes to Kubernetes: "
@@ -172,14 +172,14 @@ class _Kuryr:
             took = [self._change(client, to) for to in self._place.there_and_back(CHANGES)]
         growth = Growth(before, Snapshot.take(self._api))
         services.delete_all(self._api, ["moved"])
-        lab.say(f"endpoint changed until traffic moved: {_seconds(took)}")
+        lab.say(f"endpoint changed until traffic moved: {seconds(took)}")
         self.notes.append(
             f"Endpoint changes: {CHANGES}, {FLOOR_CHANGES} by hand; from before the request until the first answer from where on "
             f"the new pod alone answers a pod that connects every {EVERY * 1e3:.0f} ms. {_told(client.attempts(began))} "
             f"Octavia's answer to {_MEMBERS} took {_mean(growth, _MEMBERS) * 1e3:.0f} ms in the mean."
         )
         floor = self._floor.changes
-        return [Row("endpoint changed until traffic moved, p50 and p99", _percentiles(took), _percentiles(floor))]
+        return [Row("endpoint changed until traffic moved, p50 and p99", percentiles(took), percentiles(floor))]
 
     def _change(self, client: Client, to: Pod) -> float:
         wait_until_quiet(1)
@@ -326,11 +326,3 @@ def _told(attempts: list[Attempt]) -> str:
 def _mean(growth: Growth, request: str) -> float:
     count = growth.openstack("load-balancer")[request]
     return growth.openstack_seconds("load-balancer")[request] / count if count else 0.0
-
-
-def _percentiles(values: list[float]) -> str:
-    return f"{percentile(values, 0.5):.2f} s, {percentile(values, 0.99):.2f} s"
-
-
-def _seconds(values: list[float]) -> str:
-    return ", ".join(f"{value:.2f} s" for value in values)

@@ -35,16 +35,20 @@ class Pod:
 def start_pods(cluster: Cluster) -> tuple[Pod, Pod, Pod]:
     """A client on the first node, and a server on each."""
     here, there = NODES
-    placed = {"client": here, "near": here, "far": there}
+    servers = {"app": SERVERS}
+    client, near, far = start(cluster, {"client": (here, {}), "near": (here, servers), "far": (there, servers)})
+    return client, near, far
+
+
+def start(cluster: Cluster, placed: dict[str, tuple[str, dict[str, str]]]) -> list[Pod]:
+    """Pods that tell their names, each on its node and with its labels."""
     watch = Watch(cluster, PODS, is_ready)
-    for name, node in placed.items():
-        labels = {} if name == "client" else {"app": SERVERS}
+    for name, (node, labels) in placed.items():
         spec = {**_serving(grace=0), "nodeSelector": {"kubernetes.io/hostname": node}}
         cluster.create(PODS, {"metadata": {"name": name, "labels": labels}, "spec": spec})
     watch.wait(len(placed), 120)
     addresses = {pod["metadata"]["name"]: pod["status"]["podIP"] for pod in watch.objects()}
-    client, near, far = (Pod(name, node, addresses[name]) for name, node in placed.items())
-    return client, near, far
+    return [Pod(name, node, addresses[name]) for name, (node, _) in placed.items()]
 
 
 def create(cluster: Cluster, name: str, app: str | None = SERVERS) -> str:
