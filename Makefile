@@ -18,7 +18,7 @@ FUZZ_SECONDS ?= 5
 
 .PHONY: help
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  %-10s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  %-12s %s\n", $$1, $$2 }'
 
 .PHONY: demo
 demo: lab-up images ## build, bring the lab up, install Kuryr in it and show two pods talking through their Neutron ports
@@ -59,6 +59,11 @@ build: ## build the programs: release, static
 .PHONY: images
 images: ## build the container images, as archives in ~/.cache/kuryr/images
 	tools/images.sh "$(IMAGES)"
+
+.PHONY: images-twice
+images-twice: images ## build the container images once more, from nothing, and see that they are the same
+	again=$$(mktemp -d); trap 'rm -rf "$$again"' EXIT; FRESH=1 tools/images.sh "$$again"; \
+	for image in controller cni cni-daemonless; do cmp "$(IMAGES)/$$image.tar" "$$again/$$image.tar"; done; echo "the same, to the byte"
 
 .PHONY: fmt
 fmt: tools ## format Rust and Python

@@ -21,6 +21,18 @@ fail() {
 
 has() { command -v "$1" > /dev/null; }
 
+# A name without a registry means Docker's, which podman would not suppose. localhost is a registry, too.
+full_name() {
+    local registry=${1%%/*}
+    if [[ $1 != */* ]]; then
+        echo "docker.io/library/$1"
+    elif [[ $registry == localhost || $registry == *[.:]* ]]; then
+        echo "$1"
+    else
+        echo "docker.io/$1"
+    fi
+}
+
 # The runtime as a node tells it: containerd://1.7.2, cri-o://1.29, docker://24.
 runtime() {
     local told
@@ -35,22 +47,24 @@ runtime() {
 
 # Builds with what is there, and leaves the image where the runtime finds it.
 build() {
-    local runtime=$1 image=$2 archive
+    local runtime=$1 image=$2
     case $runtime in
         # CRI-O and podman read the same images.
         docker | podman) "$runtime" build -t "$image" -f controller.Dockerfile . ;;
         nerdctl) nerdctl --namespace k8s.io build -t "$image" -f controller.Dockerfile . ;;
         ctr)
             archive=$(mktemp)
+            trap 'rm -f "$archive"' EXIT
             if has docker; then
-                docker build -t "$image" -f controller.Dockerfile . && docker save -o "$archive" "$image"
+                docker build -t "$image" -f controller.Dockerfile .
+                docker save -o "$archive" "$image"
             elif has podman; then
-                podman build -t "$image" -f controller.Dockerfile . && podman save -o "$archive" "$image"
+                podman build -t "$image" -f controller.Dockerfile .
+                podman save -o "$archive" "$image"
             else
                 fail "building needs docker, podman or nerdctl on this machine"
             fi
             ctr --namespace k8s.io images import "$archive"
-            rm -f "$archive"
             ;;
         *) fail "KURYR_RUNTIME is '$runtime'; docker, podman, nerdctl and ctr are known" ;;
     esac
@@ -61,10 +75,9 @@ namespace=${KURYR_NAMESPACE:-$(kubectl get deployments -A -l "$selector" -o 'jso
 namespace=${namespace:-$(kubectl get pods -A -l "$selector" -o 'jsonpath={.items[0].metadata.namespace}' 2> /dev/null || true)}
 [[ -n $namespace ]] || fail "no namespace has a controller (label $selector); set KURYR_NAMESPACE, or install Kuryr first"
 image=${KURYR_IMAGE:-$(kubectl -n "$namespace" get pods -l "$selector" -o 'jsonpath={.items[0].spec.containers[0].image}' 2> /dev/null || true)}
-image=${image:-kuryr/controller}
-# A name without a registry means Docker's, which podman would not suppose.
-[[ ${image%%/*} == *[.:]* ]] || image=docker.io/$image
+image=$(full_name "${image:-kuryr/controller}")
+runtime=${KURYR_RUNTIME:-$(runtime)}
 
-build "${KURYR_RUNTIME:-$(runtime)}" "$image"
+build "$runtime" "$image"
 kubectl -n "$namespace" delete pod -l "$selector"
 kubectl -n "$namespace" rollout status deployment -l "$selector" --timeout=180s

@@ -35,7 +35,8 @@ main() {
         docker info > /dev/null 2>&1 || start_engine
         has_builder || make_builder
         fill_context
-        build controller kuryr/controller:latest controller.Dockerfile
+        build controller kuryr/controller:latest controller.Dockerfile ${FRESH:+--no-cache}
+        # The programs of all three are made by the same layers: they are fresh now.
         build cni kuryr/cni:latest cni.Dockerfile
         build cni-daemonless kuryr/cni:daemonless cni.Dockerfile --build-arg CNI_DAEMON=False
         take_out kuryr/controller:latest kuryrctl
@@ -143,7 +144,7 @@ build() {
     say "building $tag"
     epoch=$(git log -1 --format=%ct -- "${sources[@]}")
     version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
-    docker build ${FRESH:+--no-cache} --network "$network" -t "$tag" -f "$context/$file" "$@" --build-arg "SOURCE_DATE_EPOCH=$epoch" \
+    docker build --network "$network" -t "$tag" -f "$context/$file" "$@" --build-arg "SOURCE_DATE_EPOCH=$epoch" \
         --build-arg "VERSION=$version" --build-arg "REVISION=$(revision | tr '\n' ' ' | sed 's/ *$//')" "$context" > "$folder/$name.log" 2>&1 || {
         tail -n 40 "$folder/$name.log" >&2
         exit 1

@@ -157,7 +157,7 @@ def _remove_installation() -> str:
 def _controller_settings(layout: dict) -> dict[str, dict[str, object]]:
     subnets = [subnet["id"] for subnet in layout["pod_subnets"]]
     return {
-        "kubernetes": _kubernetes_settings(paths.API_LOCAL, "kuryr-controller"),
+        "kubernetes": {**_kubernetes_settings(paths.API_LOCAL, "kuryr-controller"), "pod_security_groups_driver": "policy"},
         "neutron": {
             "auth_type": "password",
             "auth_url": paths.KEYSTONE_URL,
