@@ -202,9 +202,14 @@ fn feed_pod(source: &impl Source, index: &mut Index, pod: &Pod) {
     index.set_pod(&name, content);
 }
 
+/// The addresses of one that is being deleted are soon another one's. That it is gone may never be told: the caches know it from our
+/// own write.
 fn feed_service(source: &impl Source, index: &mut Index, service: &Service) {
-    let content = translate::service(service, &source.slices_of(&service.key));
-    index.set_service(&name(&service.key), content);
+    let name = name(&service.key);
+    if service.deleting {
+        return index.remove_service(&name);
+    }
+    index.set_service(&name, translate::service(service, &source.slices_of(&service.key)));
 }
 
 /// What can't be read of a policy allows nothing; its owner is told when it is looked at.

@@ -404,3 +404,27 @@ async fn neutron_that_is_away_delays_a_policy_and_loses_nothing() {
         })
         .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_address_of_a_service_that_goes_is_nobodys() {
+    let world = World::enforcing().await;
+    let _controller = world.controller().await;
+    let services = "/api/v1/namespaces/default/services";
+    let spec = json!({
+        "type": "ClusterIP", "clusterIP": "10.96.0.7", "clusterIPs": ["10.96.0.7"],
+        "ports": [{ "port": 80, "protocol": "TCP", "targetPort": 8080 }],
+    });
+    world.kubernetes.create(services, json!({ "metadata": { "name": "web" }, "spec": spec }));
+    let knows = |world: &World| {
+        world.address_groups().get("services").is_some_and(|all| all.contains("10.96.0.7/32"))
+    };
+    let is_held = |world: &World| {
+        let web = world.kubernetes.get(&format!("{services}/web"));
+        web.is_some_and(|web| web["metadata"]["finalizers"].as_array().is_some_and(|all| !all.is_empty()))
+    };
+    world.until("its address is known, and Kuryr holds it", |world| knows(world) && is_held(world)).await;
+    world.kubernetes.delete(&format!("{services}/web"));
+    world.until("it is not any more", |world| !knows(world)).await;
+    world.until("it is gone", |world| world.kubernetes.get(&format!("{services}/web")).is_none()).await;
+    assert!(!knows(&world));
+}
