@@ -173,7 +173,7 @@ impl Caches {
         Self {
             pods: keyed(client, current, add_pod),
             records: keyed(client, current, add_pod),
-            nodes: keyed(client, current, |context, _| with_policies(context, Policies::refresh_nodes)),
+            nodes: nodes(client, current),
             namespaces: keyed(client, current, |context, key| {
                 with_policies(context, |policies| policies.refresh_namespace(context, &key));
             }),
@@ -267,6 +267,20 @@ fn with_policies(context: &Context, change: impl FnOnce(&Policies)) {
     if let Some(policies) = &context.policies {
         change(policies);
     }
+}
+
+/// A node tells every few seconds that it is alive: that changes nothing for policies.
+fn nodes(client: &Client, current: &Current) -> Cache<Node> {
+    let current = current.clone();
+    follow(client, move |change: &Change<Node>| {
+        let is_as_before = match change {
+            Change::Set { old: Some(old), new } => old.addresses == new.addresses,
+            Change::Set { old: None, .. } | Change::Gone(_) => false,
+        };
+        if !is_as_before && let Some(context) = current.get() {
+            with_policies(&context, Policies::refresh_nodes);
+        }
+    })
 }
 
 fn add_service(context: &Context, key: Key) {

@@ -97,6 +97,8 @@ struct Uids {
 struct Progress {
     /// Those whose groups grant what they should.
     complete: HashSet<Subject>,
+    /// Those of which more is wanted than when they were last looked at.
+    changed: HashSet<Subject>,
     /// Those whose groups can't be brought into being now.
     stuck: HashSet<Subject>,
     /// Those that wait until ports carry what they should.
@@ -199,12 +201,17 @@ impl Policies {
         ports.iter().map(of_port).max().unwrap_or(Carriers::None)
     }
 
+    /// What is wanted of `subject` is asked for now.
+    pub fn looked_at(&self, subject: &Subject) {
+        self.progress.lock().changed.remove(subject);
+    }
+
     /// The groups of `subject` grant what they should: its pods can take them.
     pub fn completed(&self, context: &Context, subject: &Subject) {
         let is_news = {
             let mut progress = self.progress.lock();
             progress.stuck.remove(subject);
-            progress.complete.insert(subject.clone())
+            !progress.changed.contains(subject) && progress.complete.insert(subject.clone())
         };
         if is_news {
             self.wake_pods(context, subject);
@@ -286,6 +293,7 @@ impl Policies {
             let mut progress = self.progress.lock();
             policies.iter().for_each(|subject| {
                 progress.complete.remove(subject);
+                progress.changed.insert(subject.clone());
             });
         }
         policies.into_iter().for_each(|subject| self.queue.add(subject));

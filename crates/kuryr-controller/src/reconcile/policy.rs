@@ -18,9 +18,12 @@ use kuryr_openstack::Kind;
 use kuryr_openstack::neutron::NewSecurityGroup;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// More rounds than any plan needs that only touches OpenStack.
 const ROUNDS: usize = 6;
+/// How long it is waited for ports without looking again.
+const AGAIN: Duration = Duration::from_secs(2);
 /// Requests of one policy that are under way at a time.
 const SIDE_BY_SIDE: usize = 4;
 
@@ -58,13 +61,16 @@ pub async fn reconcile(context: &Context, policies: &Policies, subject: &Subject
         record::keep(context, policies, name, policy.as_deref(), outcome.as_ref().err()).await?;
     }
     Ok(match outcome? {
-        Rest::Done | Rest::AwaitsPeers | Rest::AwaitsPods => Next::OnChange,
+        Rest::Done | Rest::AwaitsPeers => Next::OnChange,
+        // A port that took its groups just before we began to wait tells nobody.
+        Rest::AwaitsPods => Next::Within(AGAIN),
     })
 }
 
 async fn settle(context: &Context, policies: &Policies, subject: &Subject) -> Result<Rest, Error> {
     let mut refused = None;
     for _ in 0..ROUNDS {
+        policies.looked_at(subject);
         let Some(wanted) = policies.wanted(subject) else { return Err(Error::PoliciesUnknown) };
         let lacks = policies.lack_peers(&wanted);
         let room = if refused.is_some() || lacks { Room::None } else { Room::Enough };

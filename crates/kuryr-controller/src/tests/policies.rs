@@ -428,3 +428,19 @@ async fn the_address_of_a_service_that_goes_is_nobodys() {
     world.until("it is gone", |world| world.kubernetes.get(&format!("{services}/web")).is_none()).await;
     assert!(!knows(&world));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_says_that_it_lives_costs_nothing() {
+    let world = World::enforcing().await;
+    let controller = world.controller().await;
+    world.until("shared groups are there", |world| world.groups().len() == SHARED).await;
+    world.until("the queues rest", |_| controller.rests()).await;
+    let asked = world.calls("GET /ports");
+    let node = "/api/v1/nodes/node1";
+    world.kubernetes.patch(node, &json!({ "metadata": { "annotations": { "alive": "yes" } } }));
+    let address = json!({ "status": { "addresses": [{ "type": "InternalIP", "address": "192.0.2.7" }] } });
+    world.kubernetes.patch(node, &address);
+    let knows = |world: &World| world.address_groups()["nodes"].contains("192.0.2.7/32");
+    world.until("its new address is known", knows).await;
+    assert_eq!(world.calls("GET /ports") - asked, 1, "the heartbeat was taken for news");
+}
