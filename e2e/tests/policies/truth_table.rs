@@ -16,7 +16,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 /// After this, what differs is wrong.
-const EFFECTIVE_WITHIN: Duration = seconds(10);
+const EFFECTIVE_WITHIN: Duration = seconds(30);
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(200);
 /// What is seen has to be seen again after this, so that a moment on the way to something else does not pass for it.
