@@ -241,8 +241,7 @@ impl Policies {
 
     /// Whether an address group that `groups` name can't be brought into being now.
     pub fn lack_peers(&self, groups: &Groups) -> bool {
-        let named = groups.values().flatten().filter_map(|rule| rule.group());
-        let mut missing = named.filter(|peer| self.store.peer_id(peer).is_none());
+        let mut missing = named(groups).filter(|peer| self.store.peer_id(peer).is_none());
         missing.any(|peer| self.peers.failures(peer) >= PATIENCE)
     }
 
@@ -300,19 +299,18 @@ impl Policies {
         changes.pods.iter().for_each(|pod| context.queue.add(key(pod)));
         match self.way() {
             Way::Groups => changes.peers.into_iter().for_each(|peer| self.peers.add(peer)),
-            Way::Addresses => self.spread_to_users(&changes.peers),
+            // Where each address has a rule of its own, the rules change with the addresses.
+            Way::Addresses => changes.peers.iter().for_each(|peer| self.wake_users(peer)),
         }
     }
 
-    /// Where each address has a rule of its own, the rules change with the addresses.
-    fn spread_to_users(&self, peers: &BTreeSet<PeerKey>) {
-        for peer in peers {
-            let users = self.ask(|index| index.users_of(peer)).unwrap_or_default();
-            users.into_iter().for_each(|user| self.queue.add(Subject::Policy(user)));
-            if matches!(peer, PeerKey::Nodes | PeerKey::Services) {
-                self.queue.add(Subject::Shared);
-            }
+    /// Looks at those whose rules name a peer.
+    pub fn wake_users(&self, peer: &PeerKey) {
+        if matches!(peer, PeerKey::Nodes | PeerKey::Services) {
+            self.queue.add(Subject::Shared);
         }
+        let users = self.ask(|index| index.users_of(peer)).unwrap_or_default();
+        users.into_iter().for_each(|user| self.queue.add(Subject::Policy(user)));
     }
 
     /// Looks at all that is wanted or there.
@@ -332,8 +330,7 @@ impl Policies {
 
     /// Which address groups are there, of those that `groups` name.
     pub fn peers_of(&self, groups: &Groups) -> BTreeMap<PeerKey, AddressGroupId> {
-        let named = groups.values().flatten().filter_map(|rule| rule.group());
-        named.filter_map(|peer| Some((peer.clone(), self.store.peer_id(peer)?))).collect()
+        named(groups).filter_map(|peer| Some((peer.clone(), self.store.peer_id(peer)?))).collect()
     }
 }
 
@@ -363,12 +360,7 @@ impl Progress {
 impl Subject {
     /// Whose group it is.
     pub fn of(key: &GroupKey) -> Self {
-        match key {
-            GroupKey::OpenIngress | GroupKey::OpenEgress | GroupKey::Isolated | GroupKey::Stray(_) => {
-                Self::Shared
-            }
-            GroupKey::Policy(name) | GroupKey::Named(name, _) => Self::Policy(name.clone()),
-        }
+        key.policy().map_or(Self::Shared, |name| Self::Policy(name.clone()))
     }
 }
 
@@ -379,6 +371,11 @@ impl std::fmt::Display for Subject {
             Self::Policy(name) => name.fmt(f),
         }
     }
+}
+
+/// The peers that rules of these groups name.
+fn named(groups: &Groups) -> impl Iterator<Item = &PeerKey> {
+    groups.values().flatten().filter_map(|rule| rule.group())
 }
 
 /// The index's name for a key.

@@ -15,7 +15,7 @@
 //! - [`orphan`]: which of our ports nobody needs
 //! - [`vif`]: how a port looks to the node that plugs it
 //! - [`layout`]: what has to be there in OpenStack before the first pod
-//! - [`network`], [`port`], [`news`]: the nouns that the planners share
+//! - [`network`], [`port`], [`protocol`], [`news`]: the nouns that the planners share
 
 pub mod layout;
 pub mod network;
@@ -24,5 +24,6 @@ pub mod orphan;
 pub mod pod;
 pub mod policy;
 pub mod port;
+pub mod protocol;
 pub mod service;
 pub mod vif;

@@ -28,6 +28,7 @@ mod told;
 mod want;
 mod wishes;
 
+pub use crate::protocol::Protocol;
 pub use action::{
     Action, AddressCall, Call, NewAddress, NewBalancer, NewListener, NewMonitor, NewPool, RecordContent,
 };
@@ -127,17 +128,6 @@ pub struct Front {
     pub protocol: Protocol,
     /// Port.
     pub port: u16,
-}
-
-/// A protocol that Kubernetes knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Protocol {
-    /// TCP.
-    Tcp,
-    /// UDP.
-    Udp,
-    /// SCTP.
-    Sctp,
 }
 
 /// An EndpointSlice: endpoints with the same ports.
@@ -285,22 +275,6 @@ impl Front {
     /// A listener's place.
     pub fn new(protocol: Protocol, port: u16) -> Self {
         Self { protocol, port }
-    }
-}
-
-impl Protocol {
-    /// As Kubernetes and Octavia spell it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Tcp => "TCP",
-            Self::Udp => "UDP",
-            Self::Sctp => "SCTP",
-        }
-    }
-
-    /// What is spelled so; none where no Service has such a protocol.
-    pub fn read(text: &str) -> Option<Self> {
-        [Self::Tcp, Self::Udp, Self::Sctp].into_iter().find(|protocol| protocol.as_str() == text)
     }
 }
 

@@ -42,8 +42,8 @@ pub struct Cache<T> {
 
 struct Shared<T> {
     objects: RwLock<HashMap<Key, Arc<T>>>,
-    /// Uids of objects that our own writes made go, until the watch says so too.
-    buried: Mutex<HashSet<Box<str>>>,
+    /// Objects that our own writes made go, by their uids, until the watch says so too and everybody is told.
+    buried: Mutex<HashMap<Box<str>, Option<Arc<T>>>>,
     generation: watch::Sender<u64>,
     sync: watch::Sender<Sync>,
 }
@@ -129,12 +129,15 @@ impl<T: Slim> Cache<T> {
         let _ = self.shared.replace(Arc::new(object));
     }
 
-    /// Shows that one of our own writes made an object go, before the watch does. Tells nobody.
+    /// Shows that one of our own writes made an object go, before the watch does. It is told when the watch says so.
     pub fn note_gone(&self, object: &T) {
         let mut objects = self.shared.objects.write();
-        self.shared.buried.lock().insert(object.uid().into());
-        if objects.get(object.key()).is_some_and(|current| current.uid() == object.uid()) {
-            objects.remove(object.key());
+        let is_there = objects.get(object.key()).is_some_and(|current| current.uid() == object.uid());
+        let gone = if is_there { objects.remove(object.key()) } else { None };
+        let mut buried = self.shared.buried.lock();
+        let grave = buried.entry(object.uid().into()).or_default();
+        if gone.is_some() {
+            *grave = gone;
         }
     }
 
@@ -216,7 +219,7 @@ impl<T: Slim> Shared<T> {
     fn replace(&self, new: Arc<T>) -> Result<Option<Arc<T>>, Behind> {
         let mut objects = self.objects.write();
         let current = objects.get(new.key());
-        if self.buried.lock().contains(new.uid())
+        if self.buried.lock().contains_key(new.uid())
             || current.is_some_and(|current| !is_newer(new.as_ref(), current.as_ref()))
         {
             return Err(Behind);
@@ -228,9 +231,9 @@ impl<T: Slim> Shared<T> {
     fn remove(&self, object: &T, on_change: &OnChange<T>) {
         let gone = {
             let mut objects = self.objects.write();
-            self.buried.lock().remove(object.uid());
+            let buried = self.buried.lock().remove(object.uid()).flatten();
             let stale = objects.get(object.key()).is_some_and(|current| is_newer(current.as_ref(), object));
-            if stale { None } else { objects.remove(object.key()) }
+            if stale { buried } else { objects.remove(object.key()).or(buried) }
         };
         self.generation.send_modify(|generation| *generation += 1);
         if let Some(old) = gone {
@@ -249,8 +252,9 @@ impl<T: Slim> Shared<T> {
         for object in gone {
             self.remove(&object, on_change);
         }
-        // Whatever went before this list is not in it, and nobody will tell of it again.
-        self.buried.lock().clear();
+        // Whatever went before this list is not in it, and the watch will not tell of it again.
+        let buried: Vec<_> = self.buried.lock().drain().filter_map(|(_, object)| object).collect();
+        buried.into_iter().for_each(|object| on_change(&Change::Gone(object)));
     }
 
     fn following(&self) {

@@ -202,8 +202,7 @@ fn feed_pod(source: &impl Source, index: &mut Index, pod: &Pod) {
     index.set_pod(&name, content);
 }
 
-/// The addresses of one that is being deleted are soon another one's. That it is gone may never be told: the caches know it from our
-/// own write.
+/// The addresses of one that is being deleted are soon another one's.
 fn feed_service(source: &impl Source, index: &mut Index, service: &Service) {
     let name = name(&service.key);
     if service.deleting {

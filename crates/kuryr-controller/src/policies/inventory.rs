@@ -34,9 +34,7 @@ pub async fn look(context: &Context, policies: &Policies) -> Result<()> {
     let network = context.network();
     policies.fill(context, network.iter().flat_map(|network| families(network)));
     read_nodes(context, policies).await?;
-    policies.store.begin_list();
-    let listed = list(context, policies, way).await?;
-    policies.store.end_list(listed);
+    list(context, policies).await?;
     let (groups, peers) = policies.store.len();
     tracing::info!(groups, address_groups = peers, "looked at the security groups of network policies");
     Ok(())
@@ -50,9 +48,7 @@ pub(crate) async fn way(neutron: &Neutron) -> Result<Way> {
 
 /// Lists what exists again, where Neutron does not know what we do.
 pub async fn verify(context: &Context, policies: &Policies) -> Result<()> {
-    policies.store.begin_list();
-    let listed = list(context, policies, policies.way()).await?;
-    policies.store.end_list(listed);
+    list(context, policies).await?;
     policies.look_at_all();
     Ok(())
 }
@@ -102,10 +98,13 @@ pub(crate) fn families(network: &PodNetwork) -> BTreeSet<Family> {
     network.subnets.iter().map(|subnet| Family::of(subnet.cidr.addr())).collect()
 }
 
-async fn list(context: &Context, policies: &Policies, way: Way) -> Result<Listed> {
+async fn list(context: &Context, policies: &Policies) -> Result<()> {
+    policies.store.begin_list();
     let known = policies.ask(names).unwrap_or_default();
     let records = context.caches.policy_records.all();
-    list_ours(&context.neutron, &context.own_tag, &known, &records, way).await
+    let listed = list_ours(&context.neutron, &context.own_tag, &known, &records, policies.way()).await?;
+    policies.store.end_list(listed);
+    Ok(())
 }
 
 /// Ours are known by their description, which a group has from its first moment on.

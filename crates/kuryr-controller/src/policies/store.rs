@@ -19,7 +19,7 @@ pub struct Store {
 #[derive(Default)]
 struct Known {
     groups: BTreeMap<SecurityGroupId, Group>,
-    by_key: HashMap<GroupKey, BTreeSet<SecurityGroupId>>,
+    by_subject: HashMap<Subject, BTreeSet<SecurityGroupId>>,
     peers: BTreeMap<AddressGroupId, Peer>,
     by_peer: HashMap<PeerKey, BTreeSet<AddressGroupId>>,
     /// In how many address groups an address is.
@@ -52,7 +52,9 @@ pub struct Listed {
 impl Store {
     /// The group that is there for `key`.
     pub fn id_of(&self, key: &GroupKey) -> Option<SecurityGroupId> {
-        self.known.read().by_key.get(key)?.first().cloned()
+        let known = self.known.read();
+        let ids = known.by_subject.get(&Subject::of(key))?;
+        ids.iter().find(|id| known.groups.get(*id).is_some_and(|group| group.key == *key)).cloned()
     }
 
     /// The address group that is there for `key`.
@@ -67,8 +69,7 @@ impl Store {
         carriers: impl Fn(&GroupKey, &SecurityGroupId) -> Carriers,
     ) -> Vec<Held> {
         let known = self.known.read();
-        let theirs = known.by_key.iter().filter(|(key, _)| Subject::of(key) == *subject);
-        let ids = theirs.flat_map(|(_, ids)| ids);
+        let ids = known.by_subject.get(subject).into_iter().flatten();
         ids.filter_map(|id| {
             let group = known.groups.get(id)?;
             let (key, rules) = (group.key.clone(), group.rules.clone());
@@ -80,7 +81,7 @@ impl Store {
 
     /// Whether `subject` has groups.
     pub fn has_groups(&self, subject: &Subject) -> bool {
-        self.known.read().by_key.keys().any(|key| Subject::of(key) == *subject)
+        self.known.read().by_subject.contains_key(subject)
     }
 
     /// The address groups that are there for `key`.
@@ -96,7 +97,7 @@ impl Store {
 
     /// Whose groups are there.
     pub fn subjects(&self) -> BTreeSet<Subject> {
-        self.known.read().by_key.keys().map(Subject::of).collect()
+        self.known.read().by_subject.keys().cloned().collect()
     }
 
     /// What address groups are there for.
@@ -182,16 +183,17 @@ impl Known {
     fn insert_group(&mut self, key: GroupKey, id: SecurityGroupId, rules: Vec<HeldRule>) {
         self.freshen(id.as_str());
         self.remove_group(&id);
-        self.by_key.entry(key.clone()).or_default().insert(id.clone());
+        self.by_subject.entry(Subject::of(&key)).or_default().insert(id.clone());
         self.groups.insert(id, Group { key, rules });
     }
 
     fn remove_group(&mut self, id: &SecurityGroupId) {
         let Some(gone) = self.groups.remove(id) else { return };
-        if let Some(ids) = self.by_key.get_mut(&gone.key) {
+        let subject = Subject::of(&gone.key);
+        if let Some(ids) = self.by_subject.get_mut(&subject) {
             ids.remove(id);
             if ids.is_empty() {
-                self.by_key.remove(&gone.key);
+                self.by_subject.remove(&subject);
             }
         }
     }

@@ -16,7 +16,7 @@ use std::sync::Arc;
 const CLUSTERS: u64 = 600;
 
 fn protocol(protocol: kuryr_netpol_oracle::Protocol) -> Protocol {
-    Protocol::parse(protocol.as_str()).unwrap()
+    Protocol::read(protocol.as_str()).unwrap()
 }
 
 fn name(pod: &OraclePod) -> Name {

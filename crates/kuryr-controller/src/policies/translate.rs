@@ -25,7 +25,7 @@ pub fn labels(labels: &slim::Labels) -> Labels {
 /// Ports that have names. One of a protocol that Kubernetes does not know is none.
 pub fn named_ports(ports: &[slim::NamedPort]) -> Vec<NamedPort> {
     let read = |port: &slim::NamedPort| {
-        let protocol = Protocol::parse(&port.protocol)?;
+        let protocol = Protocol::read(&port.protocol)?;
         Some(NamedPort { name: port.name.clone(), protocol, number: port.number })
     };
     ports.iter().filter_map(read).collect()
@@ -103,7 +103,7 @@ fn prefix(text: &str, field: &str, wrong: &mut Vec<String>) -> Option<IpNet> {
 
 fn port(port: &networking::NetworkPolicyPort, field: &str, wrong: &mut Vec<String>) -> Option<Port> {
     let text = port.protocol.as_deref().unwrap_or("TCP");
-    let Some(protocol) = Protocol::parse(text) else {
+    let Some(protocol) = Protocol::read(text) else {
         wrong.push(format!("{field}: protocol `{text}` is not TCP, UDP or SCTP"));
         return None;
     };
@@ -152,7 +152,7 @@ fn selector(selector: &LabelSelector, field: &str, wrong: &mut Vec<String>) -> S
 /// A Service with the endpoints that connections may be sent to: those that are ready, and those that serve on while they end.
 pub fn service(service: &slim::Service, slices: &[Arc<slim::EndpointSlice>]) -> Service {
     let ports = service.ports.iter().filter_map(|port| {
-        let protocol = Protocol::parse(&port.protocol)?;
+        let protocol = Protocol::read(&port.protocol)?;
         let endpoints = slices.iter().flat_map(|slice| endpoints(slice, port)).collect();
         Some(ServicePort { protocol, number: port.port, endpoints })
     });
@@ -238,7 +238,7 @@ pub fn new_rule(
     };
     neutron::NewRule {
         project_id: project.cloned(),
-        protocol: rule.protocol.map(|protocol| protocol.as_str().to_owned()),
+        protocol: rule.protocol.map(|protocol| protocol.in_rules().to_owned()),
         port_range_min: rule.ports.map(|(first, _)| first),
         port_range_max: rule.ports.map(|(_, last)| last),
         remote_ip_prefix: prefix,

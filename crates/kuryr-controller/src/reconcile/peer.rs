@@ -3,7 +3,7 @@
 use super::Next;
 use super::error::Error;
 use crate::context::Context;
-use crate::policies::{Policies, Subject};
+use crate::policies::Policies;
 use ipnet::IpNet;
 use kuryr_core::policy::key::PeerKey;
 use kuryr_core::policy::plan::{PeerAction, PeerSeen, plan_peer};
@@ -20,7 +20,7 @@ pub async fn reconcile(context: &Context, policies: &Policies, peer: &PeerKey) -
             Err(Error::DeleteGroup(error)) if error.kind() == Kind::InUse => next = Next::Later,
             Err(error) => {
                 // They do without, in the end.
-                wake_users(policies, peer);
+                policies.wake_users(peer);
                 return Err(error);
             }
             Ok(()) => {}
@@ -47,7 +47,8 @@ async fn apply(
             let made = neutron.create_address_group(&new).await.map_err(Error::MakeGroup)?;
             tracing::info!(peer = %peer, group = %made.id, addresses = made.addresses.len(), "made an address group");
             noted(policies, peer, made);
-            wake_users(policies, peer);
+            // Rules that wait for it can be made now.
+            policies.wake_users(peer);
         }
         PeerAction::Remove(id, addresses) => {
             let left = neutron.remove_addresses(&id, &addresses).await;
@@ -88,19 +89,6 @@ fn gone_is_news(
         }
         Error::ChangeGroup(error)
     })
-}
-
-/// Rules that wait for the address group can be made now.
-fn wake_users(policies: &Policies, peer: &PeerKey) {
-    users(policies, peer).into_iter().for_each(|user| policies.queue.add(user));
-}
-
-fn users(policies: &Policies, peer: &PeerKey) -> Vec<Subject> {
-    if matches!(peer, PeerKey::Nodes | PeerKey::Services) {
-        return vec![Subject::Shared];
-    }
-    let users = policies.ask(|index| index.users_of(peer)).unwrap_or_default();
-    users.into_iter().map(Subject::Policy).collect()
 }
 
 fn joined(addresses: &[IpNet]) -> String {

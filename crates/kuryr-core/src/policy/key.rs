@@ -118,7 +118,7 @@ impl fmt::Display for GroupKey {
             Self::Named(name, resolution) => {
                 write!(f, "np/{name}?")?;
                 for (at, (protocol, port, number)) in resolution.iter().enumerate() {
-                    write!(f, "{}{port}={number}/{}", if at > 0 { "," } else { "" }, protocol.as_str())?;
+                    write!(f, "{}{port}={number}/{}", if at > 0 { "," } else { "" }, protocol.in_rules())?;
                 }
                 Ok(())
             }
@@ -142,7 +142,7 @@ impl fmt::Display for PeerKey {
             Self::Pods(pods, None) => pods.fmt(f),
             Self::Pods(pods, Some(number)) => write!(f, "{pods}={number}"),
             Self::Vips(policy, protocol, number) => {
-                write!(f, "services of {policy} at {number}/{}", protocol.as_str())
+                write!(f, "services of {policy} at {number}/{}", protocol.in_rules())
             }
         }
     }
@@ -160,7 +160,7 @@ impl fmt::Display for Pods {
             block.except.iter().try_for_each(|except| write!(f, " but {except}"))?;
         }
         match &self.port {
-            Some((protocol, name)) => write!(f, " with {} {name}", protocol.as_str()),
+            Some((protocol, name)) => write!(f, " with {} {name}", protocol.in_rules()),
             None => Ok(()),
         }
     }

@@ -1,5 +1,7 @@
 //! A NetworkPolicy, a pod and a Service, as far as who may talk to whom depends on them.
 
+pub use crate::protocol::Protocol;
+
 use super::selector::{Labels, Selector};
 use ipnet::IpNet;
 use std::collections::BTreeSet;
@@ -36,17 +38,6 @@ pub struct NamedPort {
     pub protocol: Protocol,
     /// Number.
     pub number: u16,
-}
-
-/// A protocol that has ports.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Protocol {
-    /// TCP.
-    Tcp,
-    /// UDP.
-    Udp,
-    /// SCTP.
-    Sctp,
 }
 
 /// A family of addresses.
@@ -177,27 +168,6 @@ impl Pod {
     pub fn numbers_of(&self, protocol: Protocol, name: &str) -> BTreeSet<u16> {
         let called = |port: &&NamedPort| port.protocol == protocol && &*port.name == name;
         self.ports.iter().filter(called).map(|port| port.number).collect()
-    }
-}
-
-impl Protocol {
-    /// As Neutron spells it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Tcp => "tcp",
-            Self::Udp => "udp",
-            Self::Sctp => "sctp",
-        }
-    }
-
-    /// From Kubernetes' spelling.
-    pub fn parse(text: &str) -> Option<Self> {
-        match text {
-            "TCP" => Some(Self::Tcp),
-            "UDP" => Some(Self::Udp),
-            "SCTP" => Some(Self::Sctp),
-            _ => None,
-        }
     }
 }
 

@@ -156,7 +156,8 @@ impl Index {
     ) -> Result<Vec<Step>, Error> {
         let known = self.service(service).ok_or_else(|| Error::FindService(service.clone()))?;
         let mut ports = known.ports.iter().filter(|port| (port.protocol, port.number) == front);
-        let port = ports.next().ok_or_else(|| Error::FindPort(service.clone(), front.0.as_str(), front.1))?;
+        let port =
+            ports.next().ok_or_else(|| Error::FindPort(service.clone(), front.0.in_rules(), front.1))?;
         let of_family = |(address, _): &&(IpAddr, u16)| Family::of(*address) == Family::of(vip);
         let ends: Vec<_> = port.endpoints.iter().filter(of_family).copied().collect();
         if ends.is_empty() {

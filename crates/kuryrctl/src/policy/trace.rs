@@ -117,7 +117,7 @@ impl FromStr for Front {
     fn from_str(text: &str) -> Result<Self> {
         let (port, protocol) = text.split_once('/').unwrap_or((text, "TCP"));
         let number = port.parse::<u16>().ok().filter(|port| *port > 0);
-        let protocol = Protocol::parse(&protocol.to_uppercase());
+        let protocol = Protocol::read(&protocol.to_uppercase());
         Ok(Self {
             port: number.with_context(|| format!("`{port}` is no port"))?,
             protocol: protocol.context("the protocol is not TCP, UDP or SCTP")?,
@@ -127,7 +127,7 @@ impl FromStr for Front {
 
 impl fmt::Display for Front {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.port, self.protocol.as_str())
+        write!(f, "{}/{}", self.port, self.protocol.in_rules())
     }
 }
 

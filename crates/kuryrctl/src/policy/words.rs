@@ -22,7 +22,7 @@ pub(super) fn family(family: Family) -> &'static str {
 
 /// `tcp 80`, `udp 1-9`, `sctp`, `all protocols`.
 pub(super) fn ports(protocol: Option<Protocol>, ports: Option<(u16, u16)>) -> String {
-    let protocol = protocol.map_or("all protocols", Protocol::as_str);
+    let protocol = protocol.map_or("all protocols", Protocol::in_rules);
     match ports {
         None => protocol.to_owned(),
         Some((first, last)) if first == last => format!("{protocol} {first}"),

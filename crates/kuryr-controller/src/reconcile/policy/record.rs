@@ -152,7 +152,7 @@ fn described(policies: &Policies, rule: &GroupRule<PeerKey>) -> SecurityGroupRul
         description: rule.group().map(ToString::to_string),
         direction: Some(if rule.direction == Direction::Ingress { "ingress" } else { "egress" }.to_owned()),
         ethertype: Some(if rule.family == Family::V4 { "IPv4" } else { "IPv6" }.to_owned()),
-        protocol: rule.protocol.map(|protocol| protocol.as_str().to_owned()),
+        protocol: rule.protocol.map(|protocol| protocol.in_rules().to_owned()),
         port_range_min: rule.ports.map(|(first, _)| first.into()),
         port_range_max: rule.ports.map(|(_, last)| last.into()),
         remote_ip_prefix: prefix,
