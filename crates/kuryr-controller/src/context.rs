@@ -240,7 +240,7 @@ fn follow<T: Slim<Wire: kube::Resource<DynamicType = ()>>>(
     on_change: impl Fn(&Change<T>) + Send + std::marker::Sync + 'static,
 ) -> Cache<T> {
     let selectors = watcher::Config::default().page_size(500);
-    Cache::start(Api::all(client.clone()), selectors, Box::new(on_change))
+    Cache::start(client, Api::all, selectors, Box::new(on_change))
 }
 
 /// A cache whose changes are names to look at. A standby needs none: who begins to lead looks at all of them.

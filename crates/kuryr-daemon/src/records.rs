@@ -6,7 +6,7 @@ use kube::{Api, runtime::watcher};
 use kuryr_api::names::NODE_NAME_LABEL;
 use kuryr_k8s::{
     Cache, Client, Key,
-    slim::{Content, Pod, PortRecord, Slim},
+    slim::{Content, Pod, PortRecord},
 };
 use tokio::time::timeout;
 
@@ -35,24 +35,30 @@ enum Verdict {
 impl Records {
     /// Follows those of a node.
     pub fn of_node(client: &Client, node: &str) -> Self {
-        let ports = Api::<<PortRecord as Slim>::Wire>::all(client.clone());
-        let pods = Api::<<Pod as Slim>::Wire>::all(client.clone());
         let labelled = watcher::Config::default().labels(&format!("{NODE_NAME_LABEL}={node}"));
         let bound = watcher::Config::default().fields(&format!("spec.nodeName={node}"));
         Self {
-            ports: Cache::start(ports, labelled, Box::new(|_| {})),
-            pods: Cache::start(pods, bound, Box::new(|_| {})),
+            ports: Cache::start(client, Api::all, labelled, Box::new(|_| {})),
+            pods: Cache::start(client, Api::all, bound, Box::new(|_| {})),
         }
     }
 
     /// Follows those of one pod: for a process that serves no other.
     pub fn of_pod(client: &Client, pod: &Key) -> Self {
-        let ports = Api::<<PortRecord as Slim>::Wire>::namespaced(client.clone(), pod.namespace());
-        let pods = Api::<<Pod as Slim>::Wire>::namespaced(client.clone(), pod.namespace());
         let named = watcher::Config::default().fields(&format!("metadata.name={}", pod.name()));
         Self {
-            ports: Cache::start(ports, named.clone(), Box::new(|_| {})),
-            pods: Cache::start(pods, named, Box::new(|_| {})),
+            ports: Cache::start(
+                client,
+                |client| Api::namespaced(client, pod.namespace()),
+                named.clone(),
+                Box::new(|_| {}),
+            ),
+            pods: Cache::start(
+                client,
+                |client| Api::namespaced(client, pod.namespace()),
+                named,
+                Box::new(|_| {}),
+            ),
         }
     }
 

@@ -6,7 +6,7 @@
 use kube::Api;
 use kube::runtime::watcher;
 use kuryr_k8s::client::{self, Access};
-use kuryr_k8s::slim::{Pod, PodWire};
+use kuryr_k8s::slim::Pod;
 use kuryr_k8s::{Cache, Client};
 use serde_json::{Value, json};
 use std::error::Error;
@@ -51,8 +51,9 @@ async fn measure(root: &str) -> Result<Value> {
 }
 
 async fn fill(client: &Client, namespace: &str) -> Result<Cache<Pod>> {
-    let api: Api<PodWire> = Api::namespaced(client.clone(), namespace);
-    let cache = Cache::start(api, watcher::Config::default().page_size(PAGE), Box::new(|_| ()));
+    let all_of = |client| Api::namespaced(client, namespace);
+    let selectors = watcher::Config::default().page_size(PAGE);
+    let cache = Cache::start(client, all_of, selectors, Box::new(|_| ()));
     tokio::time::timeout(PATIENCE, cache.complete()).await?;
     Ok(cache)
 }

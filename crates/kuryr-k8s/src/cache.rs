@@ -6,8 +6,10 @@
 use crate::key::Key;
 use crate::slim::Slim;
 use futures::StreamExt;
-use kube::Api;
+use http::Request;
+use kube::client::Body;
 use kube::runtime::{WatchStreamExt, watcher};
+use kube::{Api, Client};
 use parking_lot::{Mutex, RwLock};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -85,14 +87,20 @@ impl<T> Clone for Cache<T> {
 }
 
 impl<T: Slim> Cache<T> {
-    /// Starts to follow `api`. Returns at once: see [`Cache::complete`].
-    pub fn start(api: Api<T::Wire>, selectors: watcher::Config, on_change: OnChange<T>) -> Self {
+    /// Starts to follow what `scope` makes of the client: all namespaces, or one. Returns at once: see [`Cache::complete`].
+    pub fn start(
+        client: &Client,
+        scope: impl FnOnce(Client) -> Api<T::Wire>,
+        selectors: watcher::Config,
+        on_change: OnChange<T>,
+    ) -> Self {
         let shared = Arc::new(Shared {
             objects: RwLock::default(),
             buried: Mutex::default(),
             generation: watch::Sender::new(0),
             sync: watch::Sender::new(Sync::Starting),
         });
+        let api = scope(shared.clone().hears_of_watches(client));
         let task = tokio::spawn(follow(api, selectors, shared.clone(), on_change));
         Self { shared, watch: Arc::new(AbortOnDropHandle::new(task)) }
     }
@@ -179,6 +187,24 @@ async fn follow<T: Slim>(
 }
 
 impl<T: Slim> Shared<T> {
+    /// A client that tells when the API server has opened a watch. The watcher tells of an error, but of its end only with the
+    /// next event, and there are kinds that nobody changes for weeks.
+    fn hears_of_watches(self: Arc<Self>, client: &Client) -> Client {
+        let inner = client.clone();
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let (shared, inner) = (self.clone(), inner.clone());
+            async move {
+                let is_watch = request.uri().query().is_some_and(|query| query.contains("watch=true"));
+                let answer = inner.send(request).await?;
+                if is_watch && answer.status().is_success() {
+                    shared.resumed();
+                }
+                Ok::<_, kube::Error>(answer)
+            }
+        });
+        Client::new(service, client.default_namespace())
+    }
+
     /// `listed` holds the keys of a LIST under way.
     fn take(
         &self,
@@ -266,6 +292,17 @@ impl<T: Slim> Shared<T> {
         self.generation.send_modify(|generation| *generation += 1);
     }
 
+    /// What was complete is current again; whatever happened meanwhile comes next.
+    fn resumed(&self) {
+        self.sync.send_if_modified(|sync| {
+            let was_behind = matches!(sync, Sync::Behind(_));
+            if was_behind {
+                *sync = Sync::Following;
+            }
+            was_behind
+        });
+    }
+
     fn broken(&self, error: &watcher::Error) {
         let why = chain(error);
         tracing::debug!(kind = std::any::type_name::<T>(), why, "the watch broke off");
@@ -297,3 +334,6 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests;

@@ -113,7 +113,7 @@ impl FakeKubernetes {
         self.shared.store.lock().compact();
     }
 
-    /// Answers the next `times` requests of a route (`POST kuryrports`) with `status`, and does nothing.
+    /// Answers the next `times` requests of a route (`POST kuryrports`, `WATCH pods`) with `status`, and does nothing.
     pub fn fail_next(&self, route: &str, times: u32, status: u16) {
         self.shared.failures.lock().insert(route.to_owned(), (times, status));
     }
@@ -160,7 +160,8 @@ async fn serve(State(server): State<FakeKubernetes>, request: Request) -> Respon
         return Refused::new(404, "NotFound", "no such path").into_response();
     };
     let query = path::query(parts.uri.query().unwrap_or_default());
-    let route = format!("{} {}", parts.method, target.resource);
+    let verb = if query.contains_key("watch") { "WATCH" } else { parts.method.as_str() };
+    let route = format!("{verb} {}", target.resource);
     server.shared.counts.add(&route);
     if let Some(refused) = server.due_failure(&route) {
         return refused.into_response();

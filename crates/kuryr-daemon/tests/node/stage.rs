@@ -2,7 +2,7 @@
 
 use std::{fs::File, os::fd::AsRawFd, sync::Arc, time::Duration};
 
-use kube::runtime::watcher;
+use kube::{Api as KubeApi, runtime::watcher};
 use kuryr_cni::{AddResult, Command, Request};
 use kuryr_daemon::{
     failure::Failure,
@@ -17,7 +17,6 @@ use kuryr_daemon::{
 use kuryr_k8s::{
     Cache,
     events::{Events, Voice},
-    slim::{Pod as PodObject, PortRecord, Slim},
 };
 use kuryr_net::{LinkRemover, NetNs, Netlink};
 use kuryr_ovsdb::Ovsdb;
@@ -219,8 +218,8 @@ impl Pod {
 async fn door(server: &Server, api: &Api, host: &NetNs) -> Door {
     let client = api.client();
     let records = Records {
-        ports: Cache::start(all::<PortRecord>(&client), watcher::Config::default(), Box::new(|_| {})),
-        pods: Cache::start(all::<PodObject>(&client), watcher::Config::default(), Box::new(|_| {})),
+        ports: Cache::start(&client, KubeApi::all, watcher::Config::default(), Box::new(|_| {})),
+        pods: Cache::start(&client, KubeApi::all, watcher::Config::default(), Box::new(|_| {})),
     };
     let node = Node {
         host: host.clone(),
@@ -242,13 +241,6 @@ async fn door(server: &Server, api: &Api, host: &NetNs) -> Door {
     };
     timeout(Duration::from_secs(10), ready).await.expect("the stage is not ready");
     Door { node: Arc::new(node), calls: TaskTracker::new() }
-}
-
-fn all<T: Slim>(client: &kube::Client) -> kube::Api<T::Wire>
-where
-    <T::Wire as kube::Resource>::DynamicType: Default,
-{
-    kube::Api::all(client.clone())
 }
 
 /// A VIF with an IPv4 and an IPv6 address, as the controller records it.
