@@ -248,8 +248,12 @@ impl Stage {
             text.push_str(&told);
             text.push('\n');
         }
-        let logs = self.lab(["kuryr", "logs", "-n", "40"]).await;
-        text + &logs.unwrap_or_else(|error| format!("{error:#}"))
+        for words in [&["kuryr", "logs", "-n", "40"][..], &["report", namespace]] {
+            let told = self.lab(words).await.unwrap_or_else(|error| format!("{error:#}"));
+            text.push_str(&told);
+            text.push('\n');
+        }
+        text
     }
 
     /// Runs kubectl as the administrator and returns what it printed.

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from kuryrlab import components, dns, facts, kuryr, paths, shell, status, sweep, up
+from kuryrlab import components, dns, facts, kuryr, paths, report, shell, status, sweep, up
 from kuryrlab.node import Node, nodes
 from kuryrlab.places import node as place_of
 
@@ -58,6 +58,10 @@ def _down(_: argparse.Namespace) -> None:
 
 def _status(_: argparse.Namespace) -> int:
     return status.show()
+
+
+def _report(arguments: argparse.Namespace) -> None:
+    sys.stdout.write(f"{report.write(arguments.name)}\n")
 
 
 def _env(_: argparse.Namespace) -> None:
@@ -149,6 +153,8 @@ def _parser() -> argparse.ArgumentParser:
     command("install", _install, "install and build what the lab is made of, and start nothing")
     command("down", _down, "stop everything and leave nothing behind")
     command("status", _status, "what runs, and how to reach it")
+    reporting = command("report", _report, f"write what the switches, OVN and Kubernetes hold now to {paths.REPORTS}")
+    reporting.add_argument("name", nargs="?", default="report", help="a part of the folder's name")
     command("env", _env, 'the exports for a shell: eval "$(lab env)"')
     command("check-clean", _check_clean, "list what a lab has on the machine outside its folder; exit 1 if there is any")
     inside = command("exec", _exec, "run a command inside a node")
