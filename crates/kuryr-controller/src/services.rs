@@ -18,6 +18,7 @@ mod inventory;
 mod quota;
 mod settling;
 pub(crate) mod site;
+mod steps;
 pub(crate) mod translate;
 mod turns;
 
@@ -27,6 +28,7 @@ pub use calls::call;
 pub use debounce::Debounce;
 pub use inventory::{read_doubted, run};
 pub use settling::Settling;
+pub use steps::Steps;
 pub use turns::Turns;
 
 use crate::context::Context;
@@ -58,6 +60,8 @@ pub struct Services {
     pub queue: Arc<Queue<Key>>,
     /// Load balancers that Octavia is at work with.
     pub settling: Settling,
+    /// Load balancers whose members are changed in steps.
+    pub steps: Steps,
     /// Who may have Octavia change something now.
     pub turns: Turns,
     /// Endpoints that change together are looked at once.
@@ -76,6 +80,7 @@ impl Services {
             addresses: Addresses::default(),
             queue: Arc::new(Queue::new(metrics.queue_depth.get_or_create_owned(&Kind { kind: "service" }))),
             settling: Settling::default(),
+            steps: Steps::default(),
             turns: Turns::default(),
             endpoints: Debounce::default(),
         }

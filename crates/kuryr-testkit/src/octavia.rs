@@ -94,6 +94,12 @@ impl FakeOctavia {
         self.settled().set_quota(project, kind, limit);
     }
 
+    /// How often a call came while Octavia was still at work with an earlier one, though it called the load balancer ACTIVE. The
+    /// real one does both at once then, and may lose either.
+    pub fn overtaken(&self) -> u64 {
+        self.settled().overtaken
+    }
+
     /// The requests that have arrived, by method and route below `/v2.0/lbaas`.
     pub fn counts(&self) -> &Counts {
         &self.counts

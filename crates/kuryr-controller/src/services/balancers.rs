@@ -122,6 +122,13 @@ impl Balancers {
         Some(Members { ids: entry.members.get(pool)?.clone(), sockets })
     }
 
+    /// The members of a pool as we know them.
+    pub fn sockets(&self, balancer: &LoadBalancerId, pool: &PoolId) -> BTreeMap<Socket, Member> {
+        let known = self.known.read();
+        let pool = known.by_id.get(balancer).and_then(|entry| entry.balancer.pools.get(pool));
+        pool.map(|pool| pool.members.clone()).unwrap_or_default()
+    }
+
     /// Whether just these listeners and pools hang on one, as far as we know.
     pub fn has_just(&self, id: &LoadBalancerId, listeners: &[ListenerId], pools: &[PoolId]) -> bool {
         let known = self.known.read();

@@ -124,7 +124,11 @@ async fn make(services: &Services, call: Call, own_tag: &str) -> Result<Option<L
         }
         Call::SetMembers(id, pool, members) => {
             let new: Vec<_> = members.iter().map(translate::new_member).collect();
+            let old = balancers.sockets(&id, &pool);
             octavia.set_members(&pool, &new).await?;
+            if balancers.is_ovns(&id) {
+                services.steps.begin(&id, &old, &members);
+            }
             balancers.set_members(&id, &pool, members);
         }
     }

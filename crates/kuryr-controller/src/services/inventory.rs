@@ -2,6 +2,7 @@
 //! state is unclear.
 
 use super::balancers::{Members, Read};
+use super::steps::disbelieve;
 use super::translate::{self, Lists};
 use super::{Services, addresses, quota, settling, site};
 use crate::context::Context;
@@ -86,7 +87,8 @@ async fn list(services: &Services, site: &Site, own_tag: &str) -> kuryr_openstac
     let octavia = &services.octavia;
     let project = services.one_project(site);
     let filter = LoadBalancerFilter { project: project.clone(), ..LoadBalancerFilter::default() };
-    let balancers = octavia.load_balancers(&filter).await?;
+    let mut balancers = octavia.load_balancers(&filter).await?;
+    disbelieve(services, &mut balancers).await?;
     let of = project.as_ref().map_or(Of::All, Of::Project);
     let listeners = octavia.listeners(of).await?;
     let pools = octavia.pools(of).await?;
@@ -129,7 +131,7 @@ pub async fn read_doubted(
 ) -> kuryr_openstack::Result<()> {
     for id in ids {
         match services.octavia.load_balancer(&id).await {
-            Ok(balancer) => services.balancers.insert(read_one(services, &balancer, own_tag).await?),
+            Ok(balancer) => services.balancers.insert(read_one(services, balancer, own_tag).await?),
             Err(error) if error.kind() == Kind::NotFound => services.forget(&id),
             Err(error) => return Err(error),
         }
@@ -150,16 +152,17 @@ pub async fn read_named(
         ..LoadBalancerFilter::default()
     };
     for balancer in services.octavia.load_balancers(&filter).await? {
-        services.balancers.insert(read_one(services, &balancer, own_tag).await?);
+        services.balancers.insert(read_one(services, balancer, own_tag).await?);
     }
     Ok(())
 }
 
 async fn read_one(
     services: &Services,
-    balancer: &octavia::LoadBalancer,
+    mut balancer: octavia::LoadBalancer,
     own_tag: &str,
 ) -> kuryr_openstack::Result<Read> {
+    disbelieve(services, std::slice::from_mut(&mut balancer)).await?;
     let listeners = services.octavia.listeners(Of::Balancer(&balancer.id)).await?;
     let pools = services.octavia.pools(Of::Balancer(&balancer.id)).await?;
     let ids = pools.iter().map(|pool| pool.id.clone()).collect();
@@ -169,5 +172,5 @@ async fn read_one(
         monitors.append(&mut services.octavia.health_monitors(&filter).await?);
     }
     let lists = Lists { listeners, members: read_members(services, ids).await?, pools, monitors };
-    Ok(translate::read(balancer, &lists, own_tag))
+    Ok(translate::read(&balancer, &lists, own_tag))
 }

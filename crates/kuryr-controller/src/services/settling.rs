@@ -1,6 +1,7 @@
 //! Waits until Octavia is done with load balancers: one list for all that wait.
 
 use super::Services;
+use super::steps::disbelieve;
 use futures::future::try_join_all;
 use kuryr_api::LoadBalancerId;
 use kuryr_core::service::{Site, State};
@@ -113,7 +114,7 @@ async fn ask(services: &Services) {
     }
 }
 
-/// Load balancers of these ids, and maybe others. A list of hundreds costs Octavia more than a few that are asked for by themselves.
+/// Load balancers of these ids. A list of hundreds costs Octavia more than a few that are asked for by themselves.
 async fn read(
     services: &Services,
     site: &Site,
@@ -122,14 +123,19 @@ async fn read(
     if ids.len() > FEW {
         let project = services.one_project(site);
         let filter = LoadBalancerFilter { project, ..LoadBalancerFilter::default() };
-        return services.octavia.load_balancers(&filter).await;
+        let mut found = services.octavia.load_balancers(&filter).await?;
+        found.retain(|one| ids.contains(&one.id));
+        disbelieve(services, &mut found).await?;
+        return Ok(found);
     }
     let one = async |id| match services.octavia.load_balancer(id).await {
         Ok(found) => Ok(Some(found)),
         Err(error) if error.kind() == Kind::NotFound => Ok(None),
         Err(error) => Err(error),
     };
-    Ok(try_join_all(ids.iter().map(one)).await?.into_iter().flatten().collect())
+    let mut found: Vec<_> = try_join_all(ids.iter().map(one)).await?.into_iter().flatten().collect();
+    disbelieve(services, &mut found).await?;
+    Ok(found)
 }
 
 /// Keeps what is known of one up to date, and tells whether it is worth a look.

@@ -353,3 +353,37 @@ async fn ovns_provider_is_given_no_more_at_a_time_than_it_bears() {
         .await;
     assert!((3..=5).contains(&most.get()), "{} were changed at a time", most.get());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ovns_provider_is_done_with_a_change_before_the_next_comes() {
+    let world = World::new().await;
+    let _controller = world.controller().await;
+    let octavia = Witness::new(&world);
+    world.service("dns", "10.96.0.7");
+    let endpoints = |addresses: &[&str]| {
+        let mut slice = World::slice("dns", addresses);
+        slice["ports"] = (80..83)
+            .map(|one| json!({ "name": format!("p{one}"), "port": 8080, "protocol": "TCP" }))
+            .collect();
+        slice
+    };
+    let ports = |numbers: &[u16]| {
+        let port = |number| json!({ "name": format!("p{number}"), "port": number, "protocol": "TCP" });
+        json!({ "ports": numbers.iter().map(port).collect::<Vec<_>>() })
+    };
+    world.kubernetes.create(SLICES, endpoints(&["10.1.0.5"]));
+    let slice = format!("{SLICES}/dns-x");
+    for (numbers, addresses) in [
+        (&[80][..], &["10.1.0.5", "10.1.0.6"][..]),
+        (&[80, 81], &["10.1.0.5", "10.1.0.6", "10.1.0.7"]),
+        (&[80, 81, 82], &["10.1.0.6", "10.1.0.8"]),
+        (&[81, 82], &["10.1.0.6", "10.1.0.8", "10.1.0.9"]),
+    ] {
+        world.kubernetes.patch(&slice, &endpoints(addresses));
+        world.spec("dns", &ports(numbers));
+        let members = addresses.iter().map(|one| format!("{one}:8080")).collect::<Vec<_>>().join(",");
+        let shape: Vec<_> = numbers.iter().map(|number| format!("TCP:{number} -> {members}")).collect();
+        octavia.until(&shape.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    }
+    assert_eq!(world.cloud.octavia().overtaken(), 0, "calls beside others");
+}

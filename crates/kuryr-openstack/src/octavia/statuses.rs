@@ -28,6 +28,17 @@ pub struct StatusTree {
     pub listeners: Vec<ListenerStatus>,
 }
 
+impl StatusTree {
+    /// Octavia is at work with any of it.
+    pub fn is_pending(&self) -> bool {
+        let pools = || self.listeners.iter().flat_map(|listener| &listener.pools);
+        let members = || pools().flat_map(|pool| &pool.members);
+        let parts = self.listeners.iter().map(|one| &one.own);
+        let parts = parts.chain(pools().map(|one| &one.own)).chain(members().map(|one| &one.own));
+        [&self.own].into_iter().chain(parts).any(|one| one.provisioning_status.is_pending())
+    }
+}
+
 /// A listener's.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct ListenerStatus {

@@ -29,6 +29,13 @@ pub enum Status {
     Other(String),
 }
 
+impl Status {
+    /// Octavia is at work with it.
+    pub fn is_pending(&self) -> bool {
+        matches!(self, Self::PendingCreate | Self::PendingUpdate | Self::PendingDelete)
+    }
+}
+
 impl From<String> for Status {
     fn from(text: String) -> Self {
         match text.as_str() {

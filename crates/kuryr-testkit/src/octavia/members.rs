@@ -1,6 +1,6 @@
 //! How the fake changes the members of a pool, all at once.
 
-use super::{Answer, Kind, Object, State, state::End};
+use super::{Answer, Kind, Object, Provider, State, state::End};
 use crate::reply::Reply;
 use serde_json::{Value, json};
 
@@ -22,24 +22,30 @@ impl State {
         let more = asked.iter().filter(|new| kept(new).is_none()).count();
         self.check_quota(Kind::Member, &found["project_id"], more)?;
 
-        let mut ends = self.listeners_of(&found, End::Active);
+        let (mut made, mut stay, mut gone) = (Vec::new(), Vec::new(), Vec::new());
         for new in &asked {
-            let id = match kept(new) {
+            match kept(new) {
                 Some(id) => {
                     self.patch(Kind::Member, &id, new);
-                    id
+                    stay.push((Kind::Member, id, End::Active));
                 }
-                None => self.new_member(pool, &found, new),
-            };
-            ends.push((Kind::Member, id, End::Active));
+                None => made.push((Kind::Member, self.new_member(pool, &found, new), End::Active)),
+            }
         }
         for (id, _) in old.iter().filter(|(_, one)| !asked.iter().any(|new| same_place(one, new))) {
             self.set_status(Kind::Member, id, "PENDING_DELETE");
-            ends.push((Kind::Member, id.clone(), End::Gone));
+            gone.push((Kind::Member, id.clone(), End::Gone));
         }
         self.set_status(Kind::Pool, pool, "PENDING_UPDATE");
-        ends.push((Kind::Pool, pool.to_owned(), End::Active));
-        self.change(&balancer, ends);
+        self.set_status(Kind::LoadBalancer, &balancer, "PENDING_UPDATE");
+        let mut whole = self.listeners_of(&found, End::Active);
+        whole.push((Kind::Pool, pool.to_owned(), End::Active));
+        whole.push((Kind::LoadBalancer, balancer.clone(), End::Active));
+        let steps = match self.provider_of(&balancer) {
+            Provider::Ovn => in_ovns_steps(made, stay, gone, &whole),
+            Provider::Amphora => vec![[made, stay, gone, whole].concat()],
+        };
+        self.begin_steps(&balancer, steps);
         Ok(Reply::new(202, Value::Null))
     }
 
@@ -55,6 +61,20 @@ impl State {
         self.keep(Kind::Member, &id, member);
         id
     }
+}
+
+type Ends = Vec<(Kind, String, End)>;
+
+/// OVN's provider makes an event each of those that are new, those that stay and those that go. The end of any makes all ACTIVE that
+/// is there, and the first does so for those that stay, too.
+fn in_ovns_steps(made: Ends, stay: Ends, gone: Ends, whole: &Ends) -> Vec<Ends> {
+    let first = if made.is_empty() { Vec::new() } else { [made, stay.clone()].concat() };
+    let steps = [first, stay, gone].into_iter().filter(|step| !step.is_empty());
+    let mut steps: Vec<Ends> = steps.map(|step| [step, whole.clone()].concat()).collect();
+    if steps.is_empty() {
+        steps.push(whole.clone());
+    }
+    steps
 }
 
 fn same_place(one: &Object, other: &Object) -> bool {

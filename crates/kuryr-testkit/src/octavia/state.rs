@@ -20,8 +20,9 @@ pub(super) struct State {
     pub(super) paused: bool,
     pub(super) quotas: BTreeMap<(String, Kind), i64>,
     objects: BTreeMap<Kind, BTreeMap<String, Object>>,
-    /// By the load balancers that are immutable for it.
-    work: BTreeMap<String, Work>,
+    /// By the load balancers that it is about.
+    work: BTreeMap<String, Vec<Work>>,
+    pub(super) overtaken: u64,
     next: u64,
 }
 
@@ -51,6 +52,7 @@ impl State {
             quotas: BTreeMap::new(),
             objects: Kind::ALL.map(|kind| (kind, BTreeMap::new())).into(),
             work: BTreeMap::new(),
+            overtaken: 0,
             next: 0,
         }
     }
@@ -61,15 +63,16 @@ impl State {
             return;
         }
         let now = Instant::now();
-        let done = self.work.iter().filter(|(_, work)| work.until <= now).map(|(id, _)| id.clone());
-        for balancer in done.collect::<Vec<_>>() {
-            for (kind, id, end) in self.work.remove(&balancer).into_iter().flat_map(|work| work.ends) {
-                match end {
-                    End::Active => self.set_status(kind, &id, "ACTIVE"),
-                    End::Error => self.set_status(kind, &id, "ERROR"),
-                    End::Gone => self.remove(kind, &id),
-                };
-            }
+        let mut done: Vec<_> =
+            self.work.values_mut().flat_map(|works| works.extract_if(.., |work| work.until <= now)).collect();
+        self.work.retain(|_, works| !works.is_empty());
+        done.sort_by_key(|work| work.until);
+        for (kind, id, end) in done.into_iter().flat_map(|work| work.ends) {
+            match end {
+                End::Active => self.set_status(kind, &id, "ACTIVE"),
+                End::Error => self.set_status(kind, &id, "ERROR"),
+                End::Gone => self.remove(kind, &id),
+            };
         }
     }
 
@@ -82,8 +85,18 @@ impl State {
 
     /// Begins work of which the load balancer's own end is a part.
     pub(super) fn begin(&mut self, balancer: &str, ends: Vec<(Kind, String, End)>) {
-        let until = Instant::now() + self.pace;
-        self.work.insert(balancer.to_owned(), Work { until, ends });
+        self.begin_steps(balancer, vec![ends]);
+    }
+
+    /// Begins work that is done in steps, each with ends of its own.
+    pub(super) fn begin_steps(&mut self, balancer: &str, steps: Vec<Vec<(Kind, String, End)>>) {
+        let works = self.work.entry(balancer.to_owned()).or_default();
+        self.overtaken += u64::from(!works.is_empty());
+        let mut until = Instant::now();
+        for ends in steps {
+            until += self.pace;
+            works.push(Work { until, ends });
+        }
     }
 
     pub(super) fn all(&self, kind: Kind) -> impl Iterator<Item = (&String, &Object)> {
@@ -159,7 +172,8 @@ impl State {
 
     /// Sets a status that what is under way does not end.
     pub(super) fn force_status(&mut self, kind: Kind, id: &str, status: &str) -> bool {
-        self.work.values_mut().for_each(|work| work.ends.retain(|(_, other, _)| other != id));
+        let works = self.work.values_mut().flatten();
+        works.for_each(|work| work.ends.retain(|(_, other, _)| other != id));
         self.set_status(kind, id, status)
     }
 
