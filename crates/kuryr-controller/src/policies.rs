@@ -234,9 +234,9 @@ impl Policies {
         pods.iter().for_each(|pod| context.queue.add(key(pod)));
     }
 
-    /// `subject` waits until ports carry what they should.
-    pub fn wait_for_pods(&self, subject: &Subject) {
-        self.progress.lock().waiting.insert(subject.clone());
+    /// `subject` waits until ports carry what they should. Tells whether it only begins to: what changed before is not told.
+    pub fn wait_for_pods(&self, subject: &Subject) -> bool {
+        self.progress.lock().waiting.insert(subject.clone())
     }
 
     /// Whether an address group that `groups` name can't be brought into being now.

@@ -22,7 +22,8 @@ use std::time::Duration;
 
 /// More rounds than any plan needs that only touches OpenStack.
 const ROUNDS: usize = 6;
-/// How long it is waited for ports without looking again.
+/// How long it is waited for ports without looking again: not all that can happen to one is told, an answer of Neutron that was
+/// lost for one.
 const AGAIN: Duration = Duration::from_secs(2);
 /// Requests of one policy that are under way at a time.
 const SIDE_BY_SIDE: usize = 4;
@@ -62,7 +63,6 @@ pub async fn reconcile(context: &Context, policies: &Policies, subject: &Subject
     }
     Ok(match outcome? {
         Rest::Done | Rest::AwaitsPeers => Next::OnChange,
-        // A port that took its groups just before we began to wait tells nobody.
         Rest::AwaitsPods => Next::Within(AGAIN),
     })
 }
@@ -88,8 +88,9 @@ async fn settle(context: &Context, policies: &Policies, subject: &Subject) -> Re
             }
             continue;
         };
-        if let Rest::AwaitsPods = rest {
-            policies.wait_for_pods(subject);
+        if matches!(rest, Rest::AwaitsPods) && policies.wait_for_pods(subject) {
+            // A port that took its groups just before we began to wait tells nobody.
+            continue;
         }
         // Nothing is there that is too much. Pods do not wait for what can't be had.
         let is_hopeless = |error: &Error| !error.passes() || policies.queue.failures(subject) >= PATIENCE;
