@@ -9,6 +9,7 @@
 //!
 //! Until the first look is done nobody knows what is wanted: no pod's port is made or changed before.
 
+mod allowance;
 pub(crate) mod feed;
 pub(crate) mod inventory;
 mod store;
@@ -16,6 +17,7 @@ mod store;
 mod tests;
 pub(crate) mod translate;
 
+pub use allowance::{Allowance, Need, Shortage};
 pub use feed::unreadable;
 pub use inventory::{look, run, verify};
 pub use store::{Listed, Store};
@@ -50,6 +52,8 @@ pub struct Policies {
     pub defaults: PolicyDefaults,
     /// What exists in Neutron.
     pub store: Store,
+    /// What the quotas leave.
+    pub allowance: Allowance,
     /// Policies to look at.
     pub queue: Arc<Queue<Subject>>,
     /// Address groups to look at.
@@ -112,6 +116,7 @@ impl Policies {
         Self {
             defaults,
             store: Store::default(),
+            allowance: Allowance::default(),
             queue: Arc::new(Queue::new(depth("policy"))),
             peers: Arc::new(Queue::new(depth("peer"))),
             index: Mutex::new(None),

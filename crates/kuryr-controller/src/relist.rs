@@ -9,7 +9,7 @@ use kuryr_api::PortId;
 use kuryr_core::orphan;
 use kuryr_core::port::Ownership;
 use kuryr_k8s::slim::PortRecord;
-use kuryr_openstack::neutron::{PortFilter, Quota};
+use kuryr_openstack::neutron::{PortFilter, Quota, Quotas};
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -128,16 +128,21 @@ async fn sweep(context: &Context, records: &[Arc<PortRecord>]) {
     tracing::info!(ports = ours, records = records.len(), pods = pods.len(), "looked at what is in Neutron");
 }
 
-async fn quotas(context: &Context) {
+/// How much the project of pods' ports may have, if Neutron tells.
+pub async fn read_quotas(context: &Context) -> Option<Quotas> {
     let project = match &context.defaults.project {
-        Some(project) => Some(project.as_str().into()),
-        None => context.neutron.session().project().await.ok().flatten(),
+        Some(project) => project.as_str().into(),
+        None => context.neutron.session().project().await.ok().flatten()?,
     };
-    let Some(project) = project else { return };
-    let quotas = match context.neutron.quotas(&project).await {
-        Ok(quotas) => quotas,
-        Err(error) => return tracing::debug!(error = error.chain(), "failed to read the quotas"),
-    };
+    let read = context.neutron.quotas(&project).await;
+    read.inspect_err(|error| tracing::debug!(error = error.chain(), "failed to read the quotas")).ok()
+}
+
+async fn quotas(context: &Context) {
+    let Some(quotas) = read_quotas(context).await else { return };
+    if let Some(policies) = &context.policies {
+        policies.allowance.know(&quotas);
+    }
     let floating_ips = quotas.floatingip.as_ref().map(|quota| ("floating_ips", quota));
     let always = [
         ("ports", &quotas.port),

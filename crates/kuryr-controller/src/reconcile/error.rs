@@ -1,5 +1,6 @@
 //! Why a reconcile failed, what a user should know of it, and when it is worth another try.
 
+use crate::policies::Shortage;
 use kuryr_core::news::News;
 use kuryr_k8s::records;
 use kuryr_openstack::{self as openstack, Kind};
@@ -29,6 +30,9 @@ pub enum Error {
     /// A security group, an address group or a rule can't be made.
     #[error("failed to make what a network policy needs")]
     MakeGroup(#[source] openstack::Error),
+    /// What a network policy needs is more than the quotas leave.
+    #[error("a network policy does not fit into the quotas")]
+    NoRoom(#[source] Shortage),
     /// One can't be changed.
     #[error("failed to change what a network policy needs")]
     ChangeGroup(#[source] openstack::Error),
@@ -84,7 +88,11 @@ impl Error {
                 openstack::Class::Wait => "wait",
                 openstack::Class::Permanent => "permanent",
             },
-            Self::NetworkUnknown | Self::SiteUnknown | Self::PoliciesUnknown | Self::AddressHeld => "wait",
+            Self::NetworkUnknown
+            | Self::SiteUnknown
+            | Self::PoliciesUnknown
+            | Self::AddressHeld
+            | Self::NoRoom(_) => "wait",
             Self::Record(records::Error::Refused { .. }) | Self::Restless => "permanent",
             Self::Record(_) => "retry",
         }
@@ -133,6 +141,7 @@ impl Error {
             Self::Secure(error) | Self::MakeGroup(error) | Self::ChangeGroup(error) => {
                 Some(policy_failed(error))
             }
+            Self::NoRoom(shortage) => Some(no_room(shortage)),
             Self::Record(records::Error::Refused { .. }) => Some(News::warning(
                 "FailedToCreateKuryrPortCRD",
                 format!(
@@ -251,6 +260,18 @@ fn address_failed(error: &openstack::Error) -> News {
         _ => ("NeutronUnavailable", "Neutron gives no addresses now. Kuryr tries again."),
     };
     said(reason, advice, "Neutron", error)
+}
+
+fn no_room(shortage: &Shortage) -> News {
+    let enough = shortage.enough();
+    News::warning(
+        "SecurityGroupQuotaExceeded",
+        format!(
+            "The project's quotas have no room for this policy: {shortage}. Raise them (openstack quota set --secgroups {} \
+             --secgroup-rules {} PROJECT). What the policy allows is forbidden until then.",
+            enough.groups, enough.rules
+        ),
+    )
 }
 
 fn policy_failed(error: &openstack::Error) -> News {

@@ -5,7 +5,7 @@ mod record;
 use super::error::Error;
 use super::{Next, event};
 use crate::context::Context;
-use crate::policies::{self, PATIENCE, Policies, Subject, Way, translate};
+use crate::policies::{self, Need, PATIENCE, Policies, Subject, Way, translate};
 use futures::StreamExt;
 use futures::stream;
 use kuryr_api::{SecurityGroupId, SecurityGroupRuleId};
@@ -79,10 +79,11 @@ async fn settle(context: &Context, policies: &Policies, subject: &Subject) -> Re
             policies.completed(context, subject);
         }
         let Some(rest) = rest(&actions) else {
-            if let Err(error) = apply(context, policies, actions).await {
+            let need = Need::of(&actions, &wanted);
+            if let Err(error) = apply_within(context, policies, actions, need).await {
                 match error {
                     // What is too much can go all the same: what is forbidden stays forbidden.
-                    Error::MakeGroup(_) if refused.is_none() => refused = Some(error),
+                    Error::MakeGroup(_) | Error::NoRoom(_) if refused.is_none() => refused = Some(error),
                     other => return Err(refused.unwrap_or(other)),
                 }
             }
@@ -134,6 +135,22 @@ fn look(
     plan(&Observed { wanted, held: &held, peers: &peers, room })
 }
 
+/// All of a plan, if there is room for it.
+async fn apply_within(
+    context: &Context,
+    policies: &Policies,
+    actions: Vec<Action>,
+    need: Need,
+) -> Result<(), Error> {
+    policies.allowance.check(context, need).await.map_err(Error::NoRoom)?;
+    let outcome = apply(context, policies, actions).await;
+    if matches!(&outcome, Err(Error::MakeGroup(error)) if error.kind() == Kind::OverQuota) {
+        policies.allowance.forget();
+        policies.allowance.check(context, need).await.map_err(Error::NoRoom)?;
+    }
+    outcome
+}
+
 /// All of a plan side by side; the first error, when all is done.
 async fn apply(context: &Context, policies: &Policies, actions: Vec<Action>) -> Result<(), Error> {
     let all = actions.into_iter().map(|action| one(context, policies, action));
@@ -160,7 +177,8 @@ async fn create(context: &Context, policies: &Policies, key: &GroupKey) -> Resul
     };
     let made = context.neutron.create_security_group(&new).await.map_err(Error::MakeGroup)?;
     tracing::info!(name = new.name, group = %made.id, "made a security group");
-    let rules = made.rules.iter().map(translate::held).collect();
+    let rules: Vec<_> = made.rules.iter().map(translate::held).collect();
+    spend(policies, 1, rules.len());
     policies.store.insert_group(key.clone(), made.id.clone(), rules);
     let tags: Vec<_> = context.defaults.tags.iter().cloned().chain([context.own_tag.clone()]).collect();
     // Tags are for people: what is ours is known by its description.
@@ -190,8 +208,13 @@ async fn add_rules(
     };
     tracing::info!(group = %id, rules = made.len(), "made rules");
     let made: Vec<_> = made.iter().map(translate::held).collect();
+    spend(policies, 0, made.len());
     policies.store.change_rules(id, |rules| rules.extend(made));
     Ok(())
+}
+
+fn spend(policies: &Policies, groups: i64, rules: usize) {
+    policies.allowance.spend(Need { groups, rules: i64::try_from(rules).unwrap_or(i64::MAX) });
 }
 
 async fn delete_rules(

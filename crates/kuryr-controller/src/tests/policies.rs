@@ -215,11 +215,18 @@ async fn without_room_a_pod_is_isolated_all_the_same_and_it_is_told() {
     world
         .until("it is told", |world| world.condition("web").is_some_and(|one| one["status"] == "False"))
         .await;
-    assert_eq!(world.condition("web").unwrap()["reason"], "SecurityGroupQuotaExceeded");
+    let condition = world.condition("web").unwrap();
+    assert_eq!(condition["reason"], "SecurityGroupQuotaExceeded");
+    let advice = format!("openstack quota set --secgroups {} ", used + 1);
+    assert!(condition["message"].as_str().unwrap().contains(&advice), "{condition}");
+    let asked = world.calls("POST /security-groups");
+    world.policy("other", &from_clients());
+    world.until("it is told of that, too", |world| world.condition("other").is_some()).await;
+    assert_eq!(world.calls("POST /security-groups"), asked, "what has no room was begun");
     assert!(world.events().contains(&"SecurityGroupQuotaExceeded".to_owned()));
 
     world.cloud.neutron().set_quota(FakeCloud::PROJECT_ID, "security_group", -1);
-    let isolated = ["kuryr/isolated", "kuryr/open-egress", "np/default/web"];
+    let isolated = ["kuryr/isolated", "kuryr/open-egress", "np/default/other", "np/default/web"];
     world.until("what it allows is allowed", |world| world.carries("web", &isolated)).await;
     world
         .until("it is told", |world| world.condition("web").is_some_and(|one| one["status"] == "True"))
