@@ -230,6 +230,14 @@ impl Policies {
         }
     }
 
+    /// `subject` has no groups and needs none: maybe it is gone.
+    pub fn forget(&self, subject: &Subject) {
+        let mut progress = self.progress.lock();
+        progress.complete.remove(subject);
+        progress.stuck.remove(subject);
+        progress.waiting.remove(subject);
+    }
+
     /// Looks at the pods that wait for the groups of `subject`.
     fn wake_pods(&self, context: &Context, subject: &Subject) {
         let pods = match subject {

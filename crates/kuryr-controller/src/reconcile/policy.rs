@@ -98,6 +98,9 @@ async fn settle(context: &Context, policies: &Policies, subject: &Subject) -> Re
         if lacks || refused.as_ref().is_some_and(is_hopeless) {
             policies.stuck(context, subject);
         }
+        if wanted.is_empty() && matches!(rest, Rest::Done) {
+            policies.forget(subject);
+        }
         return refused.map_or(Ok(rest), Err);
     }
     Err(refused.unwrap_or(Error::Restless))

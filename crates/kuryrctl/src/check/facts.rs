@@ -41,6 +41,8 @@ pub(crate) struct Settings {
     pub(crate) external_network: Option<String>,
     /// Greatest MTU of a pod's interface; 0: that of its network.
     pub(crate) mtu: u32,
+    /// Network policies are wanted.
+    pub(crate) enforces_policies: bool,
     pub(crate) pool: PoolSizes,
     pub(crate) balancer: Balancer,
     pub(crate) ports: Ports,
@@ -128,6 +130,8 @@ pub(crate) struct Cluster {
     pub(crate) controller_lacks: Seen<Vec<String>>,
     /// The same of the daemons.
     pub(crate) daemons_lack: Seen<Vec<String>>,
+    /// How many network policies there are.
+    pub(crate) policies: Seen<usize>,
 }
 
 /// A node.
@@ -218,6 +222,7 @@ impl Cluster {
             definitions: Err(gap.clone()),
             controller_lacks: Err(gap.clone()),
             daemons_lack: Err(gap.clone()),
+            policies: Err(gap.clone()),
         }
     }
 }

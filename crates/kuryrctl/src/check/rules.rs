@@ -46,6 +46,7 @@ pub(crate) const CHECKS: &[Check] = &[
     check(Area::Kubernetes, "definitions", cluster::definitions),
     check(Area::Kubernetes, "controller's rights", cluster::controller),
     check(Area::Kubernetes, "daemons' rights", cluster::daemons),
+    check(Area::Kubernetes, "network policies", cluster::policies),
     check(Area::Host, "free ports", host::ports),
     check(Area::Host, "kernel", host::kernel),
     check(Area::Host, "Open vSwitch", host::switch),

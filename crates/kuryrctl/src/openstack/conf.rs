@@ -35,6 +35,8 @@ const HEADER: &str = "\
 # api_root = https://192.168.0.1:6443
 token_file = /var/run/secrets/kubernetes.io/serviceaccount/token
 ssl_ca_crt_file = /var/run/secrets/kubernetes.io/serviceaccount/ca.crt
+# Network policies are enforced; `default` ignores them.
+pod_security_groups_driver = policy
 ";
 
 fn neutron(conf: &mut String, access: &CloudAccess) -> fmt::Result {
@@ -234,6 +236,7 @@ mod tests {
         let auth = Auth::Token { token: Secret::new("any"), scope: scope() };
         let text = render(&layout(), &found(), &"project".into(), &access(auth)).unwrap();
         for line in [
+            "pod_security_groups_driver = policy",
             "pod_subnets = four,six",
             "service_subnet = services",
             "external_svc_net = public-id",

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use k8s_openapi::{
     api::{
         core::v1::{Node as KubeNode, Service},
-        networking::v1::ServiceCIDR,
+        networking::v1::{NetworkPolicy, ServiceCIDR},
     },
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
@@ -41,6 +41,7 @@ pub(super) async fn observe(options: &Options, read: &Read) -> Cluster {
         definitions: definitions(&client).await,
         controller_lacks: rights::controller(&client, own.as_ref(), &options.namespace).await,
         daemons_lack: rights::daemons(&client, &options.namespace).await,
+        policies: policies(&client).await,
     }
 }
 
@@ -67,6 +68,14 @@ fn node(node: &KubeNode) -> Node {
         pods: pods.and_then(|pods| pods.0.parse().ok()).unwrap_or_default(),
         addresses: addresses.filter_map(|address| address.address.parse().ok()).collect(),
     }
+}
+
+/// The API server counts them: one is enough to see how many more there are.
+async fn policies(client: &Client) -> Seen<usize> {
+    let first = Api::<NetworkPolicy>::all(client.clone()).list(&ListParams::default().limit(1)).await;
+    let first = first.map_err(|error| unseen("list network policies", &error))?;
+    let more = first.metadata.remaining_item_count.unwrap_or_default();
+    Ok(first.items.len() + usize::try_from(more).unwrap_or_default())
 }
 
 /// From the API (since 1.33), or else at least the one address that every cluster has given.

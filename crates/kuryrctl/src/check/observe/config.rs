@@ -73,6 +73,7 @@ fn settings(loaded: &Loaded, sources: &Sources) -> Settings {
         service_subnets: one_or_all(neutron.service_subnet.as_ref(), &neutron.service_subnets),
         external_network: neutron.external_svc_net.clone().filter(|id| !id.is_empty()),
         mtu: neutron_defaults.network_device_mtu,
+        enforces_policies: kubernetes.pod_security_groups_driver == "policy",
         pool: idle.pool(),
         balancer: Balancer {
             provider: kubernetes.endpoints_driver_octavia_provider.clone(),

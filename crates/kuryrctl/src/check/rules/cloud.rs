@@ -19,6 +19,9 @@ const USEFUL: [(&str, &str); 2] = [
     ("quota_details", "Neutron does not tell how much of a quota is used"),
 ];
 
+/// Extensions by which network policies name their peers.
+const OF_POLICIES: [&str; 2] = ["address-group", "security-groups-remote-address-group"];
+
 pub(super) fn sign_in(facts: &Facts) -> Verdict {
     Ok(match known(&facts.cloud.way)? {
         Way::Open => Vec::new(),
@@ -73,7 +76,23 @@ pub(super) fn extensions(facts: &Facts) -> Verdict {
         )
     });
     let tags = !offered.contains("tag-creation") && !offered.contains("tag-ports-during-bulk-creation");
-    Ok(needed.chain(useful).chain(tags.then(late_tags)).collect())
+    let enforces = facts.settings().is_ok_and(|settings| settings.enforces_policies);
+    let lacks = |alias: &&&str| enforces && !offered.contains(**alias);
+    let groups = OF_POLICIES.iter().find(lacks).map(|alias| no_address_groups(alias));
+    Ok(needed.chain(useful).chain(tags.then(late_tags)).chain(groups).collect())
+}
+
+fn no_address_groups(alias: &str) -> Finding {
+    Finding::warning(
+        "extension-missing",
+        format!(
+            "Neutron has no extension {alias}: network policies need a rule for each address of each peer"
+        ),
+        "every pod that comes or goes changes rules, and the quota of rules limits how many pods policies can name",
+        format!(
+            "load the plugin that offers {alias} in neutron.conf, or raise the quota of security group rules"
+        ),
+    )
 }
 
 fn late_tags() -> Finding {
@@ -104,7 +123,7 @@ mod tests {
     use super::*;
     use crate::check::{
         finding::{Gap, Severity},
-        rules::sample::{good, ids},
+        rules::sample::{good, ids, settled},
     };
 
     #[test]
@@ -135,6 +154,17 @@ mod tests {
         assert!(needed[0].what.contains("standard-attr-tag"));
         assert_eq!(without(&["net-mtu"])[0].severity, Severity::Warning);
         assert_eq!(without(&["tag-creation"])[0].severity, Severity::Warning);
+    }
+
+    #[test]
+    fn without_address_groups_only_who_wants_policies_is_warned() {
+        let found = |enforces_policies| {
+            let facts = settled(|settings| settings.enforces_policies = enforces_policies);
+            extensions(&facts).unwrap()
+        };
+        assert_eq!(found(false), []);
+        let [finding] = &found(true)[..] else { panic!("not told once") };
+        assert!(finding.what.contains("address-group"), "{finding:?}");
     }
 
     #[test]

@@ -46,6 +46,21 @@ pub(super) fn daemons(facts: &Facts) -> Verdict {
     Ok(lacking("the daemons' account", lack).into_iter().collect())
 }
 
+pub(super) fn policies(facts: &Facts) -> Verdict {
+    let (count, settings) = (*known(&facts.cluster.policies)?, facts.settings()?);
+    let ignored = !settings.enforces_policies && count > 0;
+    Ok(ignored.then(|| ignored_policies(count)).into_iter().collect())
+}
+
+fn ignored_policies(count: usize) -> Finding {
+    Finding::warning(
+        "policies-ignored",
+        format!("the cluster has network policies ({count}), and this configuration enforces none"),
+        "who wrote them believes that they protect something",
+        "set [kubernetes] pod_security_groups_driver = policy, or delete them",
+    )
+}
+
 fn lacking(who: &str, lacks: &[String]) -> Option<Finding> {
     (!lacks.is_empty()).then(|| {
         Finding::problem(
@@ -62,7 +77,7 @@ mod tests {
     use super::*;
     use crate::check::{
         facts::Definition,
-        rules::sample::{good, ids},
+        rules::sample::{good, ids, settled},
     };
 
     #[test]
@@ -75,6 +90,17 @@ mod tests {
         facts.cluster.definitions = Ok(all.into());
         let found = definitions(&facts).unwrap();
         assert_eq!(ids(&found), ["definition-missing", "definition-different", "definition-not-served"]);
+    }
+
+    #[test]
+    fn policies_that_nobody_enforces_are_told() {
+        let found = |count, enforces_policies| {
+            let mut facts = settled(|settings| settings.enforces_policies = enforces_policies);
+            facts.cluster.policies = Ok(count);
+            policies(&facts).unwrap()
+        };
+        assert_eq!(ids(&found(2, false)), ["policies-ignored"]);
+        assert_eq!((found(2, true), found(0, false)), (vec![], vec![]));
     }
 
     #[test]

@@ -92,6 +92,7 @@ fn cluster() -> Cluster {
         definitions: Ok(vec![ports]),
         controller_lacks: Ok(vec![]),
         daemons_lack: Ok(vec![]),
+        policies: Ok(0),
     }
 }
 
