@@ -53,7 +53,7 @@ lab/lab up
 lab/lab kuryr up --bin "$CARGO_TARGET_DIR/debug"
 # All cases of the truth table of policies take ten minutes: these are evenly from the whole list.
 export KURYR_POLICY_CASES=${KURYR_POLICY_CASES:-60}
-cargo test --locked -p kuryr-e2e -- --test-threads=1
+cargo test --locked --no-fail-fast -p kuryr-e2e -- --test-threads=1
 
 step "the lab leaves nothing"
 trap - EXIT
