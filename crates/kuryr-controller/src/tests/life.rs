@@ -47,6 +47,9 @@ async fn a_burst_is_made_in_few_requests_and_a_steady_state_makes_none() {
         world.cloud.neutron().counts().all()
     );
 
+    // Floating IPs are listed before load balancers are, beside all this.
+    let is_looked_at = |world: &World| world.cloud.octavia().counts().of("GET /loadbalancers") > 0;
+    world.until("Octavia was looked at", is_looked_at).await;
     world.until("the queue rests", |_| controller.rests()).await;
     let (kubernetes, neutron) = (world.kubernetes.counts().all(), world.cloud.neutron().counts().all());
     controller.context.look_at_all();
