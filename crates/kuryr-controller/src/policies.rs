@@ -10,6 +10,7 @@
 //! Until the first look is done nobody knows what is wanted: no pod's port is made or changed before.
 
 mod allowance;
+pub(crate) mod balancers;
 pub(crate) mod feed;
 pub(crate) mod inventory;
 mod store;
@@ -300,6 +301,10 @@ impl Policies {
 
     /// Tells the queues what changed.
     fn spread(&self, context: &Context, changes: Changes) {
+        if let Some(services) = &context.services {
+            let guarded = self.ask(|index| index.guarded_by(&changes)).unwrap_or_default();
+            guarded.iter().for_each(|service| services.queue.add(key(service)));
+        }
         let policies: Vec<Subject> = changes.policies.into_iter().map(Subject::Policy).collect();
         {
             let mut progress = self.progress.lock();

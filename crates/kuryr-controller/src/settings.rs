@@ -69,6 +69,8 @@ pub struct ServiceDefaults {
     pub external: Option<External>,
     /// Who makes load balancers that name no class.
     pub without_class: WithoutClass,
+    /// Whether load balancers that hide their clients tell them apart as network policies want it.
+    pub guards: bool,
 }
 
 /// How network policies are enforced, from `[kubernetes]` and `[neutron_defaults]`.
@@ -165,6 +167,7 @@ pub fn service_defaults(config: &Config) -> Option<ServiceDefaults> {
             subnet: filled(neutron.external_svc_subnet.as_deref()).map(Into::into),
         }),
         without_class: if octavia.serve_without_class { WithoutClass::Ours } else { WithoutClass::Others },
+        guards: octavia.enforce_sg_rules && kubernetes.pod_security_groups_driver == POLICY_DRIVER,
     })
 }
 

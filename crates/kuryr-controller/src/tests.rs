@@ -120,6 +120,7 @@ impl World {
             patience: Duration::from_mins(5),
             external: Some(External { network: self.id_of("public").as_str().into(), subnet: None }),
             without_class: WithoutClass::Ours,
+            guards: self.policies.is_some(),
         }
     }
 

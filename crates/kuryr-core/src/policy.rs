@@ -26,5 +26,5 @@ pub mod selector;
 mod testing;
 pub mod trace;
 
-pub use index::{Changes, Groups, Index};
+pub use index::{Changes, Clients, Groups, Index};
 pub use render::by_address;

@@ -17,6 +17,7 @@
 //! are gone.
 
 mod action;
+mod allowed;
 mod balancer;
 mod differ;
 mod outside;
@@ -42,6 +43,7 @@ pub use wishes::{Balancing, Wishes};
 use ipnet::IpNet;
 use kuryr_api::load_balancer::{KuryrLoadBalancerSpec, KuryrLoadBalancerStatus};
 use kuryr_api::{FloatingIpId, NetworkId, PortId, ProjectId, SubnetId};
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -65,7 +67,12 @@ pub struct Observed<'a> {
     pub addresses: &'a [Address],
     /// How load balancers are made here.
     pub site: &'a Site,
+    /// What policies say of its endpoints. None: it is not known, and whom listeners let in stays as it is.
+    pub guards: Option<&'a Guards>,
 }
+
+/// Who may connect to an endpoint, where not everybody may: for load balancers that hide their clients from the pods behind them.
+pub type Guards = HashMap<(Protocol, Socket), BTreeSet<IpNet>>;
 
 /// A Service.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

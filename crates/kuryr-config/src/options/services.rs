@@ -22,9 +22,9 @@ group! {
         /// Whether Services of type LoadBalancer that name no `loadBalancerClass` get their load balancers from Kuryr. Those that
         /// name `openstack.org/kuryr` always do. Cluster IPs are served in any case.
         serve_without_class: bool = preset("true") added();
+        /// Whether load balancers that hide their clients from pods (amphorae) let in only whom network policies let reach every
+        /// endpoint, and isolated pods let them in. Without it isolated pods are not reached through them.
+        enforce_sg_rules: bool = preset("true");
     }
-    known {
-        /// Whether security groups are kept on load balancers.
-        enforce_sg_rules: bool = preset("true") later("network policies");
-    }
+    known {}
 }

@@ -7,10 +7,10 @@
 //! ```
 
 use crate::policies::inventory::{families, list_ours, names, node_addresses, way};
-use crate::policies::{Listed, Way, feed, key, name, translate};
+use crate::policies::{Listed, Way, balancers, feed, key, name, translate};
 use crate::ports::Ports;
 use crate::reconcile::translate as pods;
-use crate::settings::PodDefaults;
+use crate::settings::{PodDefaults, ServiceDefaults};
 use crate::{network, relist, settings};
 use anyhow::Context as _;
 use kuryr_api::{AddressGroupId, PortId, SecurityGroupId};
@@ -25,7 +25,8 @@ use kuryr_core::policy::{Groups, Index, by_address};
 use kuryr_core::port::Port;
 use kuryr_k8s::Key;
 use kuryr_k8s::slim::{
-    EndpointSlice, Namespace, Network, NetworkPolicy, Node, Pod, PolicyRecord, PortRecord, Service,
+    BalancerRecord, EndpointSlice, Namespace, Network, NetworkPolicy, Node, Pod, PolicyRecord, PortRecord,
+    Service,
 };
 use kuryr_openstack::Session;
 use kuryr_openstack::neutron::{AddressGroupFilter, Neutron, PortFilter, SecurityGroup, SecurityGroupFilter};
@@ -48,6 +49,8 @@ pub struct Said {
     pub services: Vec<Arc<Service>>,
     /// Their endpoints.
     pub slices: Vec<Arc<EndpointSlice>>,
+    /// Records of their load balancers.
+    pub balancers: Vec<Arc<BalancerRecord>>,
     /// Policies.
     pub policies: Vec<Arc<NetworkPolicy>>,
     /// Records of policies.
@@ -142,13 +145,15 @@ impl Seen {
 pub async fn look(session: Session, config: &Config, own_tag: &str, said: &Said) -> anyhow::Result<Seen> {
     let defaults = settings::pod_defaults(config)?;
     let is_enforced = settings::policy_defaults(config).is_some();
-    look_by(Neutron::new(session), &defaults, is_enforced, own_tag, said).await
+    let services = settings::service_defaults(config);
+    look_by(Neutron::new(session), &defaults, services.as_ref(), is_enforced, own_tag, said).await
 }
 
 /// A look with what the configuration says.
 pub(crate) async fn look_by(
     neutron: Neutron,
     defaults: &PodDefaults,
+    services: Option<&ServiceDefaults>,
     is_enforced: bool,
     own_tag: &str,
     said: &Said,
@@ -164,6 +169,8 @@ pub(crate) async fn look_by(
     let mut index = feed::index_of(&source, families(&network));
     let nodes = node_addresses(&neutron, &said.nodes, Some(&network)).await;
     index.set_nodes(nodes.context("failed to look for the nodes' own ports in Neutron")?);
+    let balancers = balancers::ranges(&neutron, services, &said.balancers).await;
+    index.set_balancers(balancers.context("failed to read the subnets of Services in Neutron")?);
     let way = way(&neutron).await.context("failed to list the extensions of Neutron")?;
     let listed = list_ours(&neutron, own_tag, &names(&index), &said.policy_records, way).await;
     let listed = listed.context("failed to list the security groups of network policies in Neutron")?;

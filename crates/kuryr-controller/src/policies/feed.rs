@@ -4,6 +4,7 @@
 use super::{Policies, Subject, name, translate};
 use crate::context::Context;
 use crate::ports::Ports;
+use ipnet::IpNet;
 use kuryr_api::PortId;
 use kuryr_core::news::News;
 use kuryr_core::policy::Index;
@@ -95,14 +96,21 @@ pub(crate) fn ports_of(ports: &Ports, pod: &Pod, record: Option<&PortRecord>) ->
 }
 
 impl Policies {
-    /// Fills the index with all that the caches say. Pods have addresses of `families`.
-    pub(super) fn fill(&self, context: &Context, families: impl IntoIterator<Item = Family>) {
+    /// Fills the index with all that the caches say. Pods have addresses of `families`, and load balancers that hide their clients
+    /// those of `balancers`.
+    pub(super) fn fill(
+        &self,
+        context: &Context,
+        families: impl IntoIterator<Item = Family>,
+        balancers: BTreeSet<IpNet>,
+    ) {
         // Held all the time: a change that comes meanwhile waits, and looks at the caches after this has.
         let mut filled = self.index.lock();
         if filled.is_some() {
             return;
         }
         let mut index = index_of(&Followed { context, policies: self }, families);
+        index.set_balancers(balancers);
         context.caches.pods.all().iter().for_each(|pod| self.keep_name(pod));
         // All of it is looked at when the first look is over.
         index.take_changes();

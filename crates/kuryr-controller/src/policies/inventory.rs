@@ -1,7 +1,7 @@
 //! Looks at our groups in Neutron: once at the start, then with each look at the ports, to notice what others changed.
 
 use super::store::Listed;
-use super::{Policies, Way, translate};
+use super::{Policies, Way, balancers, translate};
 use crate::context::Context;
 use crate::relist::chain;
 use kuryr_api::SecurityGroupId;
@@ -32,7 +32,10 @@ pub async fn look(context: &Context, policies: &Policies) -> Result<()> {
         );
     }
     let network = context.network();
-    policies.fill(context, network.iter().flat_map(|network| families(network)));
+    let defaults = context.services.as_ref().map(|services| &services.defaults);
+    let balancers = balancers::ranges(&context.neutron, defaults, &context.caches.balancers.all()).await?;
+    policies.fill(context, network.iter().flat_map(|network| families(network)), balancers.clone());
+    policies.let_in(balancers);
     read_nodes(context, policies).await?;
     list(context, policies).await?;
     let (groups, peers) = policies.store.len();

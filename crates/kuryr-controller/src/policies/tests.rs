@@ -3,10 +3,10 @@
 
 use super::translate;
 use ipnet::IpNet;
-use kuryr_core::policy::Index;
 use kuryr_core::policy::explain::Packet;
 use kuryr_core::policy::key::{GroupKey, GroupRule, PeerKey, Remote};
 use kuryr_core::policy::model::{self, Direction, Name, NamedPort, Pod, Protocol, Service, ServicePort};
+use kuryr_core::policy::{Clients, Index};
 use kuryr_netpol_oracle::{Cluster, Endpoint, Family, OraclePod, allows_over, generate, random_cluster};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -175,6 +175,11 @@ fn check(seed: u64, cluster: &Cluster, index: &Index) {
         };
         assert_eq!(out, verdict.egress.is_allowed(), "egress, {}", told());
         assert_eq!(into, verdict.ingress.is_allowed(), "ingress, {}", told());
+        let through_balancer = match index.clients_of(target_ip, protocol(asked), port) {
+            Clients::Everybody => true,
+            Clients::Only(only) => only.iter().any(|one| one.contains(&source_ip)),
+        };
+        assert_eq!(through_balancer, into, "through a load balancer, {}", told());
     }
 }
 

@@ -10,7 +10,9 @@ use super::{Next, Outcome, ROUNDS, SEEN_WITHIN, event};
 use crate::context::Context;
 use crate::services::{Services, addresses, call, translate};
 use kuryr_core::news::News;
-use kuryr_core::service::{Action, Address, Balancer, Observed, Record, Service, Site, Slice, State, plan};
+use kuryr_core::service::{
+    Action, Address, Balancer, Guards, Observed, Record, Service, Site, Slice, State, plan,
+};
 use kuryr_k8s::Key;
 use kuryr_k8s::events::About;
 use kuryr_k8s::slim::{self, BalancerRecord};
@@ -44,6 +46,8 @@ pub struct Seen {
     pub addresses: Vec<Address>,
     /// How load balancers are made.
     pub site: Arc<Site>,
+    /// What policies say of its endpoints, if it is known.
+    pub guards: Option<Guards>,
 }
 
 /// Looks at the Service called `key` and does what is to be done.
@@ -92,6 +96,7 @@ impl Seen {
             balancers,
             addresses,
             site,
+            guards: Some(Guards::new()),
         }
     }
 
@@ -109,6 +114,7 @@ impl Seen {
             balancers: &self.balancers,
             addresses: &self.addresses,
             site: &self.site,
+            guards: self.guards.as_ref(),
         }
     }
 }

@@ -150,12 +150,15 @@ fn member(one: &octavia::Member) -> (Socket, Member) {
 
 /// What can change of a listener, as it should be.
 pub fn listener_settings(new: &NewListener, is_new: bool) -> ListenerUpdate {
-    let allowed: Vec<_> = new.allowed.iter().map(ToString::to_string).collect();
+    let allowed = |ranges: &Vec<IpNet>| {
+        let texts: Vec<_> = ranges.iter().map(ToString::to_string).collect();
+        // A provider that has none refuses to be told that there are none.
+        (!is_new || !texts.is_empty()).then(|| (!texts.is_empty()).then_some(texts))
+    };
     ListenerUpdate {
         timeout_client_data: new.timeouts.client,
         timeout_member_data: new.timeouts.member,
-        // A provider that has none refuses to be told that there are none.
-        allowed_cidrs: (!is_new || !allowed.is_empty()).then(|| (!allowed.is_empty()).then_some(allowed)),
+        allowed_cidrs: new.allowed.as_ref().and_then(allowed),
     }
 }
 

@@ -45,6 +45,7 @@ fn said(context: &Context) -> Said {
         nodes: caches.nodes.all(),
         services: caches.services.all(),
         slices: Vec::new(),
+        balancers: caches.balancers.all(),
         policies: caches.policies.all(),
         policy_records: caches.policy_records.all(),
     }
@@ -52,7 +53,7 @@ fn said(context: &Context) -> Said {
 
 async fn seen(world: &World, controller: &Controller) -> Seen {
     let (neutron, context) = (Neutron::new(world.session()), &controller.context);
-    look_by(neutron, &world.defaults(), true, &context.own_tag, &said(context)).await.unwrap()
+    look_by(neutron, &world.defaults(), None, true, &context.own_tag, &said(context)).await.unwrap()
 }
 
 /// A look when nothing is being changed any more.

@@ -1,6 +1,7 @@
 //! Network policies against a Neutron in memory: which groups ports carry, what these hold, and what a change costs.
 
 use super::*;
+use ipnet::IpNet;
 use kuryr_testkit::Reply;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -450,4 +451,51 @@ async fn a_node_that_says_that_it_lives_costs_nothing() {
     let knows = |world: &World| world.address_groups()["nodes"].contains("192.0.2.7/32");
     world.until("its new address is known", knows).await;
     assert_eq!(world.calls("GET /ports") - asked, 1, "the heartbeat was taken for news");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_amphora_lets_in_whom_policies_let_reach_the_pods_behind_it() {
+    let world = World::enforcing().await;
+    let _controller = world.controller_of("amphora").await;
+    for (pod, app) in [("web", "web"), ("client", "client"), ("stranger", "stranger")] {
+        world.labelled(pod, &json!({ "app": app }));
+        world.until("it has a port", |world| world.record(pod).is_some()).await;
+    }
+    let v4 = |pod: &str| {
+        let address = world.addresses(pod).into_iter().find(|one| !one.contains(':')).unwrap();
+        address.parse::<IpNet>().unwrap().addr()
+    };
+    let mut slice = World::slice("web", &[&v4("web").to_string()]);
+    slice["ports"][0]["port"] = json!(80);
+    world.kubernetes.create(services::SLICES, slice);
+    world.service("web", "10.96.0.7");
+    let allowed = |world: &World| -> Option<Vec<IpNet>> {
+        let listener = world.cloud.octavia().all(kuryr_testkit::octavia::Kind::Listener).pop()?;
+        let ranges = listener["allowed_cidrs"].as_array()?.iter();
+        Some(ranges.map(|range| range.as_str().unwrap().parse().unwrap()).collect())
+    };
+    let lets_in = |world: &World, pod: &str| {
+        allowed(world).is_none_or(|ranges| ranges.iter().any(|range| range.contains(&v4(pod))))
+    };
+    world.until("it is served", |world| world.is_recorded("web")).await;
+    assert_eq!(allowed(&world), None, "nobody is isolated");
+
+    world.policy("web", &from_clients());
+    world.until("strangers are kept out", |world| !lets_in(world, "stranger")).await;
+    assert!(lets_in(&world, "client"));
+    let balancers = |world: &World| {
+        let groups = world.groups();
+        rules(&groups["kuryr/isolated"]).iter().any(|rule| rule["remote_ip_prefix"] == "10.96.0.0/15")
+    };
+    world.until("isolated pods let the load balancer in", balancers).await;
+
+    world.relabel("stranger", &json!({ "app": "client" }));
+    world.relabel("client", &json!({ "app": "stranger" }));
+    world
+        .until("who is a client now may connect", |world| {
+            lets_in(world, "stranger") && !lets_in(world, "client")
+        })
+        .await;
+    world.kubernetes.delete(&format!("{POLICIES}/web"));
+    world.until("everybody may connect", |world| allowed(world).is_none()).await;
 }

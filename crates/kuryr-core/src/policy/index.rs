@@ -10,12 +10,14 @@
 //! Labels lead from a pod to the selectors that ask for them ([`Selectors`]); each pod knows the peers that it is in, and each
 //! peer the policies that use it.
 
+mod clients;
 mod look;
 mod peers;
 mod policies;
 mod services;
 mod wishes;
 
+pub use clients::Clients;
 pub use wishes::Groups;
 
 use super::key::{PeerKey, Pods, Resolution, Scope};
@@ -55,6 +57,8 @@ pub struct Index {
     /// Services that lead to an address.
     served_by: HashMap<IpAddr, BTreeSet<Name>>,
     nodes: BTreeSet<IpAddr>,
+    /// Where load balancers are that connect to pods in their own name.
+    balancers: BTreeSet<IpNet>,
     changes: Changes,
 }
 

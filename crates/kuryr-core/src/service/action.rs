@@ -98,8 +98,8 @@ pub struct NewListener {
     pub name: String,
     /// Where clients connect to.
     pub front: Front,
-    /// Clients that may connect; empty: all.
-    pub allowed: Vec<IpNet>,
+    /// Clients that may connect; empty: all. None: whom it lets in stays as it is.
+    pub allowed: Option<Vec<IpNet>>,
     /// How long connections may be silent.
     pub timeouts: Timeouts,
     /// Tags.

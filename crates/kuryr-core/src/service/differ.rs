@@ -8,6 +8,7 @@ use super::{
     Action, Balancer, Call, Listener, Member, NewListener, NewPool, Observed, Ownership, Pool, Socket, State,
     record,
 };
+use ipnet::IpNet;
 use kuryr_api::{ListenerId, LoadBalancerId, PoolId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -168,13 +169,30 @@ fn next_call(balancer: &Balancer, want: &Wanted) -> Option<Call> {
     if balancer.ownership == Ownership::Kuryr {
         return Some(Call::TagBalancer(balancer.id.clone()));
     }
-    wrong_members(balancer, want)
+    too_open(balancer, want)
+        .or_else(|| wrong_members(balancer, want))
         .or_else(|| in_the_way(balancer, want))
         .or_else(|| wrong_settings(balancer, want))
         .or_else(|| missing(balancer, want))
         .or_else(|| wrong_monitor(balancer, want))
         .or_else(|| outlived(balancer, want))
         .or_else(|| needless(balancer, want))
+}
+
+/// A listener lets in who may not: that ends before any member takes connections which it did not take before.
+fn too_open(balancer: &Balancer, want: &Wanted) -> Option<Call> {
+    want.listeners.values().find_map(|want| {
+        let (id, listener) = listener_of(balancer, want)?;
+        let allowed = want.listener.allowed.as_ref()?;
+        (!covers(allowed, &listener.allowed))
+            .then(|| Call::UpdateListener(balancer.id.clone(), id.clone(), want.listener.clone()))
+    })
+}
+
+/// Whether all of `is` may connect; none named: all may.
+fn covers(allowed: &[IpNet], is: &[IpNet]) -> bool {
+    let covered = |one: &IpNet| allowed.iter().any(|range| range.contains(one));
+    allowed.is_empty() || (!is.is_empty() && is.iter().all(covered))
 }
 
 fn wrong_members(balancer: &Balancer, want: &Wanted) -> Option<Call> {
@@ -228,7 +246,7 @@ fn outlived(balancer: &Balancer, want: &Wanted) -> Option<Call> {
 
 fn listens_right(is: &Listener, should: &NewListener) -> bool {
     let kept = |is: Option<u32>, should: Option<u32>| should.is_none() || is == should;
-    is.allowed == should.allowed
+    should.allowed.as_ref().is_none_or(|allowed| is.allowed == *allowed)
         && kept(is.timeouts.client, should.timeouts.client)
         && kept(is.timeouts.member, should.timeouts.member)
 }

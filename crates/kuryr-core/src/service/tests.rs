@@ -1,5 +1,6 @@
 //! A world in memory where calls do at once what Octavia takes its time for, and what the planner makes of it.
 
+mod guards;
 mod table;
 mod world;
 

@@ -1,5 +1,6 @@
 //! From a Service and its EndpointSlices to the load balancers that it should have.
 
+use super::allowed::allowed;
 use super::provider::Provider;
 use super::told;
 use super::{
@@ -121,7 +122,7 @@ fn balancer(
     }
     let front = FrontEnd {
         provider,
-        allowed: if provider.has_source_ranges() { ranges } else { Vec::new() },
+        ranges,
         timeouts: timeouts(site, service, provider, news),
         algorithm: algorithm(site, service, provider, news),
         proxy: proxy(service, provider, news),
@@ -133,8 +134,7 @@ fn balancer(
         news.push(told::lacks("flavors or availability zones"));
     }
     let listener = |port: &ServicePort| {
-        let members = members(seen, port, vip, subnet);
-        (port.front, listener(seen, service, port, &front, members))
+        (port.front, listener(seen, service, port, &front, vip, members(seen, port, vip, subnet)))
     };
     Wanted {
         balancer: NewBalancer {
@@ -154,7 +154,7 @@ fn balancer(
 /// What all ports of a load balancer have in common.
 struct FrontEnd {
     provider: Provider,
-    allowed: Vec<IpNet>,
+    ranges: Vec<IpNet>,
     timeouts: Timeouts,
     algorithm: String,
     proxy: Option<ProxyVersion>,
@@ -205,9 +205,11 @@ fn listener(
     service: &Service,
     port: &ServicePort,
     front: &FrontEnd,
+    vip: IpAddr,
     members: BTreeMap<Socket, Member>,
 ) -> WantedListener {
     let site = seen.site;
+    let allowed = || allowed(seen, &front.ranges, vip, port.front.protocol, &members);
     // As the Python Kuryr calls it and its pool.
     let name = format!("{}:{}", seen.name, port.front);
     let protocol = port.front.protocol;
@@ -215,7 +217,8 @@ fn listener(
         listener: NewListener {
             name: name.clone(),
             front: port.front,
-            allowed: front.allowed.clone(),
+            // Where members see their clients themselves, they know whom to let in.
+            allowed: if front.provider.has_source_ranges() { allowed() } else { Some(Vec::new()) },
             timeouts: front.timeouts,
             tags: site.tags.clone(),
         },

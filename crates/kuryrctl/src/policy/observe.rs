@@ -28,9 +28,9 @@ pub(super) async fn observe(client: &Client, sources: &Sources) -> Result<Facts>
 async fn kubernetes(client: &Client) -> Result<Said> {
     let (namespaces, pods, records, nodes) =
         tokio::try_join!(all(client), all(client), all(client), all(client))?;
-    let (services, slices, policies, policy_records) =
-        tokio::try_join!(all(client), all(client), all(client), all(client))?;
-    Ok(Said { namespaces, pods, records, nodes, services, slices, policies, policy_records })
+    let (services, slices, balancers, policies, policy_records) =
+        tokio::try_join!(all(client), all(client), all(client), all(client), all(client))?;
+    Ok(Said { namespaces, pods, records, nodes, services, slices, balancers, policies, policy_records })
 }
 
 async fn all<T>(client: &Client) -> Result<Vec<Arc<T>>>

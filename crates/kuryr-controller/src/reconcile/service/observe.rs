@@ -25,7 +25,19 @@ pub(super) async fn observe(context: &Context, services: &Services, key: &Key) -
         record: caches.balancers.get(key),
         project: namespace.and_then(|namespace| namespace.project.clone()),
     };
-    look(services, &context.own_tag, key, said).await
+    let mut seen = look(services, &context.own_tag, key, said).await?;
+    if hides_clients(services, &seen)
+        && let Some(policies) = &context.policies
+    {
+        policies.let_in(seen.site.service_subnets.iter().map(|(_, range)| *range).collect());
+        seen.guards = Some(policies.guards(&seen.slices).ok_or(Error::PoliciesUnknown)?);
+    }
+    Ok(seen)
+}
+
+/// Whether policies are to be enforced at a load balancer, since the pods behind it don't see who connects.
+fn hides_clients(services: &Services, seen: &Seen) -> bool {
+    services.defaults.guards && seen.balancers.iter().any(|one| !one.is_ovns())
 }
 
 /// What OpenStack has of what Kubernetes says.
@@ -42,6 +54,9 @@ pub async fn look(services: &Services, own_tag: &str, key: &Key, said: Said) -> 
     let mut seen = Seen::new(said, balancers, Vec::new(), site);
     let whose = Whose { name: &key.to_string(), own_tag, record: seen.record.as_deref() };
     let wanted = seen.service.as_ref().and_then(|(_, service)| service.wanted_address);
+    if hides_clients(services, &seen) {
+        seen.guards = None;
+    }
     seen.addresses = observe_addresses(services, &seen.site, &whose, &seen.balancers, wanted).await?;
     Ok(seen)
 }

@@ -62,7 +62,9 @@ impl Index {
                 .map(move |family| GroupRule { family: *family, remote: remote.clone(), ..rule.clone() })
                 .collect::<Vec<_>>()
         };
-        let isolated = [PeerKey::Nodes, PeerKey::Services].iter().flat_map(from).collect();
+        let balancers = self.balancers.iter().copied().map(Remote::Prefix);
+        let balancers = balancers.flat_map(|one| self.in_families(Direction::Ingress, None, None, &one));
+        let isolated = [PeerKey::Nodes, PeerKey::Services].iter().flat_map(from).chain(balancers).collect();
         BTreeMap::from([
             (GroupKey::OpenIngress, open(Direction::Ingress)),
             (GroupKey::OpenEgress, open(Direction::Egress)),
@@ -120,7 +122,7 @@ impl Index {
         }
     }
 
-    fn members(&self, peer: PeerId, number: u16) -> Option<BTreeSet<IpNet>> {
+    pub(super) fn members(&self, peer: PeerId, number: u16) -> Option<BTreeSet<IpNet>> {
         let entry = &self.peers[peer];
         if number != WHOLE && !entry.members.contains_key(&number) {
             return None;

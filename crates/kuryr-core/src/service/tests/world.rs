@@ -18,6 +18,7 @@ pub struct World {
     pub balancers: BTreeMap<LoadBalancerId, Balancer>,
     pub addresses: BTreeMap<FloatingIpId, Address>,
     pub site: Site,
+    pub guards: Guards,
     /// Calls of Octavia so far.
     pub calls: usize,
     /// Writes of the record so far.
@@ -35,6 +36,7 @@ impl Default for World {
             balancers: BTreeMap::new(),
             addresses: BTreeMap::new(),
             site: site(),
+            guards: Guards::new(),
             calls: 0,
             writes: 0,
         }
@@ -110,6 +112,7 @@ impl World {
             balancers: &balancers,
             addresses: &addresses,
             site: &self.site,
+            guards: Some(&self.guards),
         })
     }
 
@@ -412,7 +415,7 @@ fn listener(new: NewListener, pool: Option<PoolId>) -> Listener {
         name: new.name,
         front: Some(new.front),
         pool,
-        allowed: new.allowed,
+        allowed: new.allowed.unwrap_or_default(),
         timeouts: new.timeouts,
         state: State::Active,
     }

@@ -79,7 +79,7 @@ fn settings(loaded: &Loaded, sources: &Sources) -> Settings {
             provider: kubernetes.endpoints_driver_octavia_provider.clone(),
             algorithm: octavia.lb_algorithm.clone(),
             algorithm_is_set: idle.is_set("octavia_defaults", "lb_algorithm"),
-            enforce_rules: idle.flag("octavia_defaults", "enforce_sg_rules"),
+            enforce_rules: octavia.enforce_sg_rules,
         },
         ports: Ports {
             controller_health: health_server.port,
@@ -144,10 +144,6 @@ pub(super) fn access(config: &Config) -> Access {
 struct Idle(Layers);
 
 impl Idle {
-    fn flag(&self, group: &str, name: &str) -> bool {
-        self.value(group, name) == Some(Value::Bool(true))
-    }
-
     fn is_set(&self, group: &str, name: &str) -> bool {
         schema().option(group, name).is_some_and(|option| self.0.is_set(group, option))
     }
