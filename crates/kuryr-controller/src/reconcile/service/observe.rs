@@ -37,7 +37,8 @@ pub(super) async fn observe(context: &Context, services: &Services, key: &Key) -
 
 /// Whether policies are to be enforced at a load balancer, since the pods behind it don't see who connects.
 fn hides_clients(services: &Services, seen: &Seen) -> bool {
-    services.defaults.guards && seen.balancers.iter().any(|one| !one.is_ovns())
+    let hides = |one: &Arc<Balancer>| one.ownership != Ownership::Foreign && !one.is_ovns();
+    services.defaults.guards && seen.balancers.iter().any(hides)
 }
 
 /// What OpenStack has of what Kubernetes says.
