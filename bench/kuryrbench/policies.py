@@ -9,10 +9,11 @@ from kuryrbench.lab import NODES, wait_for
 from kuryrbench.pods import NAMESPACE, PODS
 from kuryrbench.services import TARGET, Pod
 
-# The label by which policies know peers, and its values: the client's, of a pod that no policy lets in, and of what many policies let in.
+# The label by which policies know peers, and its values: the client's, another pod's, one that no policy names, and one that many do.
 ROLE = "role"
 CLIENT = "client"
 STRANGER = "stranger"
+NOBODY = "nobody"
 JOINED = "joined"
 # The label of the pod that all policies are for.
 _SUBJECT = {"app": "server"}

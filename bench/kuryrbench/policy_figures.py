@@ -11,7 +11,7 @@ from kuryrbench.audit import Audit
 from kuryrbench.client import Client, network
 from kuryrbench.cluster import Cluster
 from kuryrbench.counters import Growth, Snapshot, percentile, wait_until_quiet
-from kuryrbench.policies import CLIENT, JOINED, STRANGER, letting_in
+from kuryrbench.policies import CLIENT, JOINED, NOBODY, STRANGER, letting_in
 from kuryrbench.rows import Row, Section, listed, percentiles, seconds
 from kuryrbench.services import TARGET, Pod
 
@@ -221,7 +221,7 @@ class _Effects:
 
     def _label(self) -> _Switch:
         pod = self._place.source.name
-        return _Switch(lambda: policies.label(self._api, pod, STRANGER), lambda: policies.label(self._api, pod, CLIENT), lets_in=False)
+        return _Switch(lambda: policies.label(self._api, pod, NOBODY), lambda: policies.label(self._api, pod, CLIENT), lets_in=False)
 
     def _tell(self, ours: _Three, growth: Growth) -> None:
         floor = self._floor
