@@ -5,7 +5,9 @@ import sys
 from pathlib import Path
 
 from kuryrbench import document, figures, pods, policy_figures, service_figures
+from kuryrbench.kept import Kept
 from kuryrbench.lab import BenchError, say
+from kuryrbench.rows import Section
 
 # In the order of the table.
 FIGURES = ("cluster", "services", "policies", "plugin", "cache", "index", "sizes")
@@ -20,6 +22,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--steady", type=int, default=300, help="seconds to look at the steady state")
     parser.add_argument("--services", type=int, default=200, help="Services to make at once")
     parser.add_argument("--joiners", type=int, default=100, help="pods that join a peer of policies at once")
+    parser.add_argument("--resume", action="store_true", help="do not take again what an earlier run with the same programs took")
     arguments = parser.parse_args(argv)
     if unknown := set(arguments.figures) - set(FIGURES):
         parser.error(f"no such figure: {', '.join(sorted(unknown))}; there are {', '.join(FIGURES)}")
@@ -42,7 +45,12 @@ def _run(arguments: argparse.Namespace) -> None:
         "index": policy_figures.index,
         "sizes": lambda: figures.sizes(release, plugin),
     }
-    sections = [measure[name]() for name in FIGURES if name in (arguments.figures or FIGURES)]
+    kept = Kept([release, plugin], {"steady": arguments.steady, "services": arguments.services, "joiners": arguments.joiners})
+
+    def section(name: str) -> Section:
+        return (kept.read(name) if arguments.resume else None) or kept.write(name, measure[name]())
+
+    sections = [section(name) for name in FIGURES if name in (arguments.figures or FIGURES)]
     sys.stdout.write(f"\n{document.table(sections)}\n\n{document.notes(sections)}\n")
     if not arguments.figures:
         document.write(sections, pods.SINGLES, pods.ROUNDS)

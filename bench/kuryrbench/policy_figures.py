@@ -270,8 +270,8 @@ class _Costs:
             Row(
                 f"a policy of {_RULES} rules, 1 pod: requests to Kubernetes and Neutron",
                 f"{asked.total()}, {made.total()}",
-                target=f"under {KUBERNETES_REQUESTS}, {NEUTRON_REQUESTS}",
-                met=asked.total() < KUBERNETES_REQUESTS and made.total() < NEUTRON_REQUESTS,
+                target=f"at most {KUBERNETES_REQUESTS}, {NEUTRON_REQUESTS}",
+                met=asked.total() <= KUBERNETES_REQUESTS and made.total() <= NEUTRON_REQUESTS,
             )
         )
         self.notes.append(
