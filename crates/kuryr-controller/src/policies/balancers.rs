@@ -2,6 +2,7 @@
 //! them in, and they let in whom policies let reach every endpoint (`[octavia_defaults] enforce_sg_rules`).
 
 use super::{Policies, Subject};
+use crate::settings::ServiceDefaults;
 use ipnet::IpNet;
 use kuryr_core::policy::Clients;
 use kuryr_core::service::{Guards, Slice, Socket};
@@ -10,8 +11,6 @@ use kuryr_openstack::Result;
 use kuryr_openstack::neutron::{Neutron, SubnetFilter};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-
-use crate::settings::ServiceDefaults;
 
 /// Octavia's provider whose load balancers show pods their clients.
 const OPEN: &str = "ovn";
