@@ -13,6 +13,7 @@ mod allowance;
 pub(crate) mod balancers;
 pub(crate) mod feed;
 pub(crate) mod inventory;
+mod progress;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ pub use feed::unreadable;
 pub use inventory::{look, run, verify};
 pub use store::{Listed, Store};
 
+use self::progress::Progress;
 use crate::context::Context;
 use crate::metrics::{Kind, Metrics};
 use crate::queue::Queue;
@@ -96,18 +98,6 @@ pub enum Way {
 struct Uids {
     names: HashMap<Box<str>, Name>,
     uids: HashMap<Name, Box<str>>,
-}
-
-#[derive(Default)]
-struct Progress {
-    /// Those whose groups grant what they should.
-    complete: HashSet<Subject>,
-    /// Those of which more is wanted than when they were last looked at.
-    changed: HashSet<Subject>,
-    /// Those whose groups can't be brought into being now.
-    stuck: HashSet<Subject>,
-    /// Those that wait until ports carry what they should.
-    waiting: BTreeSet<Subject>,
 }
 
 impl Policies {
@@ -207,52 +197,6 @@ impl Policies {
         ports.iter().map(of_port).max().unwrap_or(Carriers::None)
     }
 
-    /// What is wanted of `subject` is asked for now.
-    pub fn looked_at(&self, subject: &Subject) {
-        self.progress.lock().changed.remove(subject);
-    }
-
-    /// The groups of `subject` grant what they should: its pods can take them.
-    pub fn completed(&self, context: &Context, subject: &Subject) {
-        let is_news = {
-            let mut progress = self.progress.lock();
-            progress.stuck.remove(subject);
-            !progress.changed.contains(subject) && progress.complete.insert(subject.clone())
-        };
-        if is_news {
-            self.wake_pods(context, subject);
-        }
-    }
-
-    /// The groups of `subject` can't be brought into being now. Its pods get what is there.
-    pub fn stuck(&self, context: &Context, subject: &Subject) {
-        if self.progress.lock().stuck.insert(subject.clone()) {
-            self.wake_pods(context, subject);
-        }
-    }
-
-    /// `subject` has no groups and needs none: maybe it is gone.
-    pub fn forget(&self, subject: &Subject) {
-        let mut progress = self.progress.lock();
-        progress.complete.remove(subject);
-        progress.stuck.remove(subject);
-        progress.waiting.remove(subject);
-    }
-
-    /// Looks at the pods that wait for the groups of `subject`.
-    fn wake_pods(&self, context: &Context, subject: &Subject) {
-        let pods = match subject {
-            Subject::Policy(policy) => self.ask(|index| index.subjects(policy)).unwrap_or_default(),
-            Subject::Shared => self.ask(Index::isolated_pods).unwrap_or_default(),
-        };
-        pods.iter().for_each(|pod| context.queue.add(key(pod)));
-    }
-
-    /// `subject` waits until ports carry what they should. Tells whether it only begins to: what changed before is not told.
-    pub fn wait_for_pods(&self, subject: &Subject) -> bool {
-        self.progress.lock().waiting.insert(subject.clone())
-    }
-
     /// Whether an address group that `groups` name can't be brought into being now.
     pub fn lack_peers(&self, groups: &Groups) -> bool {
         let mut missing = named(groups).filter(|peer| self.store.peer_id(peer).is_none());
@@ -263,13 +207,6 @@ impl Policies {
     pub fn look_at_useless_peers(&self) {
         let there = self.store.peer_keys().into_iter();
         there.filter(|peer| self.addresses_of(peer).is_none()).for_each(|peer| self.peers.add(peer));
-    }
-
-    /// A port carries others than it did, or is gone.
-    pub fn port_changed(&self) {
-        for subject in std::mem::take(&mut self.progress.lock().waiting) {
-            self.queue.add(subject);
-        }
     }
 
     /// Whether an address group in Neutron has one of these addresses.
@@ -308,10 +245,7 @@ impl Policies {
         let policies: Vec<Subject> = changes.policies.into_iter().map(Subject::Policy).collect();
         {
             let mut progress = self.progress.lock();
-            policies.iter().for_each(|subject| {
-                progress.complete.remove(subject);
-                progress.changed.insert(subject.clone());
-            });
+            policies.iter().for_each(|subject| progress.outdate(subject));
         }
         policies.into_iter().for_each(|subject| self.queue.add(subject));
         changes.pods.iter().for_each(|pod| context.queue.add(key(pod)));
@@ -366,12 +300,6 @@ impl Uids {
         if let Some(uid) = self.uids.remove(name) {
             self.names.remove(&uid);
         }
-    }
-}
-
-impl Progress {
-    fn is_ready(&self, subject: &Subject) -> bool {
-        self.complete.contains(subject) || self.stuck.contains(subject)
     }
 }
 

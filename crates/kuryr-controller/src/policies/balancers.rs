@@ -66,11 +66,7 @@ impl Policies {
     pub fn let_in(&self, ranges: BTreeSet<IpNet>) {
         let is_news = self.index.lock().as_mut().is_some_and(|index| index.set_balancers(ranges));
         if is_news {
-            {
-                let mut progress = self.progress.lock();
-                progress.complete.remove(&Subject::Shared);
-                progress.changed.insert(Subject::Shared);
-            }
+            self.progress.lock().outdate(&Subject::Shared);
             self.queue.add(Subject::Shared);
         }
     }

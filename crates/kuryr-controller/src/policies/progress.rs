@@ -1,0 +1,86 @@
+//! How far each policy is: whether pods can take its groups, and what it waits for.
+
+use super::{Policies, Subject, key};
+use crate::context::Context;
+use kuryr_core::policy::Index;
+use std::collections::{BTreeSet, HashSet};
+
+/// How far each is.
+#[derive(Default)]
+pub(super) struct Progress {
+    /// Those whose groups grant what they should.
+    complete: HashSet<Subject>,
+    /// Those of which more is wanted than when they were last looked at.
+    changed: HashSet<Subject>,
+    /// Those whose groups can't be brought into being now.
+    stuck: HashSet<Subject>,
+    /// Those that wait until ports carry what they should.
+    waiting: BTreeSet<Subject>,
+}
+
+impl Progress {
+    /// More is wanted of it than it was looked at for.
+    pub(super) fn outdate(&mut self, subject: &Subject) {
+        self.complete.remove(subject);
+        self.changed.insert(subject.clone());
+    }
+
+    pub(super) fn is_ready(&self, subject: &Subject) -> bool {
+        self.complete.contains(subject) || self.stuck.contains(subject)
+    }
+}
+
+impl Policies {
+    /// What is wanted of `subject` is asked for now.
+    pub fn looked_at(&self, subject: &Subject) {
+        self.progress.lock().changed.remove(subject);
+    }
+
+    /// The groups of `subject` grant what they should: its pods can take them.
+    pub fn completed(&self, context: &Context, subject: &Subject) {
+        let is_news = {
+            let mut progress = self.progress.lock();
+            progress.stuck.remove(subject);
+            !progress.changed.contains(subject) && progress.complete.insert(subject.clone())
+        };
+        if is_news {
+            self.wake_pods(context, subject);
+        }
+    }
+
+    /// The groups of `subject` can't be brought into being now. Its pods get what is there.
+    pub fn stuck(&self, context: &Context, subject: &Subject) {
+        if self.progress.lock().stuck.insert(subject.clone()) {
+            self.wake_pods(context, subject);
+        }
+    }
+
+    /// `subject` has no groups and needs none: maybe it is gone.
+    pub fn forget(&self, subject: &Subject) {
+        let mut progress = self.progress.lock();
+        progress.complete.remove(subject);
+        progress.stuck.remove(subject);
+        progress.waiting.remove(subject);
+    }
+
+    /// Looks at the pods that wait for the groups of `subject`.
+    fn wake_pods(&self, context: &Context, subject: &Subject) {
+        let pods = match subject {
+            Subject::Policy(policy) => self.ask(|index| index.subjects(policy)).unwrap_or_default(),
+            Subject::Shared => self.ask(Index::isolated_pods).unwrap_or_default(),
+        };
+        pods.iter().for_each(|pod| context.queue.add(key(pod)));
+    }
+
+    /// `subject` waits until ports carry what they should. Tells whether it only begins to: what changed before is not told.
+    pub fn wait_for_pods(&self, subject: &Subject) -> bool {
+        self.progress.lock().waiting.insert(subject.clone())
+    }
+
+    /// A port carries others than it did, or is gone.
+    pub fn port_changed(&self) {
+        for subject in std::mem::take(&mut self.progress.lock().waiting) {
+            self.queue.add(subject);
+        }
+    }
+}
