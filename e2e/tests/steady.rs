@@ -12,17 +12,24 @@ use tokio::time::sleep;
 const OPENSTACK: &str = "kuryr_controller_openstack_requests";
 const KUBERNETES: &str = "kuryr_controller_kubernetes_writes";
 const CNI: &str = "kuryr_cni_request_duration_seconds_count";
-/// What the re-lists ask in ten minutes, and how often. Subnets are those of pods, once for ports and once for members, and those of
-/// Services.
-const RELIST: [(&str, u32); 8] = [
-    ("/ports", 1),
+/// What the re-lists ask in ten minutes, and how often. Ports are those of pods and those of nodes; subnets those of pods, once for
+/// ports and once for members, and those of Services; members those of pools that were changed since the last look.
+const RELIST: [(&str, u32); 15] = [
+    ("/ports", 2),
     ("/networks/{id}", 1),
     ("/subnets", 3),
     ("/quotas/{id}/details", 1),
     ("/network-ip-availabilities/{id}", 1),
+    ("/extensions", 1),
+    ("/security-groups", 1),
+    ("/address-groups", 1),
+    ("/floatingips", 1),
     ("/lbaas/loadbalancers", 1),
     ("/lbaas/listeners", 1),
     ("/lbaas/pools", 1),
+    ("/lbaas/pools/{id}/members", 4),
+    ("/lbaas/healthmonitors", 1),
+    ("/lbaas/quotas/{id}", 1),
 ];
 
 #[tokio::test]
