@@ -36,15 +36,15 @@ pub struct Need {
 /// More is needed than the quotas leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error(
-    "{} more security groups and {} more rules are needed, of {} of {} groups and {} of {} rules that are left",
-    needed.groups, needed.rules, left.groups, limit.groups, left.rules, limit.rules
+    "{} more security groups and {} more rules are needed; left are {} groups and {} rules",
+    needed.groups, needed.rules, told(left.groups, limit.groups), told(left.rules, limit.rules)
 )]
 pub struct Shortage {
     /// What is to be made.
     pub needed: Need,
-    /// What is left; below zero: more than there may be.
+    /// What is left.
     pub left: Need,
-    /// The quotas.
+    /// The quotas; below zero: as many as you like.
     pub limit: Need,
 }
 
@@ -122,6 +122,10 @@ impl Allowance {
     }
 }
 
+fn told(left: i64, limit: i64) -> String {
+    if limit < 0 { "any number of".to_owned() } else { format!("{left} of {limit}") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -142,6 +146,11 @@ mod tests {
         let shortage = allowance.judge(need).unwrap().unwrap_err();
         assert_eq!(shortage.left, Need { groups: 1, rules: 6 });
         assert_eq!(shortage.enough(), Need { groups: 10, rules: 104 });
+        let without_limit = Shortage { limit: Need { groups: -1, ..shortage.limit }, ..shortage };
+        assert_eq!(
+            without_limit.to_string(),
+            "1 more security groups and 10 more rules are needed; left are any number of groups and 6 of 100 rules"
+        );
     }
 
     #[test]

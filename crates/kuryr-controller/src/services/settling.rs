@@ -114,18 +114,28 @@ async fn ask(services: &Services) {
     }
 }
 
-/// Load balancers of these ids. A list of hundreds costs Octavia more than a few that are asked for by themselves.
+/// Load balancers of these ids, as far as Octavia is believed.
 async fn read(
     services: &Services,
     site: &Site,
     ids: BTreeSet<LoadBalancerId>,
+) -> kuryr_openstack::Result<Vec<LoadBalancer>> {
+    let mut found = find(services, site, &ids).await?;
+    disbelieve(services, &mut found).await?;
+    Ok(found)
+}
+
+/// A list of hundreds costs Octavia more than a few that are asked for by themselves.
+async fn find(
+    services: &Services,
+    site: &Site,
+    ids: &BTreeSet<LoadBalancerId>,
 ) -> kuryr_openstack::Result<Vec<LoadBalancer>> {
     if ids.len() > FEW {
         let project = services.one_project(site);
         let filter = LoadBalancerFilter { project, ..LoadBalancerFilter::default() };
         let mut found = services.octavia.load_balancers(&filter).await?;
         found.retain(|one| ids.contains(&one.id));
-        disbelieve(services, &mut found).await?;
         return Ok(found);
     }
     let one = async |id| match services.octavia.load_balancer(id).await {
@@ -133,9 +143,7 @@ async fn read(
         Err(error) if error.kind() == Kind::NotFound => Ok(None),
         Err(error) => Err(error),
     };
-    let mut found: Vec<_> = try_join_all(ids.iter().map(one)).await?.into_iter().flatten().collect();
-    disbelieve(services, &mut found).await?;
-    Ok(found)
+    Ok(try_join_all(ids.iter().map(one)).await?.into_iter().flatten().collect())
 }
 
 /// Keeps what is known of one up to date, and tells whether it is worth a look.

@@ -26,9 +26,7 @@ pub(super) async fn observe(context: &Context, services: &Services, key: &Key) -
         project: namespace.and_then(|namespace| namespace.project.clone()),
     };
     let mut seen = look(services, &context.own_tag, key, said).await?;
-    if hides_clients(services, &seen)
-        && let Some(policies) = &context.policies
-    {
+    if let (None, Some(policies)) = (&seen.guards, &context.policies) {
         policies.let_in(seen.site.service_subnets.iter().map(|(_, range)| *range).collect());
         seen.guards = Some(policies.guards(&seen.slices).ok_or(Error::PoliciesUnknown)?);
     }
