@@ -91,7 +91,10 @@ def _cable(device: str, namespace: str | None, switch: str, port: str) -> None:
     inside = ["-n", namespace] if namespace else []
     shell.run(["ip", "link", "add", device, *near, "type", "veth", "peer", "name", port, "netns", NAMESPACE])
     shell.run(["ip", "-n", NAMESPACE, "link", "set", port, "master", f"sw-{switch[:4]}", "mtu", "1500", "up"])
-    shell.run(["ip", *inside, "link", "set", device, "mtu", "1500", "up"])
+    # The end of a tunnel's cable belongs to Open vSwitch alone. A kernel that answers ARP for the bridge's address there as
+    # well, with another MAC, makes a switch that hears it last send its tunnel's packets where no tunnel ends.
+    silent = ["arp", "off", "addrgenmode", "none"] if switch == "tunnel" else []
+    shell.run(["ip", *inside, "link", "set", device, "mtu", "1500", *silent, "up"])
 
 
 def _in_underlay(words: list[str], check: bool) -> None:
