@@ -5,7 +5,7 @@ use super::Subject;
 use ipnet::IpNet;
 use kuryr_api::{AddressGroupId, SecurityGroupId};
 use kuryr_core::policy::key::{GroupKey, PeerKey};
-use kuryr_core::policy::plan::{Carriers, Held, HeldPeer, HeldRule};
+use kuryr_core::policy::plan::{HeldPeer, HeldRule};
 use parking_lot::RwLock;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
@@ -62,21 +62,15 @@ impl Store {
         self.known.read().by_peer.get(key)?.first().cloned()
     }
 
-    /// The groups of `subject` that are there. `carriers` tells who carries one.
-    pub fn held(
-        &self,
-        subject: &Subject,
-        carriers: impl Fn(&GroupKey, &SecurityGroupId) -> Carriers,
-    ) -> Vec<Held> {
+    /// The groups of `subject` that are there, with their rules.
+    pub fn held(&self, subject: &Subject) -> Vec<(GroupKey, SecurityGroupId, Vec<HeldRule>)> {
         let known = self.known.read();
         let ids = known.by_subject.get(subject).into_iter().flatten();
-        ids.filter_map(|id| {
+        let group = |id: &SecurityGroupId| {
             let group = known.groups.get(id)?;
-            let (key, rules) = (group.key.clone(), group.rules.clone());
-            let carriers = carriers(&key, id);
-            Some(Held { key, id: id.clone(), rules, carriers })
-        })
-        .collect()
+            Some((group.key.clone(), id.clone(), group.rules.clone()))
+        };
+        ids.filter_map(group).collect()
     }
 
     /// Whether `subject` has groups.

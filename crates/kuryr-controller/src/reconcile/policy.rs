@@ -11,7 +11,7 @@ use futures::stream;
 use kuryr_api::{SecurityGroupId, SecurityGroupRuleId};
 use kuryr_core::policy::Groups;
 use kuryr_core::policy::key::{GroupKey, GroupRule};
-use kuryr_core::policy::plan::{Action, Observed, Room, is_unready, plan};
+use kuryr_core::policy::plan::{Action, Held, Observed, Room, is_unready, plan};
 use kuryr_k8s::events::About;
 use kuryr_k8s::slim::NetworkPolicy;
 use kuryr_openstack::Kind;
@@ -129,8 +129,12 @@ fn look(
     wanted: &Groups,
     room: Room,
 ) -> Vec<Action> {
-    let carriers = |key: &GroupKey, id: &SecurityGroupId| policies.carriers(key, &context.ports.carriers(id));
-    let held = policies.store.held(subject, carriers);
+    // Who carries a group is asked with the store at hand for everybody: that takes a look into it as well.
+    let held = policies.store.held(subject).into_iter().map(|(key, id, rules)| {
+        let carriers = policies.carriers(&key, &context.ports.carriers(&id));
+        Held { key, id, rules, carriers }
+    });
+    let held: Vec<_> = held.collect();
     let peers = match policies.way() {
         Way::Groups => policies.peers_of(wanted),
         Way::Addresses => BTreeMap::new(),
