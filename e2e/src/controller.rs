@@ -1,6 +1,7 @@
 //! A second controller beside the lab's own, which the story starts and ends itself.
 
 use crate::faults::signal;
+use crate::scrape::Counters;
 use crate::stage::Stage;
 use crate::wait::{seconds, until};
 use anyhow::{Context, Result, ensure};
@@ -8,13 +9,15 @@ use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
-/// Where it reaches its servers instead of at their own addresses.
+/// How it differs from the lab's own: where it reaches its servers, and what it keeps ready.
 #[derive(Debug, Clone, Default)]
 pub struct Instead {
     /// Neutron.
     pub neutron: Option<String>,
     /// The Kubernetes API.
     pub kubernetes: Option<String>,
+    /// It keeps ports ready for pods to come, in batches of so many.
+    pub pools: Option<usize>,
 }
 
 /// A controller with ports of its own. It ends with this value.
@@ -87,10 +90,15 @@ impl Stage {
 impl Controller {
     /// Whether it is the one that works.
     pub async fn leads(&self) -> Result<()> {
-        let url = format!("http://127.0.0.1:{METRICS_PORT}/metrics");
-        let text = self.http.get(url).send().await?.text().await?;
-        ensure!(text.lines().any(|line| line == "kuryr_controller_leader 1"), "it does not lead");
+        let leads = self.counters().await?.sum(&["kuryr_controller_leader"]);
+        ensure!(leads > 0.0, "it does not lead");
         Ok(())
+    }
+
+    /// What it counts.
+    pub async fn counters(&self) -> Result<Counters> {
+        let url = format!("http://127.0.0.1:{METRICS_PORT}/metrics");
+        Ok(Counters::parse(&self.http.get(url).send().await?.error_for_status()?.text().await?))
     }
 
     /// Whether it is ready, and says that it stands by.
@@ -130,6 +138,10 @@ fn settings(instead: &Instead) -> Result<String> {
     }
     if let Some(url) = &instead.kubernetes {
         write!(text, "[kubernetes]\napi_root = {url}\n")?;
+    }
+    if let Some(batch) = instead.pools {
+        write!(text, "[kubernetes]\nvif_pool_driver = neutron\n[vif_pool]\nports_pool_batch = {batch}\n")?;
+        write!(text, "ports_pool_min = {}\n", batch / 2)?;
     }
     Ok(text)
 }

@@ -54,7 +54,9 @@ async fn a_leader_that_was_held_still_writes_nothing_any_more() -> Ending {
         let (_plain, api) = stage.plain_api().await?;
         let kubernetes = Faulty::start(&api, Plan::harmless()).await?;
         stage.stop(&Component::CONTROLLER).await?;
-        let instead = Instead { neutron: Some(neutron.url()), kubernetes: Some(kubernetes.url()) };
+        let (neutron_url, kubernetes_url) = (neutron.url(), kubernetes.url());
+        let instead =
+            Instead { neutron: Some(neutron_url), kubernetes: Some(kubernetes_url), ..Instead::default() };
         let second = stage.second_controller(&instead)?;
         until("the second leads", TAKEOVER, async || second.leads().await).await?;
         let first_pods = [stage.pod("goes").start().await?, stage.pod("stays").start().await?];

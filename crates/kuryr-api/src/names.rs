@@ -19,6 +19,8 @@ pub const CONFIG_SOURCE_ANNOTATION: &str = "kubernetes.io/config.source";
 
 /// `device_owner` of every Neutron port that Kuryr makes for a pod.
 pub const DEVICE_OWNER: &str = "compute:kuryr";
+/// What `device_id` of a port begins with that was made for no pod: it is free, or a KuryrPort names it.
+pub const WARM_DEVICE: &str = "kuryr-pool:";
 /// Key of the pod's first interface in `KuryrPort.status.vifs`, whatever `CNI_IFNAME` says.
 pub const DEFAULT_IFNAME: &str = "eth0";
 

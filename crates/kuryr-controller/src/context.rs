@@ -2,6 +2,7 @@
 
 use crate::metrics::{Kind, Metrics};
 use crate::policies::Policies;
+use crate::pools::{PoolDefaults, Pools};
 use crate::ports::Ports;
 use crate::queue::Queue;
 use crate::services::Services;
@@ -72,6 +73,8 @@ pub struct Context {
     pub services: Option<Services>,
     /// What enforces network policies, where they are enforced.
     pub policies: Option<Policies>,
+    /// What keeps ports ready, where some are kept.
+    pub pools: Option<Pools>,
     /// The tag of what is ours.
     pub own_tag: String,
     /// The pods' network, once it is known.
@@ -100,6 +103,8 @@ pub struct Parts {
     pub services: Option<ServiceDefaults>,
     /// How network policies are enforced; none: they are not.
     pub policies: Option<PolicyDefaults>,
+    /// How ports are kept ready for pods to come; none: none are.
+    pub pools: Option<PoolDefaults>,
     /// Whether Events are written.
     pub voice: Voice,
 }
@@ -107,14 +112,16 @@ pub struct Parts {
 impl Context {
     /// A new context, which knows nothing of Neutron yet. Needs a tokio runtime.
     pub fn new(parts: Parts) -> Self {
-        let Parts { caches, own_tag, client, session, metrics, defaults, services, policies, voice } = parts;
+        let Parts { caches, own_tag, client, session, metrics, defaults, services, policies, pools, voice } =
+            parts;
         let services = services.map(|wanted| Services::new(session.clone(), wanted, &metrics));
         let neutron = Neutron::new(session);
+        let depth = |kind| metrics.queue_depth.get_or_create_owned(&Kind { kind });
         Self {
             own_tag,
             caches,
             ports: Ports::default(),
-            queue: Arc::new(Queue::new(metrics.queue_depth.get_or_create_owned(&Kind { kind: "pod" }))),
+            queue: Arc::new(Queue::new(depth("pod"))),
             wiring: Wiring::default(),
             events: Events::new(client.clone(), "kuryr-controller", None, voice),
             client,
@@ -123,6 +130,7 @@ impl Context {
             defaults,
             services,
             policies: policies.map(|wanted| Policies::new(wanted, &metrics)),
+            pools: pools.map(|wanted| Pools::new(wanted, depth("pool"))),
             network: RwLock::new(None),
             outage_over: Notify::new(),
             metrics,
@@ -141,6 +149,9 @@ impl Context {
         pods.chain(records).for_each(|key| self.queue.add(key));
         if let Some(policies) = &self.policies {
             policies.look_at_all();
+        }
+        if let Some(pools) = &self.pools {
+            pools.look_at_all(self);
         }
     }
 }
@@ -260,6 +271,9 @@ fn keyed<T: Slim<Wire: kube::Resource<DynamicType = ()>>>(
 /// Who is in which address group changes first: a pod's look waits for it where it has to.
 fn add_pod(context: &Context, key: Key) {
     with_policies(context, |policies| policies.refresh_pod(context, &key));
+    if let Some(pools) = &context.pools {
+        pools.refresh_pod(context, &key);
+    }
     context.queue.add(key);
 }
 
@@ -269,7 +283,7 @@ fn with_policies(context: &Context, change: impl FnOnce(&Policies)) {
     }
 }
 
-/// A node tells every few seconds that it is alive: that changes nothing for policies.
+/// A node tells every few seconds that it is alive: that changes nothing for policies and pools.
 fn nodes(client: &Client, current: &Current) -> Cache<Node> {
     let current = current.clone();
     follow(client, move |change: &Change<Node>| {
@@ -279,6 +293,9 @@ fn nodes(client: &Client, current: &Current) -> Cache<Node> {
         };
         if !is_as_before && let Some(context) = current.get() {
             with_policies(&context, Policies::refresh_nodes);
+            if let Some(pools) = &context.pools {
+                pools.queue.add(change.key().clone());
+            }
         }
     })
 }

@@ -5,7 +5,7 @@ use crate::metrics::Failure;
 use crate::policies::Subject;
 use crate::queue::Queue;
 use crate::reconcile::error::Error;
-use crate::reconcile::{Next, peer, pod, policy, service};
+use crate::reconcile::{Next, peer, pod, policy, pool, service};
 use crate::relist;
 use kuryr_core::policy::key::PeerKey;
 use kuryr_k8s::Key;
@@ -34,6 +34,7 @@ struct Pods;
 struct Services;
 struct Policies;
 struct Peers;
+struct PoolsOfNodes;
 
 impl Kind for Pods {
     const NAME: &'static str = "pod";
@@ -80,6 +81,18 @@ impl Kind for Peers {
     }
 }
 
+impl Kind for PoolsOfNodes {
+    const NAME: &'static str = "pool";
+    type Name = Key;
+
+    async fn reconcile(context: &Context, name: &Key) -> Result<Next, Error> {
+        match &context.pools {
+            Some(pools) => pool::reconcile(context, pools, name).await,
+            None => Ok(Next::OnChange),
+        }
+    }
+}
+
 /// Looks at pods until it is dropped. What it started goes on in `tracker`.
 pub async fn pods(context: &Arc<Context>, tracker: &TaskTracker) {
     run::<Pods>(context, &context.queue, tracker).await;
@@ -99,6 +112,13 @@ pub async fn policies(context: &Arc<Context>, tracker: &TaskTracker) {
             run::<Policies>(context, &policies.queue, tracker),
             run::<Peers>(context, &policies.peers, tracker)
         );
+    }
+}
+
+/// Looks at pools of nodes until it is dropped, where ports are kept ready.
+pub async fn pools(context: &Arc<Context>, tracker: &TaskTracker) {
+    if let Some(pools) = &context.pools {
+        run::<PoolsOfNodes>(context, &pools.queue, tracker).await;
     }
 }
 

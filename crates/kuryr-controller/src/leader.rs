@@ -12,9 +12,10 @@
 
 use crate::context::{Caches, Context, Current, Parts};
 use crate::metrics::Metrics;
+use crate::pools::PoolDefaults;
 use crate::settings::{PodDefaults, PolicyDefaults, ServiceDefaults};
 use crate::upkeep::{Components, Outages};
-use crate::{dispatch, policies, relist, services, upkeep, wiring};
+use crate::{dispatch, policies, pools, relist, services, upkeep, wiring};
 use anyhow::Context as _;
 use kuryr_k8s::Client;
 use kuryr_k8s::events::Voice;
@@ -52,6 +53,8 @@ pub struct Candidate {
     pub services: Option<ServiceDefaults>,
     /// How network policies are enforced; none: they are not.
     pub policies: Option<PolicyDefaults>,
+    /// How ports are kept ready for pods to come; none: none are.
+    pub pools: Option<PoolDefaults>,
     /// Whether Events are written.
     pub voice: Voice,
     /// What `/ready` tells.
@@ -158,7 +161,9 @@ impl Candidate {
                 dispatch::pods(&context, tracker),
                 dispatch::services(&context, tracker),
                 dispatch::policies(&context, tracker),
+                dispatch::pools(&context, tracker),
                 policies::run(&context),
+                pools::run(&context),
                 services::run(&context, &components.services),
                 relist::run(&context),
                 wiring::run(&context)
@@ -181,6 +186,7 @@ impl Candidate {
             defaults: self.defaults.clone(),
             services: self.services.clone(),
             policies: self.policies.clone(),
+            pools: self.pools,
             voice: self.voice,
         }))
     }

@@ -1,5 +1,7 @@
 //! The ports that exist in Neutron, as far as they concern us: listed at start, then known from our own calls. A slow re-list
 //! corrects what others changed.
+//!
+//! Whether a pod has a warm port, Neutron does not know: the pod's record names it, and until there is one, it is claimed here.
 
 use kuryr_api::{PortId, SecurityGroupId};
 use kuryr_core::port::{Port, Wiring};
@@ -7,6 +9,8 @@ use kuryr_k8s::Key;
 use parking_lot::RwLock;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// The ports that exist.
 #[derive(Default)]
@@ -20,6 +24,10 @@ struct Known {
     by_pod: HashMap<String, BTreeSet<PortId>>,
     /// For whom we made a port in this life: finds it after its pod went before it had a record.
     made_for: HashMap<Key, BTreeSet<PortId>>,
+    /// Warm ports that no pod has, of each node, those that are free for longest in front.
+    free: HashMap<String, Vec<(PortId, Instant)>>,
+    /// The pods that have warm ports.
+    claims: HashMap<PortId, String>,
     /// Which ports carry a security group.
     carriers: HashMap<SecurityGroupId, BTreeSet<PortId>>,
     makers: HashMap<PortId, Key>,
@@ -55,6 +63,41 @@ impl Ports {
         ids.filter_map(|id| known.by_id.get(id).cloned()).collect()
     }
 
+    /// The warm ports of a node that no pod has, and for how long that is so; those that are free for longest in front.
+    pub fn free(&self, node: &str) -> Vec<(Arc<Port>, Duration)> {
+        let known = self.known.read();
+        let free = known.free.get(node).into_iter().flatten();
+        free.filter_map(|(id, since)| Some((known.by_id.get(id)?.clone(), since.elapsed()))).collect()
+    }
+
+    /// The nodes that have such ports.
+    pub fn nodes_with_free(&self) -> Vec<String> {
+        self.known.read().free.keys().cloned().collect()
+    }
+
+    /// Number of such ports.
+    pub fn free_len(&self) -> usize {
+        self.known.read().free.values().map(Vec::len).sum()
+    }
+
+    /// The pod called `key` has this warm port from now on. False if it was made for a pod, or one has it already.
+    pub fn claim(&self, id: &PortId, key: &Key, uid: &str) -> bool {
+        let mut known = self.known.write();
+        let is_free = known.by_id.get(id).is_some_and(|port| port.is_warm());
+        if is_free {
+            known.claim(id, key, uid);
+        }
+        is_free
+    }
+
+    /// Takes a port that no pod has away from all pods, before it is deleted. None: a pod has it by now.
+    pub fn withdraw(&self, id: &PortId) -> Option<Arc<Port>> {
+        let mut known = self.known.write();
+        let port = known.by_id.get(id).filter(|port| port.is_warm()).cloned()?;
+        known.remove(id);
+        Some(port)
+    }
+
     /// All ports.
     pub fn all(&self) -> Vec<Arc<Port>> {
         self.known.read().by_id.values().cloned().collect()
@@ -73,8 +116,7 @@ impl Ports {
     /// A port that we made for a pod called `key`.
     pub fn insert_made_for(&self, key: &Key, port: Port) {
         let mut known = self.known.write();
-        known.made_for.entry(key.clone()).or_default().insert(port.id.clone());
-        known.makers.insert(port.id.clone(), key.clone());
+        known.made_for(key, &port.id);
         known.insert(port);
     }
 
@@ -123,34 +165,71 @@ impl Ports {
 }
 
 impl Known {
-    fn insert(&mut self, port: Port) {
+    fn insert(&mut self, mut port: Port) {
         self.missing.remove(&port.id);
         self.fresh.iter_mut().for_each(|fresh| {
             fresh.insert(port.id.clone());
         });
-        self.by_pod.entry(port.pod_uid.clone()).or_default().insert(port.id.clone());
+        if let Some(uid) = self.claims.get(&port.id) {
+            port.pod_uid.clone_from(uid);
+        }
         if let Some(old) = self.by_id.get(&port.id).cloned() {
             self.put_down(&old);
         }
+        self.by_pod.entry(port.pod_uid.clone()).or_default().insert(port.id.clone());
         for group in &port.security_groups {
             self.carriers.entry(group.clone()).or_default().insert(port.id.clone());
         }
+        self.set_free(&port);
         self.by_id.insert(port.id.clone(), Arc::new(port));
     }
 
     fn remove(&mut self, id: &PortId) {
         let Some(port) = self.by_id.remove(id) else { return };
         self.put_down(&port);
-        drop_from(&mut self.by_pod, &port.pod_uid, id);
+        self.set_taken(&port);
+        self.claims.remove(id);
         if let Some(key) = self.makers.remove(id) {
             drop_from(&mut self.made_for, &key, id);
         }
     }
 
-    /// A port does not carry its groups any more.
+    fn claim(&mut self, id: &PortId, key: &Key, uid: &str) {
+        let Some(port) = self.by_id.get(id).cloned() else { return };
+        self.claims.insert(id.clone(), uid.to_owned());
+        self.made_for(key, id);
+        self.insert((*port).clone());
+    }
+
+    fn made_for(&mut self, key: &Key, id: &PortId) {
+        self.made_for.entry(key.clone()).or_default().insert(id.clone());
+        self.makers.insert(id.clone(), key.clone());
+    }
+
+    /// A port is not any more what is known of it.
     fn put_down(&mut self, port: &Port) {
+        drop_from(&mut self.by_pod, &port.pod_uid, &port.id);
         for group in &port.security_groups {
             drop_from(&mut self.carriers, group, &port.id);
+        }
+    }
+
+    fn set_free(&mut self, port: &Port) {
+        if !port.is_warm() {
+            return self.set_taken(port);
+        }
+        let free = self.free.entry(port.host.clone()).or_default();
+        if !free.iter().any(|(id, _)| *id == port.id) {
+            free.push((port.id.clone(), Instant::now()));
+        }
+    }
+
+    fn set_taken(&mut self, port: &Port) {
+        if let Some(free) = self.free.get_mut(&port.host) {
+            free.retain(|(id, _)| *id != port.id);
+            if free.is_empty() {
+                self.free.remove(&port.host);
+            }
         }
     }
 }

@@ -79,6 +79,7 @@ async fn look(context: &Context) -> Result<(), Error> {
     let untagged: Vec<PortId> = recorded(&records).filter(|id| !known.contains(id)).collect();
     context.ports.end_relist(listed, &untagged.iter().cloned().collect());
     look_up(context, untagged).await.map_err(Error::List)?;
+    claim_recorded(context, &records);
     if let Some(policies) = &context.policies {
         policies::look(context, policies).await.map_err(Error::ListGroups)?;
     }
@@ -106,6 +107,15 @@ pub fn recorded(records: &[Arc<PortRecord>]) -> impl Iterator<Item = PortId> {
     vifs.map(|(_, entry)| entry.vif.base().id.as_str().into())
 }
 
+/// Which warm ports pods have is known from records alone.
+fn claim_recorded(context: &Context, records: &[Arc<PortRecord>]) {
+    for record in records {
+        for (_, entry) in record.content.vifs() {
+            context.ports.claim(&entry.vif.base().id.as_str().into(), &record.key, &record.pod_uid);
+        }
+    }
+}
+
 /// Deletes ports of ours that neither a pod nor a record needs. A failure waits for the next look.
 async fn sweep(context: &Context, records: &[Arc<PortRecord>]) {
     let pods = context.caches.pods.all();
@@ -113,7 +123,9 @@ async fn sweep(context: &Context, records: &[Arc<PortRecord>]) {
     let recorded: Vec<PortId> = recorded(records).collect();
     let recorded: HashSet<&PortId> = recorded.iter().collect();
     let ports = context.ports.all();
-    for id in orphan::plan(ports.iter().map(Arc::as_ref), &uids, &recorded) {
+    let nodes = context.pools.as_ref().map(|_| context.caches.nodes.all()).unwrap_or_default();
+    let pooled: HashSet<&str> = nodes.iter().map(|node| node.key.name()).collect();
+    for id in orphan::plan(ports.iter().map(Arc::as_ref), &uids, &recorded, &pooled) {
         match context.neutron.delete_port(&id).await {
             Ok(_) => {
                 tracing::info!(port = %id, "deleted a port that no pod and no record needs");

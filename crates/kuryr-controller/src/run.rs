@@ -83,6 +83,7 @@ async fn serve(
         defaults,
         services: settings::service_defaults(&config),
         policies: settings::policy_defaults(&config),
+        pools: settings::pool_defaults(&config),
         voice: settings::voice(&config),
         components,
     };

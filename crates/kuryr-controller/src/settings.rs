@@ -1,15 +1,18 @@
 //! From kuryr.conf to what the parts of the controller need.
 
+use crate::pools::PoolDefaults;
 use anyhow::{Context as _, bail};
 use kuryr_api::SubnetId;
 use kuryr_config::Config;
 use kuryr_core::network::Naming;
+use kuryr_core::pool::Sizing;
 use kuryr_core::service::{External, MemberMode, Timeouts, WithoutClass};
 use kuryr_k8s::Access;
 use kuryr_k8s::events::Voice;
 use kuryr_k8s::fence::Clock;
 use kuryr_k8s::lease;
 use kuryr_telemetry::logs::{Format, Level, Output};
+use std::num::NonZeroUsize;
 use std::time::Duration;
 use std::{env, fs};
 
@@ -18,6 +21,9 @@ pub const VHOSTUSER_DIR: &str = "/var/cni/vhostuser";
 
 /// The value of `[kubernetes] pod_security_groups_driver` that has network policies enforced.
 const POLICY_DRIVER: &str = "policy";
+
+/// The value of `[kubernetes] vif_pool_driver` that has ports kept ready.
+const POOL_DRIVER: &str = "neutron";
 
 /// The name of Octavia's own default provider.
 const ANY_PROVIDER: &str = "default";
@@ -175,6 +181,22 @@ pub fn service_defaults(config: &Config) -> Option<ServiceDefaults> {
 pub fn policy_defaults(config: &Config) -> Option<PolicyDefaults> {
     let is_enforced = config.kubernetes.pod_security_groups_driver == POLICY_DRIVER;
     is_enforced.then(|| PolicyDefaults { project: config.neutron_defaults.project.clone() })
+}
+
+/// How ports are kept ready for pods to come. Nothing where none are: `vif_pool_driver` is another.
+pub fn pool_defaults(config: &Config) -> Option<PoolDefaults> {
+    let (is_kept, options) = (config.kubernetes.vif_pool_driver == POOL_DRIVER, &config.vif_pool);
+    let count = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+    is_kept.then(|| PoolDefaults {
+        sizing: Sizing {
+            min: count(options.ports_pool_min),
+            max: NonZeroUsize::new(count(options.ports_pool_max)),
+            batch: NonZeroUsize::new(count(options.ports_pool_batch)).unwrap_or(NonZeroUsize::MIN),
+            free_percent: count(options.ports_pool_free_percent),
+            idle: options.ports_pool_idle,
+        },
+        period: options.ports_pool_update_frequency,
+    })
 }
 
 /// An option that is set to something.

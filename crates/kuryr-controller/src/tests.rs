@@ -8,13 +8,15 @@ mod leader;
 mod life;
 mod policies;
 mod policy_storm;
+mod pools;
 mod services;
 mod storm;
 
 use crate::context::{Caches, Context, Current, Parts};
 use crate::metrics::{Kind, Metrics};
+use crate::pools::PoolDefaults;
 use crate::settings::{PodDefaults, PolicyDefaults, Projects, ServiceDefaults};
-use crate::{dispatch, policies as enforcing, relist, services as serving, wiring};
+use crate::{dispatch, policies as enforcing, pools as pooling, relist, services as serving, wiring};
 use kuryr_api::cloud::{Auth, Domain, Project, Scope, Secret, User};
 use kuryr_core::network::Naming;
 use kuryr_core::service::{External, MemberMode, Timeouts, WithoutClass};
@@ -36,6 +38,8 @@ struct World {
     cloud: FakeCloud,
     /// How controllers enforce network policies, if they do.
     policies: Option<PolicyDefaults>,
+    /// How they keep ports ready, if they do.
+    pools: Option<PoolDefaults>,
 }
 
 impl World {
@@ -48,7 +52,7 @@ impl World {
         for name in ["node1", "node2"] {
             kubernetes.create("/api/v1/nodes", json!({ "metadata": { "name": name } }));
         }
-        Self { kubernetes, cloud: FakeCloud::start().await.unwrap(), policies: None }
+        Self { kubernetes, cloud: FakeCloud::start().await.unwrap(), policies: None, pools: None }
     }
 
     /// A pod as the scheduler leaves it.
@@ -152,6 +156,7 @@ impl World {
             defaults: self.defaults(),
             services: Some(services),
             policies: self.policies.clone(),
+            pools: self.pools,
             voice: Voice::On,
         }));
         current.set(&context);
@@ -183,7 +188,9 @@ impl World {
                 dispatch::pods(&running, &tracker),
                 dispatch::services(&running, &tracker),
                 dispatch::policies(&running, &tracker),
+                dispatch::pools(&running, &tracker),
                 enforcing::run(&running),
+                pooling::run(&running),
                 serving::run(&running, &component),
                 wiring::run(&running)
             );
@@ -221,7 +228,7 @@ impl Controller {
     /// No name waits to be looked at.
     fn rests(&self) -> bool {
         let depth = |kind| self.context.metrics.queue_depth.get_or_create(&Kind { kind }).get();
-        ["pod", "service", "policy", "peer"].into_iter().all(|kind| depth(kind) == 0)
+        ["pod", "service", "policy", "peer", "pool"].into_iter().all(|kind| depth(kind) == 0)
     }
 }
 

@@ -12,6 +12,7 @@
 //! - [`pod`]: which port a pod has, which it should have, and what to do about the difference
 //! - [`service`]: which load balancers a Service has, which it should have, and what to do about the difference
 //! - [`policy`]: who may talk to whom, and which security groups and address groups say so
+//! - [`pool`]: how many ports a node keeps ready for pods to come
 //! - [`orphan`]: which of our ports nobody needs
 //! - [`vif`]: how a port looks to the node that plugs it
 //! - [`layout`]: what has to be there in OpenStack before the first pod
@@ -23,6 +24,7 @@ pub mod news;
 pub mod orphan;
 pub mod pod;
 pub mod policy;
+pub mod pool;
 pub mod port;
 pub mod protocol;
 pub mod service;

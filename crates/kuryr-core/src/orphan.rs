@@ -10,13 +10,19 @@ use std::collections::HashSet;
 /// The ports to delete, in the order of `ports`.
 ///
 /// `pods` are the uids of all pods that exist, `recorded` all ports that stand in a record. Both must be complete and
-/// not older than `ports`: a pod is seen before a port is made for it, so that a newer list can't lack it.
+/// not older than `ports`: a pod is seen before a port is made for it, so that a newer list can't lack it. `pooled` are the nodes
+/// for whose pods ports are kept ready.
 pub fn plan<'a>(
     ports: impl IntoIterator<Item = &'a Port>,
     pods: &HashSet<&str>,
     recorded: &HashSet<&PortId>,
+    pooled: &HashSet<&str>,
 ) -> Vec<PortId> {
-    let needed = |port: &Port| pods.contains(port.pod_uid.as_str()) || recorded.contains(&port.id);
+    let needed = |port: &Port| {
+        pods.contains(port.pod_uid.as_str())
+            || recorded.contains(&port.id)
+            || port.is_warm() && pooled.contains(port.host.as_str())
+    };
     let ports = ports.into_iter().filter(|port| port.ownership == Ownership::Ours && !needed(port));
     ports.map(|port| port.id.clone()).collect()
 }
@@ -24,7 +30,7 @@ pub fn plan<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pod::tests::port;
+    use crate::pod::tests::{NODE, port};
 
     #[test]
     fn a_port_goes_only_if_it_is_ours_and_neither_a_pod_nor_a_record_needs_it() {
@@ -37,7 +43,16 @@ mod tests {
             with("5", "gone", Ownership::Foreign),
         ];
         let recorded = PortId::from("3");
-        let plan = plan(&ports, &HashSet::from(["alive"]), &HashSet::from([&recorded]));
+        let pods = HashSet::from(["alive"]);
+        let plan = plan(&ports, &pods, &HashSet::from([&recorded]), &HashSet::new());
         assert_eq!(plan, [PortId::from("2")]);
+    }
+
+    #[test]
+    fn a_warm_port_stays_as_long_as_its_node_keeps_some() {
+        let ports = [port("1", "kuryr-pool:a")];
+        let plan = |pooled: &HashSet<&str>| plan(&ports, &HashSet::new(), &HashSet::new(), pooled);
+        assert_eq!(plan(&HashSet::from([NODE])), []);
+        assert_eq!(plan(&HashSet::from(["node2"])), [PortId::from("1")]);
     }
 }

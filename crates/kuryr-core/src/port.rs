@@ -1,6 +1,6 @@
 //! A Neutron port, as far as planners look at it.
 
-use kuryr_api::{NetworkId, PortId, SecurityGroupId, SubnetId};
+use kuryr_api::{NetworkId, PortId, SecurityGroupId, SubnetId, names};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
@@ -15,7 +15,7 @@ pub struct Port {
     pub mac: String,
     /// Addresses, with the subnets they are from.
     pub addresses: Vec<(SubnetId, IpAddr)>,
-    /// Uid of the pod that it was made for (`device_id`).
+    /// Uid of the pod that it was made for (`device_id`), or that took it.
     pub pod_uid: String,
     /// Node that it is bound to (`binding:host_id`).
     pub host: String,
@@ -27,6 +27,13 @@ pub struct Port {
     pub binding: Binding,
     /// Whose it is.
     pub ownership: Ownership,
+}
+
+impl Port {
+    /// It is kept ready, and no pod has it.
+    pub fn is_warm(&self) -> bool {
+        self.ownership == Ownership::Ours && self.pod_uid.starts_with(names::WARM_DEVICE)
+    }
 }
 
 /// Whether traffic flows, as far as Neutron knows (`status`).

@@ -17,8 +17,7 @@ const VIFS: &[Choice] = &[
     Refused("nested-macvlan", "pods on VMs by MACVLAN"),
     Refused("nested-dpdk", "pods on VMs by DPDK"),
 ];
-const POOLS: &[Choice] =
-    &[Works("noop"), Ignored("neutron", "pools of ports"), Ignored("nested", "pools of ports of VMs")];
+const POOLS: &[Choice] = &[Works("noop"), Works("neutron"), Ignored("nested", "pools of ports of VMs")];
 const INTERFACES: &[Choice] =
     &[Works("noop"), Ignored("npwg_multiple_interfaces", "more than one interface in a pod")];
 const DEFAULT: &[Choice] = &[Works("default")];
@@ -58,6 +57,8 @@ group! {
         /// What finds a pod's security groups: default is `[neutron_defaults] pod_security_groups`, and network policies are not enforced;
         /// with policy they are, and those are the groups of pods that no policy is for.
         pod_security_groups_driver: String = preset("default") choices(SECURITY_GROUPS);
+        /// What keeps ports ready for pods to come: noop keeps none, neutron some for each node (`[vif_pool]`).
+        vif_pool_driver: String = preset("noop") choices(POOLS);
     }
     known {
         /// What finds the project of a pod's port: default is `[neutron_defaults] project`.
@@ -76,14 +77,12 @@ group! {
         pod_vif_driver: String = preset("neutron-vif") choices(VIFS);
         /// What makes load balancers.
         endpoints_lbaas_driver: String = preset("lbaasv2") choices(OCTAVIA);
-        /// What keeps ports ready for pods to come: noop keeps none.
-        vif_pool_driver: String = preset("noop") choices(POOLS);
         /// What finds the subnets of the nodes.
         nodes_subnets_driver: String = preset("config") later("pods on VMs and network policies");
         /// What gives a service its public address.
         service_public_ip_driver: String = preset("neutron_floating_ip") choices(FLOATING_IP);
         /// Whether pools of ports can be filled and emptied through a socket.
-        enable_manager: bool = preset("false") later("pools of ports");
+        enable_manager: bool = preset("false") later("pools of ports of VMs");
         /// For how many seconds a failing watch is tried again.
         watch_retry_timeout: u32 = preset("60") obsolete("a watch is tried again until it works");
         /// After how many silent seconds a watch is made anew.

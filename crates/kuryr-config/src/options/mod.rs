@@ -20,6 +20,7 @@ pub use self::{
     neutron::{Neutron, NeutronDefaults},
     servers::{CniHealthServer, HealthServer, PrometheusExporter},
     services::OctaviaDefaults,
+    vif::VifPool,
 };
 use crate::{layers::Layers, reader::Reader, schema::Schema};
 
@@ -124,8 +125,9 @@ config! {
     prometheus_exporter: PrometheusExporter,
     /// `[octavia_defaults]`
     octavia_defaults: OctaviaDefaults,
+    /// `[vif_pool]`
+    vif_pool: VifPool,
     ;
-    vif::VIF_POOL,
     vif::NAMESPACE_SUBNET,
     vif::POD_VIF_NESTED,
     vif::BINDING,

@@ -1,24 +1,35 @@
-//! Pools of ports, subnets of namespaces, pods on VMs: groups of features to come.
+//! Pools of ports; subnets of namespaces and pods on VMs, groups of features to come.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use super::group;
+use crate::kind::Kind;
 
-const POOLS: &str = "pools of ports";
+/// A whole number of hundredths.
+const PERCENT: Kind = Kind::Int { min: 0, max: 100 };
+const POOLS: &str = "several kinds of nodes in one cluster";
+const POOL_MANAGER_SOCKET: &str = "pools of ports of VMs";
 const NESTED: &str = "pods on VMs";
 const DOCKER: &str = "it belongs to Kuryr for Docker";
 
 group! {
-    /// Ports kept ready for pods to come.
-    "vif_pool" const VIF_POOL known {
-        /// Most ports of a pool. 0: any number.
-        ports_pool_max: u32 = preset("0") later(POOLS);
-        /// How few ports of a pool may be free before more are made.
-        ports_pool_min: u32 = preset("5") later(POOLS);
-        /// How many ports are made at once.
-        ports_pool_batch: u32 = preset("10") later(POOLS);
-        /// Every how many seconds ports are given back.
-        ports_pool_update_frequency: Duration = preset("20") later(POOLS);
+    /// Ports kept ready for pods to come (`[kubernetes] vif_pool_driver`).
+    "vif_pool" VifPool {
+        /// Most ports of a node that are free. 0: any number.
+        ports_pool_max: u32 = preset("0");
+        /// Fewest ports of a node that are free.
+        ports_pool_min: u32 = preset("5");
+        /// By how many ports a pool grows: `batch * (free + pods / batch)`, rounded up to whole batches, are there for the
+        /// pods of a node and those to come.
+        ports_pool_batch: u32 = preset("10");
+        /// How much of a batch is free at least, in percent.
+        ports_pool_free_percent: u32 = preset("50") kind(PERCENT) added();
+        /// Every how many seconds a pool is looked at for ports to give back.
+        ports_pool_update_frequency: Duration = preset("20");
+        /// After how many seconds in which no pod took it a port that is too many is given back.
+        ports_pool_idle: Duration = preset("600") added();
+    }
+    known {
         /// Pool of each driver of pods' interfaces.
         vif_pool_mapping: BTreeMap<String, String> = preset("") later(POOLS);
         /// Driver of pods' interfaces of each pool.
@@ -65,7 +76,7 @@ group! {
     /// The socket by which pools of ports are looked after.
     "pool_manager" const POOL_MANAGER known {
         /// Path of the socket.
-        sock_file: String = preset("/run/kuryr/kuryr_manage.sock") later(POOLS);
+        sock_file: String = preset("/run/kuryr/kuryr_manage.sock") later(POOL_MANAGER_SOCKET);
     }
 }
 

@@ -4,6 +4,7 @@ pub(crate) mod error;
 pub(crate) mod peer;
 pub(crate) mod pod;
 pub(crate) mod policy;
+pub(crate) mod pool;
 pub(crate) mod service;
 pub(crate) mod translate;
 

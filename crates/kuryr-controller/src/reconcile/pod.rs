@@ -1,14 +1,15 @@
 //! Keeps every pod's port as the planner wants it.
 
+mod ports;
+
 use super::error::Error;
 use super::{Next, Outcome, ROUNDS, SEEN_WITHIN, noted, tell_pod, translate};
 use crate::context::Context;
-use crate::policies;
 use crate::relist;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::ObjectMeta;
 use kuryr_api::port::{KuryrPort, KuryrPortSpec, KuryrPortStatus, Vifs};
-use kuryr_api::{PortId, SecurityGroupId, names};
+use kuryr_api::{PortId, names};
 use kuryr_core::network::PodNetwork;
 use kuryr_core::news::News;
 use kuryr_core::pod::{Action, Namespace, NewRecord, Observed, Security, plan};
@@ -16,14 +17,8 @@ use kuryr_core::port::{Binding, Port};
 use kuryr_k8s::Key;
 use kuryr_k8s::records::{self, Written};
 use kuryr_k8s::slim::{Node, Pod, PortRecord};
-use kuryr_openstack::neutron::{PortFilter, PortUpdate};
-use kuryr_openstack::{Effect, Kind};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
-
-/// An address leaves its address groups in a tenth of a second; a Neutron that does not answer is waited for by the queue.
-const RELEASED_WITHIN: Duration = Duration::from_secs(10);
 
 /// What we look at, held so that planners can borrow it.
 struct Seen {
@@ -98,6 +93,11 @@ async fn observe(context: &Context, key: &Key) -> Result<Seen, Error> {
     let node = pod.as_ref().and_then(|pod| caches.nodes.get(&Key::new("", pod.node.as_deref()?)));
     let namespace = caches.namespaces.get(&Key::new("", key.namespace()));
     let recorded = recorded(record.as_deref());
+    if let Some(record) = &record {
+        for id in &recorded {
+            context.ports.claim(id, key, &record.pod_uid);
+        }
+    }
     let made = || context.ports.of(key, pod.as_deref().map(|pod| &*pod.uid));
     look_up_unclear(context, &recorded, &made()).await?;
     let made = made();
@@ -136,10 +136,10 @@ async fn look_up_unclear(context: &Context, recorded: &[PortId], made: &[Arc<Por
 
 async fn apply(context: &Context, key: &Key, seen: &Seen, action: Action) -> Result<Outcome, Error> {
     match action {
-        Action::CreatePort(request) => create_port(context, key, &request).await,
-        Action::DeletePort(id) => delete_port(context, key, &id).await,
-        Action::Secure(id, groups) => secure(context, key, &id, groups).await,
-        Action::TagPort(id) => tag_port(context, key, &id).await,
+        Action::CreatePort(request) => ports::obtain_port(context, key, &request).await,
+        Action::DeletePort(id) => ports::delete_port(context, key, &id).await,
+        Action::Secure(id, groups) => ports::secure(context, key, &id, groups).await,
+        Action::TagPort(id) => ports::tag_port(context, key, &id).await,
         Action::Record(new) => write(context, key, seen, new).await,
         Action::Activate(interfaces) => {
             let Some(record) = &seen.record else { return Ok(Outcome::Same) };
@@ -167,111 +167,6 @@ async fn apply(context: &Context, key: &Key, seen: &Seen, action: Action) -> Res
         }
         Action::Retry(_) => Ok(Outcome::Later),
     }
-}
-
-async fn create_port(
-    context: &Context,
-    key: &Key,
-    request: &kuryr_core::pod::PortRequest,
-) -> Result<Outcome, Error> {
-    match context.bulk.create(translate::new_port(request)).await {
-        Ok(port) => {
-            let addresses: Vec<_> = port.fixed_ips.iter().map(|ip| ip.ip_address.to_string()).collect();
-            tracing::info!(pod = %key, port = %port.id, addresses = addresses.join(","), "made a port");
-            context.ports.insert_made_for(key, translate::port(&port, &context.own_tag));
-            Ok(Outcome::Visible)
-        }
-        Err(error) => {
-            if error.effect() == Effect::Unknown {
-                find_made(context, key, request).await?;
-            }
-            Err(Error::CreatePort(error))
-        }
-    }
-}
-
-/// The request may have taken effect though its answer was lost: a port of that pod is found before another is made.
-async fn find_made(
-    context: &Context,
-    key: &Key,
-    request: &kuryr_core::pod::PortRequest,
-) -> Result<(), Error> {
-    let filter = PortFilter {
-        device_ids: Some(vec![request.device_id.clone()]),
-        tags: vec![context.own_tag.clone()],
-        ..PortFilter::default()
-    };
-    for port in context.neutron.ports(&filter).await.map_err(Error::LookUp)? {
-        tracing::info!(pod = %key, port = %port.id, "found the port of a request whose answer was lost");
-        context.ports.insert_made_for(key, translate::port(&port, &context.own_tag));
-    }
-    Ok(())
-}
-
-async fn secure(
-    context: &Context,
-    key: &Key,
-    id: &PortId,
-    groups: BTreeSet<SecurityGroupId>,
-) -> Result<Outcome, Error> {
-    let names: Vec<_> = groups.iter().map(ToString::to_string).collect();
-    let update = PortUpdate { security_groups: Some(groups.into_iter().collect()), ..PortUpdate::default() };
-    let changed = context.neutron.update_port(id, &update).await;
-    let port = match changed {
-        Ok(port) => port,
-        Err(error) if error.kind() == Kind::NotFound => {
-            relist::look_up(context, vec![id.clone()]).await.map_err(Error::LookUp)?;
-            if let Some(policies) = &context.policies {
-                policies::verify(context, policies).await.map_err(Error::Secure)?;
-            }
-            return Err(Error::Secure(error));
-        }
-        Err(error) => return Err(Error::Secure(error)),
-    };
-    tracing::info!(pod = %key, port = %id, groups = names.join(","), "changed the port's security groups");
-    context.ports.insert(translate::port(&port, &context.own_tag));
-    if let Some(policies) = &context.policies {
-        policies.port_changed();
-    }
-    Ok(Outcome::Visible)
-}
-
-/// An address that leaves its pod has to leave the address groups first: its next owner would be taken for the pod.
-async fn release_addresses(context: &Context, key: &Key, id: &PortId) -> Result<(), Error> {
-    let (Some(policies), Some(port)) = (&context.policies, context.ports.get(id)) else { return Ok(()) };
-    policies.condemn(context, key, id);
-    let addresses: Vec<_> = port.addresses.iter().map(|(_, address)| *address).collect();
-    let gone = async {
-        loop {
-            let released = policies.released();
-            if !policies.hold(&addresses) {
-                return;
-            }
-            released.await;
-        }
-    };
-    tokio::time::timeout(RELEASED_WITHIN, gone).await.map_err(|_| Error::AddressHeld)
-}
-
-async fn delete_port(context: &Context, key: &Key, id: &PortId) -> Result<Outcome, Error> {
-    release_addresses(context, key, id).await?;
-    context.neutron.delete_port(id).await.map_err(Error::DeletePort)?;
-    context.ports.remove(id);
-    if let Some(policies) = &context.policies {
-        policies.buried(id);
-    }
-    tracing::info!(pod = %key, port = %id, "deleted a port");
-    Ok(Outcome::Visible)
-}
-
-async fn tag_port(context: &Context, key: &Key, id: &PortId) -> Result<Outcome, Error> {
-    let port = context.neutron.port(id).await.map_err(Error::TagPort)?;
-    let tags: Vec<String> = port.tags.iter().cloned().chain([context.own_tag.clone()]).collect();
-    context.neutron.set_port_tags(id, &tags).await.map_err(Error::TagPort)?;
-    tracing::info!(pod = %key, port = %id, "adopted a port");
-    let tagged = kuryr_openstack::neutron::Port { tags, ..port };
-    context.ports.insert(translate::port(&tagged, &context.own_tag));
-    Ok(Outcome::Visible)
 }
 
 async fn write(context: &Context, key: &Key, seen: &Seen, new: NewRecord) -> Result<Outcome, Error> {

@@ -53,6 +53,7 @@ impl Process {
             defaults: world.defaults(),
             services: None,
             policies: None,
+            pools: None,
             voice: Voice::On,
             components: Components::register(&health),
         };

@@ -1,0 +1,259 @@
+//! What pools of ports need to know: which pods are on which node, and whether more ports can be had.
+//!
+//! ```text
+//!   pods of a node ──► Queue ──► reconcile::pool ── makes ──► Ports (free) ── take ──► reconcile::pod
+//!                        ▲                            ▲
+//!   a slow clock ────────┘            Supply: a quota or a subnet is used up, a pod waits
+//! ```
+
+use crate::context::Context;
+use crate::metrics::Gauge;
+use crate::queue::Queue;
+use kuryr_api::{PortId, SecurityGroupId, names};
+use kuryr_core::network::PodNetwork;
+use kuryr_core::pod::PortRequest;
+use kuryr_core::pool::{Fitness, Sizing, Supply};
+use kuryr_core::port::{Binding, Port};
+use kuryr_k8s::Key;
+use kuryr_k8s::slim::{Network, Phase};
+use kuryr_openstack::Kind;
+use parking_lot::Mutex;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+/// Requests for ports of pools that are under way at the same time, beside those for pods that wait.
+const AT_ONCE: usize = 2;
+/// What was used up is believed to be so for this time.
+pub const SHORTAGE: Duration = Duration::from_mins(2);
+
+/// How pools are kept, from `[vif_pool]`.
+#[derive(Clone, Copy, Debug)]
+pub struct PoolDefaults {
+    /// How large they are.
+    pub sizing: Sizing,
+    /// How often they are looked at for ports to give back.
+    pub period: Duration,
+}
+
+/// What pools need to know.
+pub struct Pools {
+    /// Nodes to look at.
+    pub queue: Arc<Queue<Key>>,
+    /// Who may make ports for pools.
+    pub places: Semaphore,
+    defaults: PoolDefaults,
+    pods: Mutex<PodsOfNodes>,
+    shortage: Mutex<Shortages>,
+    /// Tells ports of this life from those of others.
+    life: u64,
+    made: AtomicU64,
+}
+
+#[derive(Default)]
+struct PodsOfNodes {
+    nodes: HashMap<Key, HashSet<Key>>,
+    node_of: HashMap<Key, Key>,
+}
+
+#[derive(Default)]
+struct Shortages {
+    /// A quota or a subnet.
+    until: Option<Instant>,
+    /// A pod could not have a port.
+    needed_until: Option<Instant>,
+    /// Neutron binds no port to these nodes.
+    unbindable: HashMap<Key, Instant>,
+}
+
+impl Pools {
+    /// Pools of which nothing is known yet.
+    pub fn new(defaults: PoolDefaults, depth: Gauge) -> Self {
+        Self {
+            queue: Arc::new(Queue::new(depth)),
+            places: Semaphore::new(AT_ONCE),
+            defaults,
+            pods: Mutex::default(),
+            shortage: Mutex::default(),
+            // The standard library's hasher is seeded at random.
+            life: RandomState::new().hash_one(()),
+            made: AtomicU64::default(),
+        }
+    }
+
+    /// How large they are.
+    pub fn sizing(&self) -> &Sizing {
+        &self.defaults.sizing
+    }
+
+    /// A `device_id` for a port of a pool that no other port has.
+    pub fn device_id(&self) -> String {
+        let number = self.made.fetch_add(1, Ordering::Relaxed);
+        format!("{}{:016x}-{number}", names::WARM_DEVICE, self.life)
+    }
+
+    /// A pod may have come to a node, or left it.
+    pub fn refresh_pod(&self, context: &Context, key: &Key) {
+        let pod = context.caches.pods.get(key);
+        let wants = pod.filter(|pod| pod.network == Network::Own && pod.phase != Phase::Finished);
+        let node = wants.and_then(|pod| Some(Key::new("", pod.node.as_deref()?)));
+        for node in self.pods.lock().place(key, node) {
+            self.queue.add(node);
+        }
+    }
+
+    /// The pods on a node that have a port or need one.
+    pub fn pods_on(&self, node: &Key) -> Vec<Key> {
+        self.pods.lock().nodes.get(node).into_iter().flatten().cloned().collect()
+    }
+
+    /// Looks at every node.
+    pub fn look_at_all(&self, context: &Context) {
+        context.caches.pods.all().into_iter().for_each(|pod| self.refresh_pod(context, &pod.key));
+        self.look_at_nodes(context);
+    }
+
+    fn look_at_nodes(&self, context: &Context) {
+        let nodes = context.caches.nodes.all().into_iter().map(|node| node.key.clone());
+        let with_ports = context.ports.nodes_with_free().into_iter().map(|name| Key::new("", &name));
+        nodes.chain(with_ports).for_each(|node| self.queue.add(node));
+    }
+
+    /// Whether more can be had for `node`.
+    pub fn supply(&self, node: &Key) -> Supply {
+        let shortage = self.shortage.lock();
+        let lasts = |until: Option<&Instant>| until.is_some_and(|until| *until > Instant::now());
+        if lasts(shortage.needed_until.as_ref()) {
+            Supply::Needed
+        } else if lasts(shortage.until.as_ref()) || lasts(shortage.unbindable.get(node)) {
+            Supply::UsedUp
+        } else {
+            Supply::Enough
+        }
+    }
+
+    /// A pool could not have more ports, for this reason. Tells whether that is news.
+    pub fn is_short(&self, why: Kind) -> bool {
+        let mut shortage = self.shortage.lock();
+        let was_short = shortage.until.is_some_and(|until| until > Instant::now());
+        if is_shortage(why) {
+            shortage.until = Some(Instant::now() + SHORTAGE);
+        }
+        is_shortage(why) && !was_short
+    }
+
+    /// A pod could not have a port, for this reason: what is free goes.
+    pub fn pod_is_short(&self, context: &Context, why: Kind) {
+        if !is_shortage(why) {
+            return;
+        }
+        let until = Some(Instant::now() + SHORTAGE);
+        let mut shortage = self.shortage.lock();
+        (shortage.until, shortage.needed_until) = (until, until);
+        drop(shortage);
+        self.look_at_nodes(context);
+    }
+
+    /// A pod was made a port: none waits in vain.
+    pub fn pod_is_served(&self) {
+        self.shortage.lock().needed_until = None;
+    }
+
+    /// Neutron binds no port to this node. Tells whether that is news.
+    pub fn is_unbindable(&self, node: &Key) -> bool {
+        let until = Instant::now() + SHORTAGE;
+        self.shortage
+            .lock()
+            .unbindable
+            .insert(node.clone(), until)
+            .is_none_or(|before| before < Instant::now())
+    }
+}
+
+impl PodsOfNodes {
+    /// A pod is on `node` now. Returns the nodes for which something changed.
+    fn place(&mut self, pod: &Key, node: Option<Key>) -> Vec<Key> {
+        let before = match &node {
+            Some(node) => self.node_of.insert(pod.clone(), node.clone()),
+            None => self.node_of.remove(pod),
+        };
+        if before == node {
+            return Vec::new();
+        }
+        if let Some(before) = &before
+            && let Some(pods) = self.nodes.get_mut(before)
+        {
+            pods.remove(pod);
+            if pods.is_empty() {
+                self.nodes.remove(before);
+            }
+        }
+        if let Some(node) = &node {
+            self.nodes.entry(node.clone()).or_default().insert(pod.clone());
+        }
+        before.into_iter().chain(node).collect()
+    }
+}
+
+/// Looks at all nodes now and then, for what has to be given back. Runs until it is dropped.
+pub async fn run(context: &Context) {
+    let Some(pools) = &context.pools else { return };
+    loop {
+        tokio::time::sleep(pools.defaults.period.max(Duration::from_secs(1))).await;
+        pools.look_at_nodes(context);
+    }
+}
+
+/// The security groups that ports of pools are made with: those of a pod that no policy is for.
+pub fn security_groups(network: &PodNetwork) -> BTreeSet<SecurityGroupId> {
+    network.security_groups.iter().cloned().collect()
+}
+
+/// Gives a port of the node's pool to the pod that asks for one, if there is one: one with its security groups, else the one that is
+/// free for longest.
+pub fn take(context: &Context, key: &Key, request: &PortRequest) -> Option<PortId> {
+    let network = context.network()?;
+    let free = context.ports.free(&request.host).into_iter().map(|(port, _)| port);
+    let mut fit: Vec<_> = free.filter(|port| fitness(context, &network, port) == Fitness::Fit).collect();
+    fit.sort_by_key(|port| port.security_groups != request.security_groups);
+    // Another pod may take one meanwhile.
+    let taken = fit.into_iter().find(|port| context.ports.claim(&port.id, key, &request.device_id))?;
+    Some(taken.id.clone())
+}
+
+/// Whether a port is as a pod's would be made now. Its groups can be changed, which is done where policies are enforced.
+pub fn fitness(context: &Context, network: &PodNetwork, port: &Port) -> Fitness {
+    let wanted: BTreeSet<_> = network.subnets.iter().map(|subnet| &subnet.id).collect();
+    let subnets: BTreeSet<_> = port.addresses.iter().map(|(subnet, _)| subnet).collect();
+    let is_fit = port.network == network.id
+        && subnets == wanted
+        && matches!(port.binding, Binding::Bound(_))
+        && (context.policies.is_some() || port.security_groups == security_groups(network));
+    if is_fit { Fitness::Fit } else { Fitness::Unfit }
+}
+
+fn is_shortage(why: Kind) -> bool {
+    matches!(why, Kind::OverQuota | Kind::NoFreeAddress)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pod_that_moves_is_on_one_node() {
+        let [pod, one, other] = ["pod", "one", "other"].map(|name| Key::new("", name));
+        let mut pods = PodsOfNodes::default();
+        assert_eq!(pods.place(&pod, Some(one.clone())), std::slice::from_ref(&one));
+        assert_eq!(pods.place(&pod, Some(one.clone())), []);
+        assert_eq!(pods.place(&pod, Some(other.clone())), [one.clone(), other.clone()]);
+        assert!(!pods.nodes.contains_key(&one));
+        assert_eq!(pods.place(&pod, None), [other]);
+        assert_eq!(pods.place(&pod, None), []);
+        assert!(pods.nodes.is_empty() && pods.node_of.is_empty());
+    }
+}

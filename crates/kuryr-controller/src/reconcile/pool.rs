@@ -1,0 +1,119 @@
+//! Keeps as many ports ready on every node as the planner wants.
+
+use super::error::Error;
+use super::{Next, translate};
+use crate::context::Context;
+use crate::pools::{self, Pools, SHORTAGE};
+use kuryr_api::PortId;
+use kuryr_api::names::DEVICE_OWNER;
+use kuryr_core::network::PodNetwork;
+use kuryr_core::pool::{Action, Free, Node, Observed, Supply, plan};
+use kuryr_core::port::{Binding, Port};
+use kuryr_k8s::Key;
+use kuryr_openstack::neutron::{FixedIpRequest, NewPort};
+use std::time::Duration;
+
+/// While ports are given back for others to be made, the next go soon.
+const SOON: Duration = Duration::from_secs(1);
+
+/// Looks at the pool of `node` and does what is to be done.
+pub async fn reconcile(context: &Context, pools: &Pools, node: &Key) -> Result<Next, Error> {
+    let network = context.network().ok_or(Error::NetworkUnknown)?;
+    let actions = plan(pools.sizing(), &observe(context, pools, &network, node));
+    let mut next = Next::OnChange;
+    for action in actions {
+        next = match action {
+            Action::Make(count) => make(context, pools, &network, node, count).await?,
+            Action::GiveBack(id) => {
+                give_back(context, node, &id).await?;
+                Next::Within(SOON)
+            }
+        };
+    }
+    Ok(next)
+}
+
+fn observe(context: &Context, pools: &Pools, network: &PodNetwork, node: &Key) -> Observed {
+    let pods = pools.pods_on(node);
+    let has_port = |pod: &&Key| {
+        let uid = context.caches.pods.get(pod).map(|pod| pod.uid.clone());
+        !context.ports.of(pod, uid.as_deref()).is_empty()
+    };
+    let free = context.ports.free(node.name()).into_iter().map(|(port, idle)| Free {
+        id: port.id.clone(),
+        idle,
+        fitness: pools::fitness(context, network, &port),
+    });
+    Observed {
+        node: match context.caches.nodes.get(node) {
+            Some(node) if !node.is_virtual => Node::Serves,
+            _ => Node::Gone,
+        },
+        pods: pods.len(),
+        waiting: pods.len() - pods.iter().filter(has_port).count(),
+        free: free.collect(),
+        supply: pools.supply(node),
+    }
+}
+
+async fn make(
+    context: &Context,
+    pools: &Pools,
+    network: &PodNetwork,
+    node: &Key,
+    count: usize,
+) -> Result<Next, Error> {
+    let Ok(_place) = pools.places.acquire().await else { return Ok(Next::Later) };
+    let wanted: Vec<_> = (0..count).map(|_| new_port(pools, network, node)).collect();
+    let (mut made, mut failure) = (Vec::new(), None);
+    for result in context.neutron.make_ports(&wanted).await {
+        match result {
+            Ok(port) => made.push(translate::port(&port, &context.own_tag)),
+            Err(error) => failure = Some(error),
+        }
+    }
+    tracing::info!(node = node.name(), ports = made.len(), "made ports for pods to come");
+    if made.iter().any(|port| port.binding == Binding::Failed) && pools.is_unbindable(node) {
+        tracing::warn!(
+            node = node.name(),
+            "Neutron binds no port to the node: no ports are kept ready for it (openstack network agent list --host)"
+        );
+    }
+    made.into_iter().for_each(|port| context.ports.insert(port));
+    let Some(error) = failure else { return Ok(Next::Within(SOON)) };
+    if pools.is_short(error.kind()) {
+        tracing::warn!(
+            error = error.chain(),
+            "no more ports are kept ready: raise the quota or add a subnet. Pods are not concerned as long as there are ports for them"
+        );
+    }
+    match pools.supply(node) {
+        Supply::Enough => Err(Error::CreatePort(error)),
+        _ => Ok(Next::Within(SHORTAGE)),
+    }
+}
+
+/// A port as the pod's would be that takes it.
+fn new_port(pools: &Pools, network: &PodNetwork, node: &Key) -> NewPort {
+    NewPort {
+        project_id: network.project.clone(),
+        fixed_ips: network.subnets.iter().map(|subnet| FixedIpRequest::any(subnet.id.clone())).collect(),
+        device_owner: DEVICE_OWNER.to_owned(),
+        device_id: pools.device_id(),
+        security_groups: Some(pools::security_groups(network).into_iter().collect()),
+        host: Some(node.name().to_owned()),
+        tags: network.tags.clone(),
+        ..NewPort::on(network.id.clone())
+    }
+}
+
+async fn give_back(context: &Context, node: &Key, id: &PortId) -> Result<(), Error> {
+    let Some(port) = context.ports.withdraw(id) else { return Ok(()) };
+    if let Err(error) = context.neutron.delete_port(id).await {
+        context.ports.insert(Port::clone(&port));
+        return Err(Error::DeletePort(error));
+    }
+    context.ports.remove(id);
+    tracing::info!(node = node.name(), port = %id, "gave a port back that no pod took");
+    Ok(())
+}

@@ -1,0 +1,172 @@
+//! Ports that are kept ready: pods take them without a request to Neutron, and none is doubled, lost or kept from a pod.
+
+use super::*;
+use kuryr_core::pool::Sizing;
+use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
+
+const BATCH: usize = 4;
+/// Ports that are ready for a node without pods.
+const READY: usize = 4;
+
+impl World {
+    /// One whose controllers keep a few ports ready on each of its two nodes.
+    async fn with_pools() -> Self {
+        let sizing = Sizing {
+            min: 2,
+            max: None,
+            batch: NonZeroUsize::new(BATCH).unwrap(),
+            free_percent: 50,
+            idle: Duration::from_mins(10),
+        };
+        Self { pools: Some(PoolDefaults { sizing, period: Duration::from_secs(1) }), ..Self::new().await }
+    }
+
+    /// Ports that no pod has, of a node.
+    fn warm(&self, node: &str) -> BTreeSet<String> {
+        let taken = self.recorded();
+        let ports = self.ports();
+        let of_node = ports.iter().filter(|port| {
+            port["binding:host_id"] == node && port["device_id"].as_str().unwrap().starts_with("kuryr-pool:")
+        });
+        of_node.map(|port| port["id"].as_str().unwrap().to_owned()).filter(|id| !taken.contains(id)).collect()
+    }
+
+    /// Ports that records name.
+    fn recorded(&self) -> BTreeSet<String> {
+        let records = self.kubernetes.all("kuryrports");
+        records.iter().map(|record| port_of(record).to_owned()).collect()
+    }
+
+    async fn until_ready(&self) {
+        let is_ready = |world: &Self| ["node1", "node2"].iter().all(|node| world.warm(node).len() == READY);
+        self.until("both nodes have ports ready", is_ready).await;
+    }
+
+    /// A pod on that node.
+    fn pod_on(&self, node: &str, name: &str) {
+        let spec = json!({
+            "metadata": { "name": name }, "spec": { "nodeName": node }, "status": { "phase": "Pending" },
+        });
+        self.kubernetes.create(PODS, spec);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pod_takes_a_port_that_is_ready_and_nobody_asks_neutron() {
+    let world = World::with_pools().await;
+    let controller = world.controller().await;
+    world.until_ready().await;
+    world.until("the queue rests", |_| controller.rests()).await;
+    let (counts, warm) = (world.cloud.neutron().counts(), world.warm("node1"));
+    counts.reset();
+    world.pod("web");
+    world.until("the pod is recorded", |world| world.record("web").is_some()).await;
+    world.until("the queue rests", |_| controller.rests()).await;
+    assert!(warm.contains(port_of(&world.record("web").unwrap())));
+    assert_eq!(counts.all().values().sum::<u64>(), 0, "{:?}", counts.all());
+    assert_eq!(world.warm("node1").len(), READY - 1);
+
+    world.kubernetes.delete(&format!("{PODS}/web"));
+    world.until("the record is gone", |world| world.record("web").is_none()).await;
+    world.until_ready().await;
+    assert_eq!(world.ports().len(), 2 * READY);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_burst_gets_what_is_ready_and_more_and_the_pool_grows_with_it() {
+    let world = World::with_pools().await;
+    let controller = world.controller().await;
+    world.until_ready().await;
+    let pods = 13;
+    for n in 0..pods {
+        world.pod(&format!("web-{n}"));
+    }
+    world.until("all are recorded", |world| world.kubernetes.all("kuryrports").len() == pods).await;
+    let target = world.pools.unwrap().sizing.target(pods);
+    world.until("the pool has grown", |world| world.warm("node1").len() >= target).await;
+    world.until("the queue rests", |_| controller.rests()).await;
+    assert_eq!(world.recorded().len(), pods, "two pods share a port");
+    assert_eq!(world.ports().len(), pods + world.warm("node1").len() + world.warm("node2").len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_next_controller_finds_every_port_where_it_was() {
+    let world = World::with_pools().await;
+    let first = world.controller().await;
+    world.until_ready().await;
+    world.pod("web");
+    world.until("the pod is recorded", |world| world.record("web").is_some()).await;
+    world.until("the queue rests", |_| first.rests()).await;
+    drop(first);
+    let (ports, record) = (world.ports(), world.record("web").unwrap());
+    world.cloud.neutron().counts().reset();
+
+    let next = world.controller().await;
+    world.pod("other");
+    world.until("the new pod is recorded", |world| world.record("other").is_some()).await;
+    world.until("the queue rests", |_| next.rests()).await;
+    assert_eq!(world.record("web").unwrap(), record);
+    assert_ne!(port_of(&world.record("other").unwrap()), port_of(&record));
+    assert_eq!(world.ports(), ports);
+    assert_eq!(world.cloud.neutron().counts().of("POST /ports"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pool_never_starves_a_pod() {
+    let world = World::with_pools().await;
+    world.cloud.neutron().set_quota(FakeCloud::PROJECT_ID, "port", 6);
+    let controller = world.controller().await;
+    world.until("the quota is used up", |world| world.ports().len() == 6).await;
+    for n in 0..6 {
+        world.pod_on("node2", &format!("web-{n}"));
+    }
+    world.until("all are recorded", |world| world.kubernetes.all("kuryrports").len() == 6).await;
+    assert_eq!(world.recorded().len(), 6, "two pods share a port");
+    drop(controller);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_no_ports_are_kept_ready_any_more_those_that_no_pod_has_go() {
+    let mut world = World::with_pools().await;
+    let first = world.controller().await;
+    world.until_ready().await;
+    world.pod("web");
+    world.until("the pod is recorded", |world| world.record("web").is_some()).await;
+    drop(first);
+    world.pools = None;
+    let _next = world.controller().await;
+    world.until("only the pod's is left", |world| world.ports().len() == 1).await;
+    assert_eq!(world.ports()[0]["id"], port_of(&world.record("web").unwrap()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ports_of_a_node_that_is_gone_go() {
+    let world = World::with_pools().await;
+    let _controller = world.controller().await;
+    world.until_ready().await;
+    world.kubernetes.delete("/api/v1/nodes/node2");
+    world.until("its ports are gone", |world| world.warm("node2").is_empty()).await;
+    assert_eq!(world.warm("node1").len(), READY);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_that_fits_no_more_is_replaced() {
+    let world = World::with_pools().await;
+    let first = world.controller().await;
+    world.until_ready().await;
+    drop(first);
+    let old = world.warm("node1");
+    let context = world.context().await;
+    for id in &old {
+        let update =
+            kuryr_openstack::neutron::PortUpdate { security_groups: Some(vec![]), ..Default::default() };
+        context.neutron.update_port(&id.as_str().into(), &update).await.unwrap();
+    }
+    let _next = world.controller().await;
+    world
+        .until("all are new", |world| {
+            world.warm("node1").len() == READY && world.warm("node1").is_disjoint(&old)
+        })
+        .await;
+}

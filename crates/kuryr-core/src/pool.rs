@@ -1,0 +1,141 @@
+//! How many ports a node keeps ready for pods to come.
+//!
+//! ```text
+//!   pods on the node ──► target ──┬─ more than are free ──► Make      as many as are missing, a batch at most
+//!                                 └─ fewer ──────────────► GiveBack   those that lay idle long enough, a few at a time
+//! ```
+//!
+//! The target follows the pods that are on the node now, and nothing else: neither what the pool was before nor how the pods came
+//! and went. Any sequence of pods therefore ends in the size that its last state alone would have led to.
+
+#[cfg(test)]
+mod tests;
+
+use kuryr_api::PortId;
+use std::cmp::Reverse;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+/// How large pools are, from `[vif_pool]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizing {
+    /// At least as many are free (`ports_pool_min`).
+    pub min: usize,
+    /// At most as many are free (`ports_pool_max`).
+    pub max: Option<NonZeroUsize>,
+    /// A pool grows in steps of this size (`ports_pool_batch`).
+    pub batch: NonZeroUsize,
+    /// How much of a step is free at least, in percent (`ports_pool_free_percent`).
+    pub free_percent: usize,
+    /// A surplus port goes when it was idle for so long (`ports_pool_idle`).
+    pub idle: Duration,
+}
+
+impl Sizing {
+    /// How many ports are to be free beside those of `used` pods: `batch * ceil(free + used / batch) - used`, within the limits.
+    pub fn target(&self, used: usize) -> usize {
+        let batch = self.batch.get();
+        let steps = (self.free_percent * batch + 100 * used).div_ceil(100 * batch);
+        let free = (batch * steps).saturating_sub(used).max(self.min);
+        self.max.map_or(free, |max| free.min(max.get()))
+    }
+}
+
+/// What there is for pods of one node.
+#[derive(Clone, Debug)]
+pub struct Observed {
+    /// Whether ports are kept for this node at all.
+    pub node: Node,
+    /// Pods on it that have a port or need one.
+    pub pods: usize,
+    /// Pods of them that have none yet: each will take a free one, or have one made.
+    pub waiting: usize,
+    /// Ports that are free.
+    pub free: Vec<Free>,
+    /// Whether more can be had.
+    pub supply: Supply,
+}
+
+/// Whether ports are kept for a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Node {
+    /// They are.
+    Serves,
+    /// It is gone, or never was a machine.
+    Gone,
+}
+
+/// Whether more ports can be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Supply {
+    /// Nothing is known to stand in the way.
+    Enough,
+    /// A quota or a subnet is used up: what is there stays, and no more is asked for.
+    UsedUp,
+    /// It is used up, and a pod somewhere waits for a port: what is free is given back, so that the pod gets one.
+    Needed,
+}
+
+/// A free port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Free {
+    /// Port.
+    pub id: PortId,
+    /// How long it has been free.
+    pub idle: Duration,
+    /// Whether a pod can have it.
+    pub fitness: Fitness,
+}
+
+/// Whether a pod can have a free port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fitness {
+    /// It can.
+    Fit,
+    /// Pods' ports are made otherwise by now, or Neutron could not bind it.
+    Unfit,
+}
+
+/// One effect, idempotent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Make so many ports.
+    Make(usize),
+    /// Delete this port, unless a pod took it meanwhile.
+    GiveBack(PortId),
+}
+
+/// What to do, in this order. Empty when all is as it should be, or nothing lay idle long enough.
+pub fn plan(sizing: &Sizing, seen: &Observed) -> Vec<Action> {
+    let (fit, unfit): (Vec<_>, Vec<_>) = seen.free.iter().partition(|port| port.fitness == Fitness::Fit);
+    let mut actions: Vec<_> = unfit.into_iter().map(give_back).collect();
+    let left = fit.len().saturating_sub(seen.waiting);
+    let target = match (seen.node, seen.supply) {
+        (Node::Gone, _) => {
+            actions.extend(fit.into_iter().map(give_back));
+            return actions;
+        }
+        (Node::Serves, Supply::Needed) => {
+            actions.extend(longest_idle(sizing, fit, left));
+            return actions;
+        }
+        (Node::Serves, Supply::UsedUp) => sizing.target(seen.pods).min(left),
+        (Node::Serves, Supply::Enough) => sizing.target(seen.pods),
+    };
+    if target > left {
+        actions.push(Action::Make((target - left).min(sizing.batch.get())));
+    }
+    let idle = fit.into_iter().filter(|port| port.idle >= sizing.idle).collect();
+    actions.extend(longest_idle(sizing, idle, left.saturating_sub(target)));
+    actions
+}
+
+/// So many of them at most, and half a batch at a time.
+fn longest_idle(sizing: &Sizing, mut ports: Vec<&Free>, most: usize) -> impl Iterator<Item = Action> {
+    ports.sort_by_key(|port| (Reverse(port.idle), port.id.clone()));
+    ports.into_iter().take(most.min(sizing.batch.get().div_ceil(2))).map(give_back)
+}
+
+fn give_back(port: &Free) -> Action {
+    Action::GiveBack(port.id.clone())
+}

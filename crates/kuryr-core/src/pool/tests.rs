@@ -1,0 +1,167 @@
+//! The planner's figures as a table, and its promises as properties of a node whose pods come and go.
+
+use super::*;
+use proptest::prelude::*;
+
+const IDLE: Duration = Duration::from_mins(10);
+
+fn sizing(min: usize, max: usize, batch: usize) -> Sizing {
+    Sizing {
+        min,
+        max: NonZeroUsize::new(max),
+        batch: NonZeroUsize::new(batch).unwrap(),
+        free_percent: 50,
+        idle: IDLE,
+    }
+}
+
+fn free(count: usize, idle: Duration) -> Vec<Free> {
+    (0..count).map(|id| Free { id: format!("{id:03}").into(), idle, fitness: Fitness::Fit }).collect()
+}
+
+fn seen(pods: usize, free: Vec<Free>) -> Observed {
+    Observed { node: Node::Serves, pods, waiting: 0, free, supply: Supply::Enough }
+}
+
+fn made(actions: &[Action]) -> usize {
+    actions.iter().map(|action| if let Action::Make(count) = action { *count } else { 0 }).sum()
+}
+
+fn given_back(actions: &[Action]) -> usize {
+    actions.iter().filter(|action| matches!(action, Action::GiveBack(_))).count()
+}
+
+#[test]
+fn the_target_grows_by_batches_with_the_pods() {
+    let usual = sizing(5, 0, 10);
+    let targets: Vec<_> = [0, 1, 5, 6, 15, 16, 100].map(|pods| usual.target(pods)).into();
+    assert_eq!(targets, [10, 9, 5, 14, 5, 14, 10]);
+}
+
+#[test]
+fn the_limits_are_of_free_ports() {
+    assert_eq!(sizing(8, 0, 10).target(5), 8);
+    assert_eq!(sizing(5, 6, 10).target(6), 6);
+    assert_eq!(sizing(0, 0, 1).target(7), 1);
+}
+
+#[test]
+fn pods_that_wait_take_what_is_free_first() {
+    let waiting = Observed { waiting: 4, ..seen(5, free(6, IDLE)) };
+    assert_eq!(plan(&sizing(5, 0, 10), &waiting), [Action::Make(3)]);
+}
+
+#[test]
+fn a_surplus_goes_slowly_and_only_what_is_idle() {
+    let mut free = free(20, IDLE);
+    free.iter_mut().take(17).for_each(|port| port.idle = Duration::ZERO);
+    let actions = plan(&sizing(5, 0, 10), &seen(0, free));
+    let idle = ["017", "018", "019"].map(|id| Action::GiveBack(id.into()));
+    assert_eq!(actions, idle);
+    let actions = plan(&sizing(5, 0, 10), &seen(0, super::tests::free(40, IDLE)));
+    assert_eq!(given_back(&actions), 5);
+}
+
+#[test]
+fn what_no_pod_can_have_goes_at_once_and_is_replaced() {
+    let mut free = free(10, Duration::ZERO);
+    free[3].fitness = Fitness::Unfit;
+    let actions = plan(&sizing(5, 0, 10), &seen(0, free));
+    assert_eq!(actions, [Action::GiveBack("003".into()), Action::Make(1)]);
+}
+
+#[test]
+fn nothing_is_kept_for_a_node_that_is_gone() {
+    let gone = Observed { node: Node::Gone, ..seen(3, free(4, Duration::ZERO)) };
+    assert_eq!(given_back(&plan(&sizing(5, 0, 10), &gone)), 4);
+    assert_eq!(made(&plan(&sizing(5, 0, 10), &gone)), 0);
+}
+
+#[test]
+fn a_pool_never_starves_a_pod() {
+    let short = |supply| Observed { supply, ..seen(0, free(4, Duration::ZERO)) };
+    assert_eq!(plan(&sizing(5, 0, 10), &short(Supply::UsedUp)), []);
+    assert_eq!(given_back(&plan(&sizing(5, 0, 10), &short(Supply::Needed))), 4);
+    let busy = Observed { waiting: 3, ..short(Supply::Needed) };
+    assert_eq!(given_back(&plan(&sizing(5, 0, 10), &busy)), 1);
+}
+
+/// A node whose pods take and leave ports as they do in a cluster.
+#[derive(Clone, Debug)]
+struct World {
+    pods: usize,
+    free: usize,
+    made: usize,
+}
+
+impl World {
+    /// Pods come and go; those that come take what is free.
+    fn turn_to(&mut self, pods: usize) {
+        let come = pods.saturating_sub(self.pods);
+        self.free = self.free.saturating_sub(come);
+        self.pods = pods;
+    }
+
+    fn plan(&self, sizing: &Sizing) -> Vec<Action> {
+        plan(sizing, &seen(self.pods, free(self.free, IDLE)))
+    }
+
+    /// Looks until nothing is planned, each look long after the one before.
+    fn settle(&mut self, sizing: &Sizing) {
+        for _ in 0..200 {
+            let actions = self.plan(sizing);
+            if actions.is_empty() {
+                return;
+            }
+            assert!(made(&actions) == 0 || given_back(&actions) == 0, "made and given back: {actions:?}");
+            self.free = self.free + made(&actions) - given_back(&actions);
+            self.made += made(&actions);
+        }
+        panic!("never rests: {self:?}");
+    }
+}
+
+fn sizings() -> impl Strategy<Value = Sizing> {
+    (0..12usize, 0..40usize, 1..16usize, 0..=100usize)
+        .prop_map(|(min, max, batch, free_percent)| Sizing { free_percent, ..sizing(min, max, batch) })
+}
+
+proptest! {
+    #[test]
+    fn any_sequence_of_pods_leads_to_the_size_of_its_last_state(
+        sizing in sizings(),
+        steps in proptest::collection::vec((0..120usize, any::<bool>()), 1..20),
+    ) {
+        let mut world = World { pods: 0, free: 0, made: 0 };
+        for (pods, is_quiet) in &steps {
+            world.turn_to(*pods);
+            if *is_quiet {
+                world.settle(&sizing);
+            }
+        }
+        world.settle(&sizing);
+        prop_assert_eq!(world.free, sizing.target(world.pods));
+    }
+
+    #[test]
+    fn a_size_that_was_reached_stays(sizing in sizings(), pods in 0..120usize) {
+        let mut world = World { pods, free: 0, made: 0 };
+        world.settle(&sizing);
+        prop_assert_eq!(world.plan(&sizing), vec![]);
+    }
+
+    #[test]
+    fn the_target_is_within_its_limits_and_less_than_two_batches(sizing in sizings(), pods in 0..500usize) {
+        let target = sizing.target(pods);
+        let batch = sizing.batch.get();
+        prop_assert!(sizing.max.is_none_or(|max| target <= max.get()));
+        prop_assert!(target <= sizing.min.max(2 * batch));
+        prop_assert!(target >= sizing.min.min(sizing.max.map_or(usize::MAX, NonZeroUsize::get)));
+    }
+
+    #[test]
+    fn one_look_makes_a_batch_at_most(sizing in sizings(), pods in 0..500usize, waiting in 0..500usize) {
+        let seen = Observed { waiting, ..seen(pods, vec![]) };
+        prop_assert!(made(&plan(&sizing, &seen)) <= sizing.batch.get());
+    }
+}
