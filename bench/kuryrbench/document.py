@@ -23,7 +23,7 @@ network policies is Neutron without Kuryr: the same security group and address g
 times say as much of the machine as of Kuryr. The floor is therefore measured in the same run, with the same pods, minutes before.
 
 Measured on {machine}. Times of pods are medians ({singles} single pods, {rounds} bursts); every pod is ephemeral,
-has an image that the node holds already and no probe, and its port is made when it is created (no pool of warm ports).
+has an image that the node holds already and no probe. Its port is made when it is created, but where it is said to be ready.
 
 {table}
 
@@ -43,6 +43,7 @@ and 7 to Neutron (3) until it is served. A policy with 5 rules and one pod costs
 """
 _COMMANDS = {
     "cluster": "pods, CNI calls, memory, requests, steady state (`bench/kuryrbench/figures.py`); `STEADY_SECONDS=30` shortens it",
+    "pools": "pods whose ports are ready before them (`bench/kuryrbench/pool_figures.py`)",
     "services": "Services (`bench/kuryrbench/service_figures.py`); `SERVICES=20` shortens it, and so does `STEADY_SECONDS=30`",
     "policies": "network policies (`bench/kuryrbench/policy_figures.py`); `JOINERS=40` shortens it",
     "plugin": "`kuryr-cni`'s own time",

@@ -48,11 +48,12 @@ def use_floor() -> None:
     lab("floor", "on")
 
 
-def use_kuryr(folders: Sequence[Path]) -> None:
-    """Let Kuryr connect pods, freshly started from these folders."""
+def use_kuryr(folders: Sequence[Path], extra: Path | None = None) -> None:
+    """Let Kuryr connect pods, freshly started from these folders, and configured by this file besides."""
     lab("floor", "off")
     lab("kuryr", "down")
-    lab("kuryr", "up", *(word for folder in folders for word in ("--bin", folder)))
+    words = [word for folder in folders for word in ("--bin", folder)]
+    lab("kuryr", "up", *words, *(("--conf", extra) if extra else ()))
 
 
 def wait_for(what: str, check, timeout: float, interval: float = 0.1) -> None:

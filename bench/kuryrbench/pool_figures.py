@@ -1,0 +1,115 @@
+"""Pods whose ports are ready before them: how long they take beside the floor, and what is asked of OpenStack for them."""
+
+import tempfile
+from pathlib import Path
+
+from kuryrbench import figures, lab, pods
+from kuryrbench.cluster import Cluster
+from kuryrbench.counters import Calls, Growth, Snapshot, percentile, wait_until_quiet, warm_ports
+from kuryrbench.rows import Row, Section, each, listed
+
+# Enough for all pods of a burst on one node.
+_READY = 24
+_EXTRA = f"[kubernetes]\nvif_pool_driver = neutron\n[vif_pool]\nports_pool_batch = {_READY}\nports_pool_min = {_READY}\n"
+# What is asked for.
+_OVER_FLOOR_SECONDS = 0.2
+_OF_FLOOR = 1.2
+_ADD_MS = (25, 80)
+
+
+def measure(folders: list[Path]) -> Section:
+    """The floor first, then Kuryr, which has ports ready."""
+    facts = lab.facts()
+    api = Cluster(facts)
+    floor = figures.floor(api)
+    lab.say("Kuryr's turn, with ports that are ready")
+    with tempfile.NamedTemporaryFile("w", suffix=".conf") as extra:
+        extra.write(_EXTRA)
+        extra.flush()
+        lab.use_kuryr(folders, Path(extra.name))
+    try:
+        pools = _Pools(api, facts)
+        pools.run()
+    finally:
+        pods.clear(api)
+        # A controller that keeps none takes away what is left.
+        lab.use_kuryr(folders)
+    return Section("pools", [*_times(floor, pools.times), *pools.rows], pools.notes)
+
+
+def _times(floor: pods.Times, ours: pods.Times) -> list[Row]:
+    above, times = ours.single - floor.single, ours.burst / floor.burst
+    return [
+        Row(
+            "1 pod, its port ready, created to Ready",
+            f"{ours.single:.2f} s",
+            f"{floor.single:.2f} s",
+            f"floor + {_OVER_FLOOR_SECONDS} s",
+            above <= _OVER_FLOOR_SECONDS,
+        ),
+        Row(
+            f"{pods.BURST} pods at once, their ports ready, all Ready",
+            f"{ours.burst:.2f} s",
+            f"{floor.burst:.2f} s",
+            f"{_OF_FLOOR} x the floor",
+            times <= _OF_FLOOR,
+        ),
+    ]
+
+
+class _Pools:
+    """Kuryr's side."""
+
+    def __init__(self, api: Cluster, facts: dict):
+        self._api = api
+        self._facts = facts
+        self._network = facts["openstack"]["pod_subnets"][0]["cidr"]
+        self.times = pods.Times()
+        self.rows: list[Row] = []
+        self.notes: list[str] = []
+
+    def run(self) -> None:
+        """One pod after the other, then bursts, each with as many ports ready as before."""
+        pods.prepare(self._api)
+        pods.prepare_burst(self._api)
+        _ready()
+        self.times.singles = pods.singles(self._api, self._network)
+        calls, ups = Calls(self._facts), []
+        for number in range(pods.ROUNDS):
+            if number:
+                pods.scale_down(self._api)
+            _ready()
+            before = Snapshot.take(self._api)
+            self.times.bursts.append(pods.scale_up(self._api, self._network))
+            ups.append(Growth(before, Snapshot.take(self._api)))
+        self._calls(calls)
+        self._requests(ups)
+
+    def _calls(self, calls: Calls) -> None:
+        adds = calls.milliseconds("ADD")
+        middle, most = percentile(adds, 0.5), percentile(adds, 0.99)
+        self.rows.append(
+            Row(
+                f"CNI ADD in the daemon, {pods.BURST} pods, their ports ready, p50 and p99",
+                f"{middle:.0f} ms, {most:.0f} ms",
+                target=f"{_ADD_MS[0]} ms, {_ADD_MS[1]} ms",
+                met=middle <= _ADD_MS[0] and most <= _ADD_MS[1],
+            )
+        )
+
+    def _requests(self, ups: list[Growth]) -> None:
+        asked = [up.openstack() for up in ups]
+        self.rows.append(Row(f"requests to OpenStack, a burst of {pods.BURST}, their ports ready", each([one.total() for one in asked])))
+        all_asked = sum(asked[1:], asked[0])
+        steps = ups[-1].steps()
+        self.notes += [
+            f"Requests to OpenStack in {pods.ROUNDS} bursts of pods whose ports are ready, all of them for the ports of pods to come: "
+            f"{listed(all_asked)}.",
+            f"Mean time of ADD's steps in the last of them: {', '.join(f'{step} {took * 1e3:.0f} ms' for step, took in steps.items())}.",
+        ]
+
+
+def _ready() -> None:
+    wanted = _READY * len(lab.NODES)
+    lab.wait_for(f"{wanted} ports that are ready", lambda: warm_ports() >= wanted, 120)
+    wait_until_quiet()
