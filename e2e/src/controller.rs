@@ -141,7 +141,7 @@ fn settings(instead: &Instead) -> Result<String> {
     }
     if let Some(batch) = instead.pools {
         write!(text, "[kubernetes]\nvif_pool_driver = neutron\n[vif_pool]\nports_pool_batch = {batch}\n")?;
-        write!(text, "ports_pool_min = {}\n", batch / 2)?;
+        writeln!(text, "ports_pool_min = {}", batch / 2)?;
     }
     Ok(text)
 }

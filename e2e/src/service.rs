@@ -13,6 +13,9 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+/// Who tells, as Events have it.
+const CONTROLLER: &str = "kuryr-controller";
+
 /// A load balancer with two ports takes 5 s on the lab's two cores.
 const SERVED_WITHIN: Duration = seconds(30);
 
@@ -153,11 +156,14 @@ impl Stage {
         Ok(())
     }
 
-    /// The reasons of what was told about a Service, each time that it was told.
+    /// The reasons of what Kuryr told about a Service, each time that it was told. Kubernetes has things to tell as well: its repair of
+    /// cluster IPs warns of one that it has just given to the next Service.
     pub async fn told_about(&self, name: &str) -> Result<Vec<String>> {
         let about = format!("involvedObject.kind=Service,involvedObject.name={name}");
         let events = self.api::<Event>().list(&ListParams::default().fields(&about)).await?.items;
-        Ok(events.into_iter().map(|event| event.reason.unwrap_or_default()).collect())
+        let ours =
+            events.into_iter().filter(|event| event.reporting_component.as_deref() == Some(CONTROLLER));
+        Ok(ours.map(|event| event.reason.unwrap_or_default()).collect())
     }
 }
 
