@@ -8,6 +8,7 @@ use k8s_openapi::api::events::v1::Event;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
+use kuryr_api::KuryrNode;
 use kuryr_api::port::KuryrPort;
 use kuryr_e2e::{Context, Ending, FILES, Result, Stage, bail, seconds, story, until};
 use serde_json::json;
@@ -59,6 +60,7 @@ async fn a_daemon_writes_nothing_but_events_of_its_own_node() -> Ending {
         })
         .await?;
         reads_what_it_needs(&own).await?;
+        says_what_is_its_own(&own).await?;
         let params = PostParams::default();
         let record = KuryrPort::new(
             "nobodys",
@@ -79,7 +81,20 @@ async fn reads_what_it_needs(client: &Client) -> Result<()> {
     let one = ListParams::default().limit(1);
     Api::<Pod>::all(client.clone()).list(&one).await.context("pods")?;
     Api::<KuryrPort>::all(client.clone()).list(&one).await.context("kuryrports")?;
+    Api::<KuryrNode>::all(client.clone()).list(&one).await.context("kuryrnodes")?;
     Ok(())
+}
+
+/// There are no KuryrNodes, since the lab keeps no ports ready: what a daemon may write of its own node is not found, and what it may not
+/// write is refused.
+async fn says_what_is_its_own(client: &Client) -> Result<()> {
+    let nodes = Api::<KuryrNode>::all(client.clone());
+    let (params, said) = (PatchParams::default(), Patch::Merge(json!({ "status": { "daemon": "test" } })));
+    match nodes.patch_status("node1", &params, &said).await {
+        Err(kube::Error::Api(status)) if status.code == 404 => {}
+        other => bail!("of its own node: {other:?}"),
+    }
+    refused(nodes.patch("node1", &params, &said).await, "cannot patch")
 }
 
 /// Makes the daemons' account and what binds it, unless Kuryr is installed by them already.

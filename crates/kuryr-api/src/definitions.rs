@@ -1,18 +1,17 @@
 //! The definitions of the custom resources.
 
-use crate::{KuryrLoadBalancer, KuryrNetwork, KuryrNetworkPolicy, KuryrPort};
+use crate::{KuryrLoadBalancer, KuryrNetwork, KuryrNetworkPolicy, KuryrNode, KuryrPort};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
 
 /// The definitions of all custom resources, as an installation applies them.
 ///
-/// They have no status subresource: the Python Kuryr wrote `status` through the main resource, and a
-/// subresource would make the API server drop what it writes.
+/// Those of the Python Kuryr have no status subresource: it wrote `status` through the main resource, and a subresource would make the
+/// API server drop what it writes. The status of a KuryrNode is its daemon's, and all that the daemon may write.
 pub fn crds() -> Vec<CustomResourceDefinition> {
-    [KuryrPort::crd(), KuryrNetwork::crd(), KuryrLoadBalancer::crd(), KuryrNetworkPolicy::crd()]
-        .into_iter()
-        .map(without_status_subresource)
-        .collect()
+    let of_python =
+        [KuryrPort::crd(), KuryrNetwork::crd(), KuryrLoadBalancer::crd(), KuryrNetworkPolicy::crd()];
+    of_python.into_iter().map(without_status_subresource).chain([KuryrNode::crd()]).collect()
 }
 
 fn without_status_subresource(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {

@@ -5,6 +5,7 @@
 //!   Service ◄─────── KuryrLoadBalancer
 //!   Namespace ◄───── KuryrNetwork
 //!   NetworkPolicy ◄─ KuryrNetworkPolicy
+//!   Node ◄── owns ── KuryrNode
 //! ```
 //!
 //! The custom resources keep the group, version, field names and JSON of the Python Kuryr-Kubernetes, so that
@@ -16,7 +17,7 @@
 //! - [`ids`]: newtypes for OpenStack identifiers
 //! - [`names`]: finalizers, labels, annotations, event reasons
 //! - [`vif`]: os-vif's versioned objects
-//! - [`port`], [`load_balancer`], [`network`], [`network_policy`]: the custom resources
+//! - [`port`], [`load_balancer`], [`network`], [`network_policy`], [`node`]: the custom resources
 
 pub mod cloud;
 #[cfg(feature = "kubernetes")]
@@ -29,6 +30,8 @@ pub mod names;
 pub mod network;
 #[cfg(feature = "kubernetes")]
 pub mod network_policy;
+#[cfg(feature = "kubernetes")]
+pub mod node;
 #[cfg(feature = "kubernetes")]
 pub mod port;
 pub mod vif;
@@ -47,5 +50,7 @@ pub use load_balancer::KuryrLoadBalancer;
 pub use network::KuryrNetwork;
 #[cfg(feature = "kubernetes")]
 pub use network_policy::KuryrNetworkPolicy;
+#[cfg(feature = "kubernetes")]
+pub use node::KuryrNode;
 #[cfg(feature = "kubernetes")]
 pub use port::KuryrPort;

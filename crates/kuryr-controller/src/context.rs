@@ -16,8 +16,8 @@ use kuryr_core::network::PodNetwork;
 use kuryr_k8s::cache::Change;
 use kuryr_k8s::events::{Events, Voice};
 use kuryr_k8s::slim::{
-    BalancerRecord, EndpointSlice, Namespace, NetworkPolicy, Node, Pod, PolicyRecord, PortRecord, Service,
-    Slim,
+    BalancerRecord, EndpointSlice, Namespace, NetworkPolicy, Node, NodeRecord, Pod, PolicyRecord, PortRecord,
+    Service, Slim,
 };
 use kuryr_k8s::{Cache, Client, Key, Sync};
 use kuryr_openstack::Session;
@@ -45,6 +45,8 @@ pub struct Caches {
     pub policies: Cache<NetworkPolicy>,
     /// Records of their security groups.
     pub policy_records: Cache<PolicyRecord>,
+    /// What daemons say of the ports of pools, where there are pools.
+    pub node_records: Option<Cache<NodeRecord>>,
     slices: Cache<EndpointSlice>,
     slices_of: SlicesOf,
 }
@@ -178,8 +180,9 @@ impl Current {
 }
 
 impl Caches {
-    /// Starts to follow. Changes are names to look at, for whoever leads.
-    pub fn start(client: &Client, current: &Current) -> Self {
+    /// Starts to follow. Changes are names to look at, for whoever leads. KuryrNodes, which clusters without pools need not have, are
+    /// followed where there are `pools`.
+    pub fn start(client: &Client, current: &Current, pools: Option<&PoolDefaults>) -> Self {
         let slices_of = SlicesOf::default();
         Self {
             pods: keyed(client, current, add_pod),
@@ -196,6 +199,7 @@ impl Caches {
             policy_records: keyed(client, current, |context, key| {
                 with_policies(context, |policies| policies.refresh_policy(context, &key));
             }),
+            node_records: pools.map(|_| node_records(client, current)),
             slices: slices(client, current, slices_of.clone()),
             slices_of,
         }
@@ -212,7 +216,12 @@ impl Caches {
             self.balancers.complete(),
             self.slices.complete(),
             self.policies.complete(),
-            self.policy_records.complete()
+            self.policy_records.complete(),
+            async {
+                if let Some(records) = &self.node_records {
+                    records.complete().await;
+                }
+            }
         );
     }
 
@@ -296,6 +305,19 @@ fn nodes(client: &Client, current: &Current) -> Cache<Node> {
             if let Some(pools) = &context.pools {
                 pools.queue.add(change.key().clone());
             }
+        }
+    })
+}
+
+/// What a daemon says is of concern to the pods whose ports it names.
+fn node_records(client: &Client, current: &Current) -> Cache<NodeRecord> {
+    keyed(client, current, |context, key| {
+        let record = context.caches.node_records.as_ref().and_then(|records| records.get(&key));
+        let ports = record.iter().flat_map(|record| record.status.unplugged.keys());
+        let owners = ports.filter_map(|port| context.ports.owner(&port.as_str().into()));
+        owners.for_each(|pod| context.queue.add(pod));
+        if let Some(pools) = &context.pools {
+            pools.queue.add(key);
         }
     })
 }

@@ -11,14 +11,14 @@ use crate::metrics::Gauge;
 use crate::queue::Queue;
 use kuryr_api::{PortId, SecurityGroupId, names};
 use kuryr_core::network::PodNetwork;
-use kuryr_core::pod::PortRequest;
+use kuryr_core::pod::{Plugging, PortRequest};
 use kuryr_core::pool::{Fitness, Sizing, Supply};
 use kuryr_core::port::{Binding, Port};
 use kuryr_k8s::Key;
-use kuryr_k8s::slim::{Network, Phase};
+use kuryr_k8s::slim::{Network, Phase, PortRecord};
 use kuryr_openstack::Kind;
 use parking_lot::Mutex;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,8 +28,13 @@ use tokio::time::Instant;
 
 /// Requests for ports of pools that are under way at the same time, beside those for pods that wait.
 const AT_ONCE: usize = 2;
+/// A daemon that does not tell for so long that a port is unplugged never will: the port is deleted.
+const UNPLUGGED_WITHIN: Duration = Duration::from_mins(2);
 /// What was used up is believed to be so for this time.
 pub const SHORTAGE: Duration = Duration::from_mins(2);
+
+/// A KuryrNode is written at most so often.
+const WRITE_EVERY: Duration = Duration::from_secs(1);
 
 /// How pools are kept, from `[vif_pool]`.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +54,10 @@ pub struct Pools {
     defaults: PoolDefaults,
     pods: Mutex<PodsOfNodes>,
     shortage: Mutex<Shortages>,
+    /// Ports whose unplugging is awaited, and since when.
+    awaited: Mutex<HashMap<PortId, Instant>>,
+    /// When a KuryrNode was last written.
+    written: Mutex<HashMap<Key, Instant>>,
     /// Tells ports of this life from those of others.
     life: u64,
     made: AtomicU64,
@@ -79,6 +88,8 @@ impl Pools {
             defaults,
             pods: Mutex::default(),
             shortage: Mutex::default(),
+            awaited: Mutex::default(),
+            written: Mutex::default(),
             // The standard library's hasher is seeded at random.
             life: RandomState::new().hash_one(()),
             made: AtomicU64::default(),
@@ -174,6 +185,30 @@ impl Pools {
     }
 }
 
+impl Pools {
+    /// A port of a pod is in its pool again.
+    pub fn returned(&self, node: &str, id: &PortId) {
+        self.awaited.lock().remove(id);
+        self.queue.add(Key::new("", node));
+    }
+
+    /// Whether the KuryrNode of `node` may be written now: at most once a second. Else when.
+    pub fn may_write(&self, node: &Key) -> Result<(), Duration> {
+        let mut written = self.written.lock();
+        let next = written.get(node).map(|last| *last + WRITE_EVERY);
+        let now = Instant::now();
+        if let Some(next) = next.filter(|next| *next > now) {
+            return Err(next - now);
+        }
+        written.insert(node.clone(), now);
+        Ok(())
+    }
+
+    fn is_overdue(&self, id: &PortId) -> bool {
+        self.awaited.lock().get(id).is_some_and(|since| since.elapsed() > UNPLUGGED_WITHIN)
+    }
+}
+
 impl PodsOfNodes {
     /// A pod is on `node` now. Returns the nodes for which something changed.
     fn place(&mut self, pod: &Key, node: Option<Key>) -> Vec<Key> {
@@ -225,15 +260,59 @@ pub fn take(context: &Context, key: &Key, request: &PortRequest) -> Option<PortI
     Some(taken.id.clone())
 }
 
+/// Which of a pod's ports are of its node's pool, and whether they are plugged: what the daemon says counts. Where no daemon tells, a
+/// port is nobody's.
+pub fn plugging<'p>(
+    context: &Context,
+    record: Option<&PortRecord>,
+    ports: impl IntoIterator<Item = &'p Arc<Port>>,
+) -> BTreeMap<PortId, Plugging> {
+    let (Some(pools), Some(network)) = (&context.pools, context.network()) else { return BTreeMap::new() };
+    let pooled = ports.into_iter().filter(|port| context.ports.is_claimed(&port.id));
+    let pooled = pooled.filter(|port| is_as_made(&network, port));
+    let state = |port: &Arc<Port>| {
+        let recorded = record.filter(|record| names_port(record, &port.id));
+        let Some(recorded) = recorded else { return Some(Plugging::Unplugged) };
+        let node = Key::new("", &port.host);
+        let said = context.caches.node_records.as_ref()?.get(&node)?;
+        said.status.daemon.as_ref()?;
+        match said.status.unplugged.get(port.id.as_str()) {
+            Some(uid) if **uid == *recorded.pod_uid => Some(Plugging::Unplugged),
+            _ if pools.is_overdue(&port.id) => None,
+            _ => Some(Plugging::Plugged),
+        }
+    };
+    pooled.filter_map(|port| Some((port.id.clone(), state(port)?))).collect()
+}
+
+/// Looks at the pod of these ports again when their daemon says that they are unplugged, which what it says does by itself, or when
+/// it has not said so for too long.
+pub fn await_unplugging(context: &Context, ids: &[PortId]) {
+    let Some(pools) = &context.pools else { return };
+    let mut awaited = pools.awaited.lock();
+    for id in ids {
+        awaited.entry(id.clone()).or_insert_with(Instant::now);
+        if let Some(pod) = context.ports.owner(id) {
+            context.queue.add_after(pod, UNPLUGGED_WITHIN + Duration::from_secs(1));
+        }
+    }
+}
+
+fn names_port(record: &PortRecord, id: &PortId) -> bool {
+    record.content.vifs().any(|(_, entry)| entry.vif.base().id == id.as_str())
+}
+
 /// Whether a port is as a pod's would be made now. Its groups can be changed, which is done where policies are enforced.
 pub fn fitness(context: &Context, network: &PodNetwork, port: &Port) -> Fitness {
-    let wanted: BTreeSet<_> = network.subnets.iter().map(|subnet| &subnet.id).collect();
-    let subnets: BTreeSet<_> = port.addresses.iter().map(|(subnet, _)| subnet).collect();
-    let is_fit = port.network == network.id
-        && subnets == wanted
-        && matches!(port.binding, Binding::Bound(_))
+    let is_fit = is_as_made(network, port)
         && (context.policies.is_some() || port.security_groups == security_groups(network));
     if is_fit { Fitness::Fit } else { Fitness::Unfit }
+}
+
+fn is_as_made(network: &PodNetwork, port: &Port) -> bool {
+    let wanted: BTreeSet<_> = network.subnets.iter().map(|subnet| &subnet.id).collect();
+    let subnets: BTreeSet<_> = port.addresses.iter().map(|(subnet, _)| subnet).collect();
+    port.network == network.id && subnets == wanted && matches!(port.binding, Binding::Bound(_))
 }
 
 fn is_shortage(why: Kind) -> bool {

@@ -27,7 +27,7 @@ struct Known {
     /// Warm ports that no pod has, of each node, those that are free for longest in front.
     free: HashMap<String, Vec<(PortId, Instant)>>,
     /// The pods that have warm ports.
-    claims: HashMap<PortId, String>,
+    claims: HashMap<PortId, Claim>,
     /// Which ports carry a security group.
     carriers: HashMap<SecurityGroupId, BTreeSet<PortId>>,
     makers: HashMap<PortId, Key>,
@@ -35,6 +35,12 @@ struct Known {
     missing: HashSet<PortId>,
     /// Ports that came while a re-list was under way, which its answer may lack.
     fresh: Option<HashSet<PortId>>,
+}
+
+/// Who has a warm port, and what Neutron has as its `device_id` meanwhile.
+struct Claim {
+    uid: String,
+    device: String,
 }
 
 impl Ports {
@@ -70,12 +76,20 @@ impl Ports {
         free.filter_map(|(id, since)| Some((known.by_id.get(id)?.clone(), since.elapsed()))).collect()
     }
 
-    /// The nodes that have such ports.
+    /// The pods that have warm ports of a node.
+    pub fn takers(&self, node: &str) -> Vec<Key> {
+        let known = self.known.read();
+        let claimed = known.claims.keys().filter_map(|id| known.by_id.get(id));
+        let of_node = claimed.filter(|port| port.host == node);
+        of_node.filter_map(|port| known.makers.get(&port.id).cloned()).collect()
+    }
+
+    /// The nodes that have ports that no pod has.
     pub fn nodes_with_free(&self) -> Vec<String> {
         self.known.read().free.keys().cloned().collect()
     }
 
-    /// Number of such ports.
+    /// Number of ports that no pod has.
     pub fn free_len(&self) -> usize {
         self.known.read().free.values().map(Vec::len).sum()
     }
@@ -88,6 +102,21 @@ impl Ports {
             known.claim(id, key, uid);
         }
         is_free
+    }
+
+    /// Whether a pod has this port, and it was not made for it.
+    pub fn is_claimed(&self, id: &PortId) -> bool {
+        self.known.read().claims.contains_key(id)
+    }
+
+    /// Whose port this is, as far as it was made, or taken, in this life.
+    pub fn owner(&self, id: &PortId) -> Option<Key> {
+        self.known.read().makers.get(id).cloned()
+    }
+
+    /// The pod that had this warm port needs it no more: it is free, for the shortest time of all.
+    pub fn unclaim(&self, id: &PortId) {
+        self.known.write().unclaim(id);
     }
 
     /// Takes a port that no pod has away from all pods, before it is deleted. None: a pod has it by now.
@@ -170,8 +199,8 @@ impl Known {
         self.fresh.iter_mut().for_each(|fresh| {
             fresh.insert(port.id.clone());
         });
-        if let Some(uid) = self.claims.get(&port.id) {
-            port.pod_uid.clone_from(uid);
+        if let Some(claim) = self.claims.get(&port.id) {
+            port.pod_uid.clone_from(&claim.uid);
         }
         if let Some(old) = self.by_id.get(&port.id).cloned() {
             self.put_down(&old);
@@ -196,9 +225,18 @@ impl Known {
 
     fn claim(&mut self, id: &PortId, key: &Key, uid: &str) {
         let Some(port) = self.by_id.get(id).cloned() else { return };
-        self.claims.insert(id.clone(), uid.to_owned());
+        let claim = Claim { uid: uid.to_owned(), device: port.pod_uid.clone() };
+        self.claims.insert(id.clone(), claim);
         self.made_for(key, id);
         self.insert((*port).clone());
+    }
+
+    fn unclaim(&mut self, id: &PortId) {
+        let (Some(claim), Some(port)) = (self.claims.remove(id), self.by_id.get(id).cloned()) else { return };
+        if let Some(key) = self.makers.remove(id) {
+            drop_from(&mut self.made_for, &key, id);
+        }
+        self.insert(Port { pod_uid: claim.device, ..(*port).clone() });
     }
 
     fn made_for(&mut self, key: &Key, id: &PortId) {

@@ -71,9 +71,9 @@ async fn serve(
     // Each term opens its own; what can't be opened is told at the start, by a standby too.
     Session::open(cloud.clone()).context("failed to set up the way to OpenStack")?;
     let (metrics, outages) = (Metrics::default(), Arc::new(Outages::default()));
-    let current = Current::default();
+    let (current, pools) = (Current::default(), settings::pool_defaults(&config));
     let candidate = Candidate {
-        caches: Caches::start(&client, &current),
+        caches: Caches::start(&client, &current, pools.as_ref()),
         client,
         current,
         cloud,
@@ -83,7 +83,7 @@ async fn serve(
         defaults,
         services: settings::service_defaults(&config),
         policies: settings::policy_defaults(&config),
-        pools: settings::pool_defaults(&config),
+        pools,
         voice: settings::voice(&config),
         components,
     };

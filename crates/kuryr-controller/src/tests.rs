@@ -145,7 +145,7 @@ impl World {
         how(&mut services);
         let current = Current::default();
         let client = self.kubernetes.client();
-        let caches = Caches::start(&client, &current);
+        let caches = Caches::start(&client, &current, self.pools.as_ref());
         caches.complete().await;
         let context = Arc::new(Context::new(Parts {
             own_tag: caches.own_tag().await,

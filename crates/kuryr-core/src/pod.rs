@@ -3,7 +3,7 @@
 //! ```text
 //!   no port ── CreatePort ──► port, no record ── Record ──► recorded ── Activate ──► active (nothing to plan)
 //!                                    ▲                          │
-//!                 record lost ───────┘        pod gone or done: DeleteRecord, DeletePort, ReleaseRecord
+//!                 record lost ───────┘        pod gone or done: DeleteRecord, DeletePort or ReturnPort, ReleaseRecord
 //! ```
 //!
 //! The record (a KuryrPort) is what the node plugs from and what survives the controller. It is written once, complete.
@@ -32,6 +32,8 @@ pub struct Observed<'a> {
     pub record: Option<Record<'a>>,
     /// Every port that was made for this pod or stands in the record, and exists in Neutron now.
     pub ports: Vec<Port>,
+    /// Those of them that are a pool's, and go back to it when their pod needs them no more.
+    pub pooled: BTreeMap<PortId, Plugging>,
     /// Where pods get their ports.
     pub network: &'a PodNetwork,
     /// Which security groups its ports carry.
@@ -40,6 +42,15 @@ pub struct Observed<'a> {
     pub namespace: Namespace,
     /// How many looks before this one came to nothing, in a row.
     pub failures: u32,
+}
+
+/// Whether a port of a pool is plugged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Plugging {
+    /// It may be: the next pod must not have it yet.
+    Plugged,
+    /// The node's daemon says that it is no more, or it never was.
+    Unplugged,
 }
 
 /// Which security groups a pod's ports carry.
@@ -165,6 +176,8 @@ pub enum Action {
     TagPort(PortId),
     /// Delete a port; one that is gone is fine.
     DeletePort(PortId),
+    /// Give a port back to its pool.
+    ReturnPort(PortId),
     /// Create the record, complete.
     Record(NewRecord),
     /// Say in the record that these interfaces are wired.
@@ -177,6 +190,8 @@ pub enum Action {
     TakeOldFinalizerOff,
     /// Look again when Neutron says that one of these ports is wired.
     AwaitWiring(Vec<PortId>),
+    /// Look again when the node's daemon has unplugged these ports.
+    AwaitUnplugging(Vec<PortId>),
     /// Tell the pod's owner.
     Tell(News),
     /// Nothing more can be done now: look again later.

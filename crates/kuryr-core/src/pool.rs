@@ -52,6 +52,8 @@ pub struct Observed {
     pub waiting: usize,
     /// Ports that are free.
     pub free: Vec<Free>,
+    /// Ports of pods that are gone, which come back when they are unplugged.
+    pub returning: usize,
     /// Whether more can be had.
     pub supply: Supply,
 }
@@ -109,7 +111,7 @@ pub enum Action {
 pub fn plan(sizing: &Sizing, seen: &Observed) -> Vec<Action> {
     let (fit, unfit): (Vec<_>, Vec<_>) = seen.free.iter().partition(|port| port.fitness == Fitness::Fit);
     let mut actions: Vec<_> = unfit.into_iter().map(give_back).collect();
-    let left = fit.len().saturating_sub(seen.waiting);
+    let left = (fit.len() + seen.returning).saturating_sub(seen.waiting);
     let target = match (seen.node, seen.supply) {
         (Node::Gone, _) => {
             actions.extend(fit.into_iter().map(give_back));

@@ -7,7 +7,8 @@
 //!                             ├─ plug      links, addresses, OVS port        (netlink, OVSDB)
 //!                             ├─ mark      whose port it is, kept in OVSDB
 //!                             └─ turns     one call at a time for each pod
-//!  beside them: install (what the runtime finds), sweep (what was left behind), watch (health), legacy (the old API)
+//!  beside them: install (what the runtime finds), sweep (what was left behind), report (what is unplugged), watch (health),
+//!  legacy (the old API)
 //! ```
 //!
 //! Without a daemon, [`standalone`] is the plugin and does the same in its own process, once for each call; [`installer`] is then all that
@@ -30,6 +31,7 @@ pub mod metrics;
 pub mod node;
 pub mod plug;
 pub mod records;
+pub mod report;
 pub mod run;
 pub mod sandbox;
 pub mod server;

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
 use axum::Router;
+use kuryr_k8s::Client;
 use kuryr_telemetry::{Component, Health, Probe, http, process};
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
@@ -20,6 +21,7 @@ use crate::{
     installer, legacy,
     node::Node,
     records::Records,
+    report::Report,
     server::{self, Door},
     settings::Settings,
     sweep, watch,
@@ -35,7 +37,8 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
         return installer::run(settings, &handover).await;
     }
     let (health, mut registry) = (Health::default(), Registry::default());
-    let node = Arc::new(node(&settings, &mut registry)?);
+    let client = kuryr_k8s::client::connect(&settings.access)?;
+    let node = Arc::new(node(&settings, client.clone(), &mut registry)?);
     let mut background = JoinSet::new();
     serve_observability(&settings, &health, registry, &mut background).await?;
     background.spawn({
@@ -45,6 +48,10 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     background.spawn({
         let node = Arc::clone(&node);
         async move { sweep::run(&node).await }
+    });
+    background.spawn({
+        let (node, report) = (Arc::clone(&node), Report::of_node(&client, &settings.node.name));
+        async move { report.run(&node).await }
     });
     let door = Door { node: Arc::clone(&node), calls: TaskTracker::new() };
     let stop = CancellationToken::new();
@@ -64,8 +71,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn node(settings: &Settings, registry: &mut Registry) -> anyhow::Result<Node> {
-    let client = kuryr_k8s::client::connect(&settings.access)?;
+fn node(settings: &Settings, client: Client, registry: &mut Registry) -> anyhow::Result<Node> {
     let records = Records::of_node(&client, &settings.node.name);
     Ok(Node::new(&settings.node, client, records, registry)?)
 }

@@ -64,6 +64,11 @@ impl Turns {
         Turn { _right: right.lock_owned().await, _seat: seat, superseded }
     }
 
+    /// Whether a call works on a pod, or waits to.
+    pub fn are_taken(&self, key: &Key) -> bool {
+        self.table.lock().pods.contains_key(key)
+    }
+
     fn sit_down(
         &self,
         key: &Key,
@@ -168,7 +173,9 @@ mod tests {
         let turns = Turns::default();
         let first = turns.take(&key(), Command::Add, &sandbox("a")).await;
         let _ = soon(turns.take(&key(), Command::Del, &sandbox("a"))).await;
+        assert!(turns.are_taken(&key()));
         drop(first);
+        assert!(!turns.are_taken(&key()));
         assert!(turns.table.lock().pods.is_empty());
     }
 }

@@ -248,7 +248,7 @@ fn api<R: Record>(client: &kube::Client, key: &Key) -> Api<R> {
     Api::namespaced(client.clone(), key.namespace())
 }
 
-async fn answer<R>(
+pub(crate) async fn answer<R>(
     action: &'static str,
     kind: &'static str,
     key: &Key,

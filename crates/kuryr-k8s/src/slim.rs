@@ -24,6 +24,7 @@ macro_rules! known_by_its_fields {
 
 mod balancer;
 mod endpoint_slice;
+mod node_record;
 mod pod;
 mod policy;
 mod port;
@@ -31,6 +32,7 @@ mod service;
 
 pub use balancer::BalancerRecord;
 pub use endpoint_slice::{Endpoint, EndpointPort, EndpointSlice};
+pub use node_record::NodeRecord;
 pub use pod::{NamedPort, Network, Phase, Pod, PodWire};
 pub use policy::{NetworkPolicy, NetworkPolicyWire, PolicyRecord};
 pub use port::{Content, PortRecord};

@@ -31,6 +31,17 @@ pub enum Next {
     Within(Duration),
 }
 
+impl Next {
+    /// The earlier of two.
+    fn or_sooner(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Within(one), Self::Within(other)) => Self::Within(one.min(other)),
+            (Self::OnChange, next) | (next, Self::OnChange) => next,
+            (Self::Later, _) | (_, Self::Later) => Self::Later,
+        }
+    }
+}
+
 /// How an action leaves the world.
 enum Outcome {
     /// As the next look will see it.

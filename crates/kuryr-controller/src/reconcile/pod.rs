@@ -5,6 +5,7 @@ mod ports;
 use super::error::Error;
 use super::{Next, Outcome, ROUNDS, SEEN_WITHIN, noted, tell_pod, translate};
 use crate::context::Context;
+use crate::pools;
 use crate::relist;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::ObjectMeta;
@@ -12,7 +13,7 @@ use kuryr_api::port::{KuryrPort, KuryrPortSpec, KuryrPortStatus, Vifs};
 use kuryr_api::{PortId, names};
 use kuryr_core::network::PodNetwork;
 use kuryr_core::news::News;
-use kuryr_core::pod::{Action, Namespace, NewRecord, Observed, Security, plan};
+use kuryr_core::pod::{Action, Namespace, NewRecord, Observed, Plugging, Security, plan};
 use kuryr_core::port::{Binding, Port};
 use kuryr_k8s::Key;
 use kuryr_k8s::records::{self, Written};
@@ -26,6 +27,7 @@ struct Seen {
     node: Option<Arc<Node>>,
     record: Option<Arc<PortRecord>>,
     ports: Vec<Port>,
+    pooled: BTreeMap<PortId, Plugging>,
     namespace: Namespace,
     failures: u32,
 }
@@ -70,6 +72,7 @@ impl Seen {
             pod: self.pod.as_deref().map(|pod| translate::pod(pod, self.node.as_deref())),
             record: self.record.as_deref().map(translate::record),
             ports: self.ports.clone(),
+            pooled: self.pooled.clone(),
             network,
             security,
             namespace: self.namespace,
@@ -106,11 +109,13 @@ async fn observe(context: &Context, key: &Key) -> Result<Seen, Error> {
     }
     let named = recorded.iter().filter_map(|id| context.ports.get(id));
     let ports: BTreeMap<_, _> = made.into_iter().chain(named).map(|port| (port.id.clone(), port)).collect();
+    let pooled = pools::plugging(context, record.as_deref(), ports.values());
     Ok(Seen {
         pod,
         node,
         record,
         ports: ports.into_values().map(|port| (*port).clone()).collect(),
+        pooled,
         namespace: match namespace {
             Some(namespace) if namespace.terminating => Namespace::Terminating,
             _ => Namespace::Open,
@@ -138,6 +143,11 @@ async fn apply(context: &Context, key: &Key, seen: &Seen, action: Action) -> Res
     match action {
         Action::CreatePort(request) => ports::obtain_port(context, key, &request).await,
         Action::DeletePort(id) => ports::delete_port(context, key, &id).await,
+        Action::ReturnPort(id) => ports::return_port(context, key, &id).await,
+        Action::AwaitUnplugging(ids) => {
+            pools::await_unplugging(context, &ids);
+            Ok(Outcome::Same)
+        }
         Action::Secure(id, groups) => ports::secure(context, key, &id, groups).await,
         Action::TagPort(id) => ports::tag_port(context, key, &id).await,
         Action::Record(new) => write(context, key, seen, new).await,

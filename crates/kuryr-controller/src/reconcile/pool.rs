@@ -6,11 +6,15 @@ use crate::context::Context;
 use crate::pools::{self, Pools, SHORTAGE};
 use kuryr_api::PortId;
 use kuryr_api::names::DEVICE_OWNER;
+use kuryr_api::node::KuryrNodeSpec;
 use kuryr_core::network::PodNetwork;
 use kuryr_core::pool::{Action, Free, Node, Observed, Supply, plan};
 use kuryr_core::port::{Binding, Port};
 use kuryr_k8s::Key;
+use kuryr_k8s::node_records;
+use kuryr_k8s::records::Written;
 use kuryr_openstack::neutron::{FixedIpRequest, NewPort};
+use std::collections::HashSet;
 use std::time::Duration;
 
 /// While ports are given back for others to be made, the next go soon.
@@ -19,26 +23,28 @@ const SOON: Duration = Duration::from_secs(1);
 /// Looks at the pool of `node` and does what is to be done.
 pub async fn reconcile(context: &Context, pools: &Pools, node: &Key) -> Result<Next, Error> {
     let network = context.network().ok_or(Error::NetworkUnknown)?;
-    let actions = plan(pools.sizing(), &observe(context, pools, &network, node));
-    let mut next = Next::OnChange;
+    let seen = observe(context, pools, &network, node);
+    let mut next = tell(context, pools, node, &seen).await?;
+    let actions = plan(pools.sizing(), &seen);
     for action in actions {
-        next = match action {
+        next = next.or_sooner(match action {
             Action::Make(count) => make(context, pools, &network, node, count).await?,
             Action::GiveBack(id) => {
                 give_back(context, node, &id).await?;
                 Next::Within(SOON)
             }
-        };
+        });
     }
     Ok(next)
 }
 
 fn observe(context: &Context, pools: &Pools, network: &PodNetwork, node: &Key) -> Observed {
-    let pods = pools.pods_on(node);
+    let pods: HashSet<_> = pools.pods_on(node).into_iter().collect();
     let has_port = |pod: &&Key| {
         let uid = context.caches.pods.get(pod).map(|pod| pod.uid.clone());
         !context.ports.of(pod, uid.as_deref()).is_empty()
     };
+    let takers = context.ports.takers(node.name());
     let free = context.ports.free(node.name()).into_iter().map(|(port, idle)| Free {
         id: port.id.clone(),
         idle,
@@ -52,8 +58,44 @@ fn observe(context: &Context, pools: &Pools, network: &PodNetwork, node: &Key) -
         pods: pods.len(),
         waiting: pods.len() - pods.iter().filter(has_port).count(),
         free: free.collect(),
+        returning: takers.iter().filter(|pod| !pods.contains(*pod)).count(),
         supply: pools.supply(node),
     }
+}
+
+/// Keeps the KuryrNode true, which shows a pool to people and by which the daemon tells what is unplugged.
+async fn tell(context: &Context, pools: &Pools, node: &Key, seen: &Observed) -> Result<Next, Error> {
+    let (Some(machine), Some(records)) = (context.caches.nodes.get(node), &context.caches.node_records)
+    else {
+        return Ok(Next::OnChange);
+    };
+    if seen.node == Node::Gone {
+        return Ok(Next::OnChange);
+    }
+    let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    let spec = KuryrNodeSpec {
+        pods: count(seen.pods),
+        free: count(seen.free.len()),
+        target: count(pools.sizing().target(seen.pods)),
+    };
+    let record = records.get(node);
+    if record.as_ref().is_some_and(|record| record.spec == spec) {
+        return Ok(Next::OnChange);
+    }
+    if let Err(pause) = pools.may_write(node) {
+        return Ok(Next::Within(pause));
+    }
+    let written = if record.is_some() {
+        context.metrics.wrote("update_kuryrnode");
+        node_records::set_spec(&context.client, node, &spec).await?
+    } else {
+        context.metrics.wrote("create_kuryrnode");
+        node_records::create(&context.client, node, &machine.uid, &spec).await?
+    };
+    if let Written::Done(record) = written {
+        records.note(record);
+    }
+    Ok(Next::OnChange)
 }
 
 async fn make(

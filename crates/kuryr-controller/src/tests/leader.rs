@@ -43,7 +43,7 @@ impl Process {
         let (health, metrics, current) = (Health::default(), Metrics::default(), Current::default());
         let client = world.kubernetes.client();
         let candidate = Candidate {
-            caches: Caches::start(&client, &current),
+            caches: Caches::start(&client, &current, None),
             client: client.clone(),
             current,
             cloud,

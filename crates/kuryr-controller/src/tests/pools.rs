@@ -2,9 +2,10 @@
 
 use super::*;
 use kuryr_core::pool::Sizing;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 
+const NODES: &str = "/apis/openstack.org/v1/kuryrnodes";
 const BATCH: usize = 4;
 /// Ports that are ready for a node without pods.
 const READY: usize = 4;
@@ -43,6 +44,22 @@ impl World {
         self.until("both nodes have ports ready", is_ready).await;
     }
 
+    /// The daemon of a node is there, and says that these ports are unplugged.
+    fn daemon_says(&self, node: &str, unplugged: &Value) {
+        let status = json!({ "status": { "daemon": "1.0.0", "unplugged": unplugged } });
+        self.kubernetes.patch(&format!("{NODES}/{node}"), &status);
+    }
+
+    /// A daemon comes to a node, and the controller hears of it.
+    async fn start_daemon(&self, node: &str, controller: &Controller) {
+        let (place, key) = (format!("{NODES}/{node}"), kuryr_k8s::Key::new("", node));
+        self.until("the node has a KuryrNode", |world| world.kubernetes.get(&place).is_some()).await;
+        self.daemon_says(node, &json!({}));
+        let records = controller.context.caches.node_records.as_ref().unwrap();
+        let is_heard = |_: &Self| records.get(&key).is_some_and(|record| record.status.daemon.is_some());
+        self.until("the controller hears of the daemon", is_heard).await;
+    }
+
     /// A pod on that node.
     fn pod_on(&self, node: &str, name: &str) {
         let spec = json!({
@@ -50,6 +67,11 @@ impl World {
         });
         self.kubernetes.create(PODS, spec);
     }
+}
+
+/// Requests about ports.
+fn of_ports(counts: &BTreeMap<String, u64>) -> u64 {
+    counts.iter().filter(|(route, _)| route.contains("/ports")).map(|(_, count)| count).sum()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -64,7 +86,7 @@ async fn a_pod_takes_a_port_that_is_ready_and_nobody_asks_neutron() {
     world.until("the pod is recorded", |world| world.record("web").is_some()).await;
     world.until("the queue rests", |_| controller.rests()).await;
     assert!(warm.contains(port_of(&world.record("web").unwrap())));
-    assert_eq!(counts.all().values().sum::<u64>(), 0, "{:?}", counts.all());
+    assert_eq!(of_ports(&counts.all()), 0, "{:?}", counts.all());
     assert_eq!(world.warm("node1").len(), READY - 1);
 
     world.kubernetes.delete(&format!("{PODS}/web"));
@@ -169,4 +191,73 @@ async fn a_port_that_fits_no_more_is_replaced() {
             world.warm("node1").len() == READY && world.warm("node1").is_disjoint(&old)
         })
         .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_goes_back_to_its_pool_when_its_daemon_has_unplugged_it() {
+    let world = World::with_pools().await;
+    let controller = world.controller().await;
+    world.until_ready().await;
+    world.start_daemon("node1", &controller).await;
+    let pod = world.pod("web");
+    world.until("the pod is recorded", |world| world.record("web").is_some()).await;
+    let port = port_of(&world.record("web").unwrap()).to_owned();
+    let counts = world.cloud.neutron().counts();
+    counts.reset();
+
+    world.kubernetes.delete(&format!("{PODS}/web"));
+    let is_going = |world: &World| {
+        world.record("web").is_some_and(|record| !record["metadata"]["deletionTimestamp"].is_null())
+    };
+    world.until("the record is being deleted", is_going).await;
+    // What is said of an earlier pod does not count.
+    world.daemon_says("node1", &json!({ &port: "another" }));
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(world.record("web").is_some() && !world.warm("node1").contains(&port));
+
+    world.daemon_says("node1", &json!({ &port: pod["metadata"]["uid"] }));
+    world.until("the record is gone", |world| world.record("web").is_none()).await;
+    world.until("the queue rests", |_| controller.rests()).await;
+    assert!(world.warm("node1").contains(&port) && world.warm("node1").len() == READY);
+    assert_eq!(of_ports(&counts.all()), 0, "{:?}", counts.all());
+    let shown = world.kubernetes.get(&format!("{NODES}/node1")).unwrap()["spec"].clone();
+    assert_eq!(shown, json!({ "pods": 0, "free": READY, "target": READY }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_that_nobody_says_is_unplugged_is_deleted() {
+    let world = World::with_pools().await;
+    let _controller = world.controller().await;
+    world.until_ready().await;
+    world.pod("web");
+    world.until("the pod is recorded", |world| world.record("web").is_some()).await;
+    let port = port_of(&world.record("web").unwrap()).to_owned();
+    // No daemon is on the node: the plugin works without.
+    world.kubernetes.delete(&format!("{PODS}/web"));
+    world.until("the record is gone", |world| world.record("web").is_none()).await;
+    let is_there = |world: &World| world.ports().iter().any(|found| found["id"] == port.as_str());
+    assert!(!is_there(&world));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_next_controller_waits_for_the_daemon_as_well() {
+    let world = World::with_pools().await;
+    let first = world.controller().await;
+    world.until_ready().await;
+    world.start_daemon("node1", &first).await;
+    let pod = world.pod("web");
+    world.until("the pod is recorded", |world| world.record("web").is_some()).await;
+    let port = port_of(&world.record("web").unwrap()).to_owned();
+    world.kubernetes.delete(&format!("{PODS}/web"));
+    let is_going = |world: &World| {
+        world.record("web").is_some_and(|record| !record["metadata"]["deletionTimestamp"].is_null())
+    };
+    world.until("the record is being deleted", is_going).await;
+    drop(first);
+    let next = world.controller().await;
+    world.until("the queue rests", |_| next.rests()).await;
+    assert!(world.record("web").is_some() && !world.warm("node1").contains(&port));
+    world.daemon_says("node1", &json!({ &port: pod["metadata"]["uid"] }));
+    world.until("the record is gone", |world| world.record("web").is_none()).await;
+    assert!(world.warm("node1").contains(&port));
 }

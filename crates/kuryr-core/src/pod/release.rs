@@ -1,17 +1,26 @@
 //! Nobody has a right to the port: everything goes, the record last, since it is what remembers the port.
 
-use super::{Action, Content, Observed, Record};
+use super::{Action, Content, Observed, Plugging, Record};
 use crate::port::{Ownership, Port};
 
-/// Deletes the record and its ports, and those that were made for the pod.
+/// Deletes the record and its ports, and those that were made for the pod. What is a pool's goes back to it when it is unplugged; the
+/// record stays until then.
 pub(super) fn everything(seen: &Observed<'_>, actions: &mut Vec<Action>) {
     if let Some(record) = &seen.record {
         mark(record, actions);
     }
+    let mut plugged = Vec::new();
     for port in seen.ports.iter().filter(|port| may_delete(port, seen.record.as_ref())) {
-        actions.push(Action::DeletePort(port.id.clone()));
+        match seen.pooled.get(&port.id) {
+            None => actions.push(Action::DeletePort(port.id.clone())),
+            Some(Plugging::Unplugged) => actions.push(Action::ReturnPort(port.id.clone())),
+            Some(Plugging::Plugged) => plugged.push(port.id.clone()),
+        }
     }
-    if seen.record.is_some() {
+    plugged.sort();
+    if !plugged.is_empty() {
+        actions.push(Action::AwaitUnplugging(plugged));
+    } else if seen.record.is_some() {
         actions.push(Action::ReleaseRecord);
     }
 }

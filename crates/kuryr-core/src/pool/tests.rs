@@ -20,7 +20,7 @@ fn free(count: usize, idle: Duration) -> Vec<Free> {
 }
 
 fn seen(pods: usize, free: Vec<Free>) -> Observed {
-    Observed { node: Node::Serves, pods, waiting: 0, free, supply: Supply::Enough }
+    Observed { node: Node::Serves, pods, waiting: 0, free, returning: 0, supply: Supply::Enough }
 }
 
 fn made(actions: &[Action]) -> usize {
@@ -49,6 +49,12 @@ fn the_limits_are_of_free_ports() {
 fn pods_that_wait_take_what_is_free_first() {
     let waiting = Observed { waiting: 4, ..seen(5, free(6, IDLE)) };
     assert_eq!(plan(&sizing(5, 0, 10), &waiting), [Action::Make(3)]);
+}
+
+#[test]
+fn what_comes_back_is_not_made_anew() {
+    let returning = Observed { returning: 4, ..seen(0, free(6, IDLE)) };
+    assert_eq!(plan(&sizing(5, 0, 10), &returning), []);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Ties each daemon to its node: RBAC can't tell one node's daemon from another's, a `ValidatingAdmissionPolicy` can.
 //!
-//! What a daemon writes are events, and each names the node that it comes from. The API server knows by the token which node the
-//! daemon runs on.
+//! What a daemon writes are events, and each names the node that it comes from, and the status of its node's KuryrNode. The API server
+//! knows by the token which node the daemon runs on.
 
 use k8s_openapi::api::admissionregistration::v1::{
     MatchCondition, MatchResources, NamedRuleWithOperations, ValidatingAdmissionPolicy,
@@ -13,7 +13,8 @@ use super::{cni_account, parameters::Parameters, pod::named};
 
 const NAME: &str = "kuryr-cni-own-node";
 const IS_OWN: &str = "request.userInfo.?extra[?'authentication.kubernetes.io/node-name'].orValue(['']).exists(node, \
-                      node != '' && node == object.?reportingInstance.orValue(''))";
+                      node != '' && node == (request.resource.resource == 'kuryrnodes' ? object.metadata.name : \
+                      object.?reportingInstance.orValue('')))";
 
 pub(super) fn policy(parameters: &Parameters) -> ValidatingAdmissionPolicy {
     ValidatingAdmissionPolicy {
@@ -22,7 +23,10 @@ pub(super) fn policy(parameters: &Parameters) -> ValidatingAdmissionPolicy {
             failure_policy: Some("Fail".to_owned()),
             match_constraints: Some(MatchResources {
                 match_policy: Some("Equivalent".to_owned()),
-                resource_rules: Some(vec![events()]),
+                resource_rules: Some(vec![
+                    written("events.k8s.io", "events", &["CREATE", "UPDATE"]),
+                    written("openstack.org", "kuryrnodes/status", &["UPDATE"]),
+                ]),
                 ..MatchResources::default()
             }),
             match_conditions: Some(vec![MatchCondition {
@@ -36,7 +40,8 @@ pub(super) fn policy(parameters: &Parameters) -> ValidatingAdmissionPolicy {
             validations: Some(vec![Validation {
                 expression: IS_OWN.to_owned(),
                 message: Some(
-                    "a Kuryr daemon may write only events whose reportingInstance is its own node".to_owned(),
+                    "a Kuryr daemon may write only events whose reportingInstance is its own node, and the status of its own KuryrNode"
+                        .to_owned(),
                 ),
                 reason: Some("Forbidden".to_owned()),
                 ..Validation::default()
@@ -58,13 +63,13 @@ pub(super) fn binding() -> ValidatingAdmissionPolicyBinding {
     }
 }
 
-fn events() -> NamedRuleWithOperations {
+fn written(group: &str, resource: &str, operations: &[&str]) -> NamedRuleWithOperations {
     let one = |text: &str| Some(vec![text.to_owned()]);
     NamedRuleWithOperations {
-        api_groups: one("events.k8s.io"),
+        api_groups: one(group),
         api_versions: one("v1"),
-        operations: Some(vec!["CREATE".to_owned(), "UPDATE".to_owned()]),
-        resources: one("events"),
+        operations: Some(operations.iter().map(|operation| (*operation).to_owned()).collect()),
+        resources: one(resource),
         ..NamedRuleWithOperations::default()
     }
 }

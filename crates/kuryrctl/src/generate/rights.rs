@@ -34,6 +34,8 @@ pub(crate) fn controller() -> Vec<PolicyRule> {
             &["kuryrports", "kuryrloadbalancers", "kuryrnetworkpolicies"],
             &["list", "watch", "create", "patch", "delete"],
         ),
+        // They go with their nodes.
+        rule(CUSTOM, &["kuryrnodes"], &["list", "watch", "create", "patch"]),
         events(),
     ]
 }
@@ -48,9 +50,14 @@ pub(crate) fn election() -> Vec<PolicyRule> {
     vec![lease, rule("coordination.k8s.io", &["leases"], &["create"])]
 }
 
-/// What a daemon may do. Its only writes are events.
+/// What a daemon may do. Its only writes are events, and what it says of its own node.
 pub(crate) fn daemon() -> Vec<PolicyRule> {
-    vec![rule("", &["pods"], &["list", "watch"]), rule(CUSTOM, &["kuryrports"], &["list", "watch"]), events()]
+    vec![
+        rule("", &["pods"], &["list", "watch"]),
+        rule(CUSTOM, &["kuryrports", "kuryrnodes"], &["list", "watch"]),
+        rule(CUSTOM, &["kuryrnodes/status"], &["patch"]),
+        events(),
+    ]
 }
 
 fn events() -> PolicyRule {

@@ -18,7 +18,7 @@ use kube::{
     Api, Client, Resource,
     api::{ApiResource, DynamicObject, ListParams},
 };
-use kuryr_api::{KuryrLoadBalancer, KuryrNetwork, KuryrNetworkPolicy, KuryrPort};
+use kuryr_api::{KuryrLoadBalancer, KuryrNetwork, KuryrNetworkPolicy, KuryrNode, KuryrPort};
 use tokio::time::{Instant, sleep};
 
 use super::step::{Object, Step};
@@ -128,7 +128,8 @@ pub(super) async fn installation(client: &Client, namespace: &str) -> Result<Vec
 /// The definitions of our custom resources.
 pub(super) async fn definitions(client: &Client) -> Result<Vec<Step>> {
     let resource = kind::<CustomResourceDefinition>();
-    let ours = record_kinds().map(|kind| format!("{}.{}", kind.plural, kind.group));
+    let kinds = record_kinds().into_iter().chain([kind::<KuryrNode>()]);
+    let ours: Vec<_> = kinds.map(|kind| format!("{}.{}", kind.plural, kind.group)).collect();
     let found = list(client, &resource, None, None).await?;
     let found =
         found.iter().filter(|object| object.metadata.name.as_ref().is_some_and(|name| ours.contains(name)));

@@ -144,6 +144,27 @@ pub(super) async fn delete_port(context: &Context, key: &Key, id: &PortId) -> Re
     Ok(Outcome::Visible)
 }
 
+/// Gives a port back to its pool, with the groups of a pod that no policy is for and after its addresses have left the address groups.
+pub(super) async fn return_port(context: &Context, key: &Key, id: &PortId) -> Result<Outcome, Error> {
+    release_addresses(context, key, id).await?;
+    let (Some(port), Some(network)) = (context.ports.get(id), context.network()) else {
+        return Ok(Outcome::Same);
+    };
+    let groups = pools::security_groups(&network);
+    if port.security_groups != groups {
+        secure(context, key, id, groups).await?;
+    }
+    context.ports.unclaim(id);
+    if let Some(policies) = &context.policies {
+        policies.buried(id);
+    }
+    if let Some(pools) = &context.pools {
+        pools.returned(&port.host, id);
+    }
+    tracing::info!(pod = %key, port = %id, "gave a port back to its pool");
+    Ok(Outcome::Visible)
+}
+
 /// Puts this cluster's tag on a port that the Python Kuryr made.
 pub(super) async fn tag_port(context: &Context, key: &Key, id: &PortId) -> Result<Outcome, Error> {
     let port = context.neutron.port(id).await.map_err(Error::TagPort)?;

@@ -10,7 +10,8 @@ fn seen<'a>(
 ) -> Observed<'a> {
     let name = "default/web".into();
     let security = Security::Initial(network.security_groups.iter().cloned().collect());
-    Observed { name, pod, record, ports, network, security, namespace: Namespace::Open, failures: 0 }
+    let (pooled, namespace) = (BTreeMap::new(), Namespace::Open);
+    Observed { name, pod, record, ports, pooled, network, security, namespace, failures: 0 }
 }
 
 /// Actions by name, so that a table reads as the story it tells.
@@ -19,6 +20,8 @@ fn names(actions: &[Action]) -> Vec<String> {
         Action::CreatePort(_) => "create port".into(),
         Action::TagPort(id) => format!("tag {id}"),
         Action::DeletePort(id) => format!("delete {id}"),
+        Action::ReturnPort(id) => format!("return {id}"),
+        Action::AwaitUnplugging(ids) => format!("await unplugging of {}", ids[0]),
         Action::Record(_) => "record".into(),
         Action::Activate(names) => format!("activate {}", names.join(",")),
         Action::DeleteRecord => "delete record".into(),
@@ -236,6 +239,21 @@ fn a_port_that_is_not_bound_yet_is_told_of_only_when_it_stays_so() {
         |failures| Observed { failures, ..seen(&network, at(Stage::Starting), None, vec![unbound.clone()]) };
     assert_eq!(names(&plan(&after(0))), ["retry NotPluggable"]);
     assert_eq!(names(&plan(&after(10))), ["tell PortNotPluggable", "retry NotPluggable"]);
+}
+
+#[test]
+fn a_port_of_a_pool_goes_back_to_it_once_it_is_unplugged() {
+    let network = network();
+    let late = || Record { deleting: true, ..record("a", "1") };
+    let with = |record, plugging| Observed {
+        pooled: BTreeMap::from([("1".into(), plugging)]),
+        ..seen(&network, None, record, vec![port("1", "a")])
+    };
+    let of = |record, plugging| names(&plan(&with(record, plugging)));
+    assert_eq!(of(Some(record("a", "1")), Plugging::Plugged), ["delete record", "await unplugging of 1"]);
+    assert_eq!(of(Some(late()), Plugging::Plugged), ["await unplugging of 1"]);
+    assert_eq!(of(Some(late()), Plugging::Unplugged), ["return 1", "release record"]);
+    assert_eq!(of(None, Plugging::Unplugged), ["return 1"]);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::*;
 use proptest::prelude::*;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// More rounds than any story needs: replace a record, wait for it to go, make a port, record it.
 const ROUNDS: usize = 12;
@@ -12,6 +12,7 @@ struct World {
     pod: Option<Pod<'static>>,
     record: Option<Record<'static>>,
     ports: Vec<Port>,
+    pooled: BTreeMap<PortId, Plugging>,
     security: Security,
     namespace: Namespace,
     next_port: usize,
@@ -24,6 +25,7 @@ impl World {
             pod: self.pod.clone(),
             record: self.record.clone(),
             ports: self.ports.clone(),
+            pooled: self.pooled.clone(),
             network,
             security: self.security.clone(),
             namespace: self.namespace,
@@ -36,7 +38,7 @@ impl World {
             Action::CreatePort(request) => self.create(request),
             Action::Secure(id, groups) => self.with_port(id, |port| port.security_groups.clone_from(groups)),
             Action::TagPort(id) => self.with_port(id, |port| port.ownership = Ownership::Ours),
-            Action::DeletePort(id) => {
+            Action::DeletePort(id) | Action::ReturnPort(id) => {
                 self.with_port(id, |_| {});
                 self.ports.retain(|port| port.id != *id);
             }
@@ -47,6 +49,9 @@ impl World {
             Action::TakeOldFinalizerOff => self.pod.as_mut().unwrap().has_old_finalizer = false,
             Action::AwaitWiring(ids) => {
                 ids.iter().for_each(|id| self.with_port(id, |port| port.wiring = Wiring::Active));
+            }
+            Action::AwaitUnplugging(ids) => {
+                self.pooled.extend(ids.iter().map(|id| (id.clone(), Plugging::Unplugged)));
             }
             Action::Tell(_) | Action::Retry(_) => {}
         }
@@ -179,11 +184,15 @@ fn securities() -> impl Strategy<Value = Security> {
 
 fn worlds() -> impl Strategy<Value = World> {
     let namespace = prop_oneof![5 => Just(Namespace::Open), 1 => Just(Namespace::Terminating)];
-    (proptest::option::of(pods()), proptest::option::of(records()), ports(), securities(), namespace)
-        .prop_map(|(pod, record, ports, security, namespace)| World {
+    let plugging = prop_oneof![Just(Plugging::Plugged), Just(Plugging::Unplugged)];
+    let pooled =
+        proptest::collection::btree_map((0..5usize).prop_map(|id| id.to_string().into()), plugging, 0..3);
+    (proptest::option::of(pods()), proptest::option::of(records()), ports(), pooled, securities(), namespace)
+        .prop_map(|(pod, record, ports, pooled, security, namespace)| World {
             pod,
             record,
             ports,
+            pooled,
             security,
             namespace,
             next_port: 0,
@@ -240,6 +249,20 @@ proptest! {
             _ => {
                 prop_assert!(world.record.is_none(), "a record for nobody: {:?}", world);
                 prop_assert_eq!(world.ours(), 0, "a port for nobody");
+            }
+        }
+    }
+
+    #[test]
+    fn no_pool_gets_a_port_that_may_be_plugged_nor_loses_one(world in worlds()) {
+        let network = network();
+        for action in world.plan(&network) {
+            match action {
+                Action::ReturnPort(id) => prop_assert_eq!(world.pooled.get(&id), Some(&Plugging::Unplugged)),
+                Action::DeletePort(id) if world.pod.is_none() => {
+                    prop_assert!(!world.pooled.contains_key(&id), "deleted a port of a pool");
+                }
+                _ => {}
             }
         }
     }

@@ -1,0 +1,51 @@
+//! KuryrNode: what the controller and a node's daemon tell each other of the ports that are kept ready there.
+
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What the controller keeps ready on the node of the same name.
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "openstack.org",
+    version = "v1",
+    kind = "KuryrNode",
+    plural = "kuryrnodes",
+    singular = "kuryrnode",
+    shortname = "kn",
+    status = "KuryrNodeStatus",
+    doc = "KuryrNode tells how many ports are kept ready on the node of the same name, and which its daemon has unplugged.",
+    derive = "Default",
+    derive = "PartialEq",
+    printcolumn = r#"{"name":"Pods","type":"integer","description":"Pods on the node that have a port or need one","jsonPath":".spec.pods"}"#,
+    printcolumn = r#"{"name":"Free","type":"integer","description":"Ports that no pod has","jsonPath":".spec.free"}"#,
+    printcolumn = r#"{"name":"Target","type":"integer","description":"How many ports are to be free","jsonPath":".spec.target"}"#,
+    printcolumn = r#"{"name":"Daemon","type":"string","description":"Version of the node's daemon","jsonPath":".status.daemon"}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
+)]
+#[serde(rename_all = "camelCase")]
+pub struct KuryrNodeSpec {
+    /// Pods on the node that have a port or need one.
+    #[serde(default)]
+    pub pods: u32,
+    /// Ports bound to the node that no pod has.
+    #[serde(default)]
+    pub free: u32,
+    /// How many of them there are to be.
+    #[serde(default)]
+    pub target: u32,
+}
+
+/// What the node's daemon says.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct KuryrNodeStatus {
+    /// Version of the daemon. Without one nobody tells what was unplugged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub daemon: Option<String>,
+    /// Ports of KuryrPorts that are being deleted, and that are plugged no more: ids of ports, and uids of the pods that had them. An
+    /// entry goes with its KuryrPort.
+    #[serde(default)]
+    pub unplugged: BTreeMap<String, String>,
+}

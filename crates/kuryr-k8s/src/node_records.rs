@@ -1,0 +1,64 @@
+//! Writes to KuryrNodes, each safe to repeat.
+
+use crate::key::Key;
+use crate::records::{Error, Written, answer};
+use crate::slim::NodeRecord;
+use futures::TryFutureExt;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::api::{Api, ObjectMeta, Patch, PatchParams, PostParams};
+use kuryr_api::KuryrNode;
+use kuryr_api::node::KuryrNodeSpec;
+use serde_json::{Value, json};
+
+const KIND: &str = "KuryrNode";
+
+/// Creates the KuryrNode of the node with `uid`, with which it goes.
+pub async fn create(
+    client: &kube::Client,
+    node: &Key,
+    uid: &str,
+    spec: &KuryrNodeSpec,
+) -> Result<Written<NodeRecord>, Error> {
+    let owner = OwnerReference {
+        api_version: "v1".to_owned(),
+        kind: "Node".to_owned(),
+        name: node.name().to_owned(),
+        uid: uid.to_owned(),
+        ..OwnerReference::default()
+    };
+    let metadata = ObjectMeta {
+        name: Some(node.name().to_owned()),
+        owner_references: Some(vec![owner]),
+        ..ObjectMeta::default()
+    };
+    let object = KuryrNode { metadata, spec: spec.clone(), status: None };
+    let (api, params) = (api(client), PostParams::default());
+    answer("create", KIND, node, api.create(&params, &object).map_ok(NodeRecord::from)).await
+}
+
+/// Says what is kept ready. For the controller.
+pub async fn set_spec(
+    client: &kube::Client,
+    node: &Key,
+    spec: &KuryrNodeSpec,
+) -> Result<Written<NodeRecord>, Error> {
+    let (api, params) = (api(client), PatchParams::default());
+    let patch = Patch::Merge(json!({ "spec": spec }));
+    answer("update", KIND, node, api.patch(node.name(), &params, &patch).map_ok(NodeRecord::from)).await
+}
+
+/// Changes what the daemon says, by a merge patch. For the daemon.
+pub async fn change_status(
+    client: &kube::Client,
+    node: &Key,
+    status: &Value,
+) -> Result<Written<NodeRecord>, Error> {
+    let (api, params) = (api(client), PatchParams::default());
+    let patch = Patch::Merge(json!({ "status": status }));
+    let request = api.patch_status(node.name(), &params, &patch).map_ok(NodeRecord::from);
+    answer("update the status of", KIND, node, request).await
+}
+
+fn api(client: &kube::Client) -> Api<KuryrNode> {
+    Api::all(client.clone())
+}
