@@ -9,13 +9,14 @@
 use crate::context::Context;
 use crate::metrics::Gauge;
 use crate::queue::Queue;
+use crate::relist;
 use kuryr_api::{PortId, SecurityGroupId, names};
 use kuryr_core::network::PodNetwork;
 use kuryr_core::pod::{Plugging, PortRequest};
 use kuryr_core::pool::{Fitness, Sizing, Supply};
 use kuryr_core::port::{Binding, Port};
-use kuryr_k8s::Key;
 use kuryr_k8s::slim::{Network, Phase, PortRecord};
+use kuryr_k8s::{Key, node_records, records};
 use kuryr_openstack::Kind;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -32,7 +33,6 @@ const AT_ONCE: usize = 2;
 const UNPLUGGED_WITHIN: Duration = Duration::from_mins(2);
 /// What was used up is believed to be so for this time.
 pub const SHORTAGE: Duration = Duration::from_mins(2);
-
 /// A KuryrNode is written at most so often.
 const WRITE_EVERY: Duration = Duration::from_secs(1);
 
@@ -117,7 +117,7 @@ impl Pools {
         }
     }
 
-    /// The pods on a node that have a port or need one.
+    /// The pods on a node that have networks of their own.
     pub fn pods_on(&self, node: &Key) -> Vec<Key> {
         self.pods.lock().nodes.get(node).into_iter().flatten().cloned().collect()
     }
@@ -130,7 +130,7 @@ impl Pools {
 
     fn look_at_nodes(&self, context: &Context) {
         let nodes = context.caches.nodes.all().into_iter().map(|node| node.key.clone());
-        let with_ports = context.ports.nodes_with_free().into_iter().map(|name| Key::new("", &name));
+        let with_ports = context.ports.nodes_with_warm().into_iter().map(|name| Key::new("", &name));
         nodes.chain(with_ports).for_each(|node| self.queue.add(node));
     }
 
@@ -147,8 +147,8 @@ impl Pools {
         }
     }
 
-    /// A pool could not have more ports, for this reason. Tells whether that is news.
-    pub fn is_short(&self, why: Kind) -> bool {
+    /// A pool could not have more ports, for this reason. Returns whether that is news.
+    pub fn note_shortage(&self, why: Kind) -> bool {
         let mut shortage = self.shortage.lock();
         let was_short = shortage.until.is_some_and(|until| until > Instant::now());
         if is_shortage(why) {
@@ -158,7 +158,7 @@ impl Pools {
     }
 
     /// A pod could not have a port, for this reason: what is free goes.
-    pub fn pod_is_short(&self, context: &Context, why: Kind) {
+    pub fn note_need(&self, context: &Context, why: Kind) {
         if !is_shortage(why) {
             return;
         }
@@ -170,12 +170,12 @@ impl Pools {
     }
 
     /// A pod was made a port: none waits in vain.
-    pub fn pod_is_served(&self) {
+    pub fn note_served(&self) {
         self.shortage.lock().needed_until = None;
     }
 
-    /// Neutron binds no port to this node. Tells whether that is news.
-    pub fn is_unbindable(&self, node: &Key) -> bool {
+    /// Neutron binds no port to this node. Returns whether that is news.
+    pub fn note_unbindable(&self, node: &Key) -> bool {
         let until = Instant::now() + SHORTAGE;
         self.shortage
             .lock()
@@ -183,13 +183,17 @@ impl Pools {
             .insert(node.clone(), until)
             .is_none_or(|before| before < Instant::now())
     }
-}
 
-impl Pools {
-    /// A port of a pod is in its pool again.
-    pub fn returned(&self, node: &str, id: &PortId) {
+    /// A port that a pod had is in its pool again, or gone.
+    pub fn let_go(&self, node: &str, id: &PortId) {
         self.awaited.lock().remove(id);
         self.queue.add(Key::new("", node));
+    }
+
+    /// A node is gone.
+    pub fn forget(&self, node: &Key) {
+        self.written.lock().remove(node);
+        self.shortage.lock().unbindable.remove(node);
     }
 
     /// Whether the KuryrNode of `node` may be written now: at most once a second. Else when.
@@ -236,10 +240,25 @@ impl PodsOfNodes {
 
 /// Looks at all nodes now and then, for what has to be given back. Runs until it is dropped.
 pub async fn run(context: &Context) {
-    let Some(pools) = &context.pools else { return };
+    let Some(pools) = &context.pools else { return forget_all(context).await };
     loop {
         tokio::time::sleep(pools.defaults.period.max(Duration::from_secs(1))).await;
         pools.look_at_nodes(context);
+    }
+}
+
+/// Where no ports are kept ready any more, daemons need not tell what they unplug.
+async fn forget_all(context: &Context) {
+    let forgetting = async {
+        for node in node_records::all(&context.client).await? {
+            context.metrics.wrote("delete_kuryrnode");
+            node_records::delete(&context.client, &node).await?;
+            tracing::info!(node = node.name(), "deleted a KuryrNode: no ports are kept ready");
+        }
+        Ok::<_, records::Error>(())
+    };
+    if let Err(error) = forgetting.await {
+        tracing::warn!(error = relist::chain(&error), "KuryrNodes that nobody needs may be left");
     }
 }
 

@@ -24,8 +24,8 @@ struct Known {
     by_pod: HashMap<String, BTreeSet<PortId>>,
     /// For whom we made a port in this life: finds it after its pod went before it had a record.
     made_for: HashMap<Key, BTreeSet<PortId>>,
-    /// Warm ports that no pod has, of each node, those that are free for longest in front.
-    free: HashMap<String, Vec<(PortId, Instant)>>,
+    /// The warm ports of each node.
+    warm: HashMap<String, Warm>,
     /// The pods that have warm ports.
     claims: HashMap<PortId, Claim>,
     /// Which ports carry a security group.
@@ -33,8 +33,17 @@ struct Known {
     makers: HashMap<PortId, Key>,
     /// Ports that records name and Neutron does not have.
     missing: HashSet<PortId>,
-    /// Ports that came while a re-list was under way, which its answer may lack.
+    /// Ports that came, changed or went while a re-list was under way, of which its answer may know less.
     fresh: Option<HashSet<PortId>>,
+}
+
+/// Warm ports of a node.
+#[derive(Default)]
+struct Warm {
+    /// Those that no pod has, and since when; those that are free for longest in front.
+    free: Vec<(PortId, Instant)>,
+    /// Those that pods have.
+    taken: BTreeSet<PortId>,
 }
 
 /// Who has a warm port, and what Neutron has as its `device_id` meanwhile.
@@ -72,26 +81,25 @@ impl Ports {
     /// The warm ports of a node that no pod has, and for how long that is so; those that are free for longest in front.
     pub fn free(&self, node: &str) -> Vec<(Arc<Port>, Duration)> {
         let known = self.known.read();
-        let free = known.free.get(node).into_iter().flatten();
+        let free = known.warm.get(node).into_iter().flat_map(|warm| &warm.free);
         free.filter_map(|(id, since)| Some((known.by_id.get(id)?.clone(), since.elapsed()))).collect()
     }
 
     /// The pods that have warm ports of a node.
     pub fn takers(&self, node: &str) -> Vec<Key> {
         let known = self.known.read();
-        let claimed = known.claims.keys().filter_map(|id| known.by_id.get(id));
-        let of_node = claimed.filter(|port| port.host == node);
-        of_node.filter_map(|port| known.makers.get(&port.id).cloned()).collect()
+        let taken = known.warm.get(node).into_iter().flat_map(|warm| &warm.taken);
+        taken.filter_map(|id| known.makers.get(id).cloned()).collect()
     }
 
-    /// The nodes that have ports that no pod has.
-    pub fn nodes_with_free(&self) -> Vec<String> {
-        self.known.read().free.keys().cloned().collect()
+    /// The nodes that have warm ports.
+    pub fn nodes_with_warm(&self) -> Vec<String> {
+        self.known.read().warm.keys().cloned().collect()
     }
 
-    /// Number of ports that no pod has.
+    /// Number of warm ports that no pod has.
     pub fn free_len(&self) -> usize {
-        self.known.read().free.values().map(Vec::len).sum()
+        self.known.read().warm.values().map(|warm| warm.free.len()).sum()
     }
 
     /// The pod called `key` has this warm port from now on. False if it was made for a pod, or one has it already.
@@ -107,6 +115,11 @@ impl Ports {
     /// Whether a pod has this port, and it was not made for it.
     pub fn is_claimed(&self, id: &PortId) -> bool {
         self.known.read().claims.contains_key(id)
+    }
+
+    /// What Neutron has as the `device_id` of a warm port that a pod has, unless the port is named after its pod meanwhile.
+    pub fn warm_device(&self, id: &PortId) -> Option<String> {
+        self.known.read().claims.get(id).map(|claim| claim.device.clone())
     }
 
     /// Whose port this is, as far as it was made, or taken, in this life.
@@ -189,16 +202,14 @@ impl Ports {
         let gone: Vec<PortId> = known.by_id.keys().filter(|id| stale(id)).cloned().collect();
         gone.iter().for_each(|id| known.remove(id));
         known.missing.clear();
-        listed.into_iter().for_each(|port| known.insert(port));
+        listed.into_iter().filter(|port| !fresh.contains(&port.id)).for_each(|port| known.insert(port));
     }
 }
 
 impl Known {
     fn insert(&mut self, mut port: Port) {
         self.missing.remove(&port.id);
-        self.fresh.iter_mut().for_each(|fresh| {
-            fresh.insert(port.id.clone());
-        });
+        self.freshen(&port.id);
         if let Some(claim) = self.claims.get(&port.id) {
             port.pod_uid.clone_from(&claim.uid);
         }
@@ -209,17 +220,25 @@ impl Known {
         for group in &port.security_groups {
             self.carriers.entry(group.clone()).or_default().insert(port.id.clone());
         }
-        self.set_free(&port);
+        self.sort_in(&port);
         self.by_id.insert(port.id.clone(), Arc::new(port));
     }
 
     fn remove(&mut self, id: &PortId) {
+        self.freshen(id);
         let Some(port) = self.by_id.remove(id) else { return };
         self.put_down(&port);
-        self.set_taken(&port);
+        self.sort_out(&port);
         self.claims.remove(id);
         if let Some(key) = self.makers.remove(id) {
             drop_from(&mut self.made_for, &key, id);
+        }
+    }
+
+    /// A re-list that is under way may be older than what is known of this port.
+    fn freshen(&mut self, id: &PortId) {
+        if let Some(fresh) = &mut self.fresh {
+            fresh.insert(id.clone());
         }
     }
 
@@ -252,23 +271,32 @@ impl Known {
         }
     }
 
-    fn set_free(&mut self, port: &Port) {
-        if !port.is_warm() {
-            return self.set_taken(port);
+    /// A warm port is free, or a pod has it; another port is neither.
+    fn sort_in(&mut self, port: &Port) {
+        let since = self.sort_out(port);
+        let is_taken = self.claims.contains_key(&port.id);
+        if !is_taken && !port.is_warm() {
+            return;
         }
-        let free = self.free.entry(port.host.clone()).or_default();
-        if !free.iter().any(|(id, _)| *id == port.id) {
-            free.push((port.id.clone(), Instant::now()));
+        let warm = self.warm.entry(port.host.clone()).or_default();
+        if is_taken {
+            warm.taken.insert(port.id.clone());
+        } else {
+            warm.free.push((port.id.clone(), since.unwrap_or_else(Instant::now)));
+            warm.free.sort_by_key(|(_, since)| *since);
         }
     }
 
-    fn set_taken(&mut self, port: &Port) {
-        if let Some(free) = self.free.get_mut(&port.host) {
-            free.retain(|(id, _)| *id != port.id);
-            if free.is_empty() {
-                self.free.remove(&port.host);
-            }
+    /// Returns since when it was free, if it was.
+    fn sort_out(&mut self, port: &Port) -> Option<Instant> {
+        let warm = self.warm.get_mut(&port.host)?;
+        warm.taken.remove(&port.id);
+        let free = warm.free.iter().position(|(id, _)| *id == port.id);
+        let since = free.map(|at| warm.free.remove(at).1);
+        if warm.free.is_empty() && warm.taken.is_empty() {
+            self.warm.remove(&port.host);
         }
+        since
     }
 }
 
@@ -278,5 +306,65 @@ fn drop_from<K: std::hash::Hash + Eq>(index: &mut HashMap<K, BTreeSet<PortId>>, 
         if ids.is_empty() {
             index.remove(key);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kuryr_core::port::{Binding, Ownership};
+
+    const NODE: &str = "node1";
+
+    fn port(id: &str, device: &str) -> Port {
+        Port {
+            id: id.into(),
+            network: "net".into(),
+            mac: String::new(),
+            addresses: Vec::new(),
+            pod_uid: device.to_owned(),
+            host: NODE.to_owned(),
+            security_groups: BTreeSet::new(),
+            wiring: Wiring::Pending,
+            binding: Binding::Unbound,
+            ownership: Ownership::Ours,
+        }
+    }
+
+    fn free(ports: &Ports) -> Vec<String> {
+        ports.free(NODE).into_iter().map(|(port, _)| port.id.to_string()).collect()
+    }
+
+    #[test]
+    fn a_list_knows_less_of_what_came_and_went_meanwhile() {
+        let ports = Ports::default();
+        ports.insert(port("old", "a"));
+        ports.begin_relist();
+        ports.insert(port("new", "b"));
+        ports.remove(&"old".into());
+        ports.end_relist(vec![port("old", "a")], &HashSet::new());
+        assert!(ports.get(&"old".into()).is_none() && ports.get(&"new".into()).is_some());
+    }
+
+    #[test]
+    fn a_warm_port_is_its_pods_until_it_is_given_back() {
+        let (ports, pod) = (Ports::default(), Key::new("default", "web"));
+        for id in ["1", "2"] {
+            ports.insert(port(id, &format!("kuryr-pool:{id}")));
+        }
+        assert_eq!(free(&ports), ["1", "2"]);
+        assert!(ports.claim(&"1".into(), &pod, "uid"));
+        assert!(!ports.claim(&"1".into(), &Key::new("default", "other"), "another"));
+        // Neutron knows nothing of it.
+        ports.insert(port("1", "kuryr-pool:1"));
+        assert_eq!((free(&ports), ports.takers(NODE)), (vec!["2".to_owned()], vec![pod.clone()]));
+        assert_eq!(ports.of(&pod, Some("uid")).len(), 1);
+        assert!(ports.withdraw(&"1".into()).is_none());
+
+        ports.unclaim(&"1".into());
+        assert_eq!((free(&ports), ports.takers(NODE)), (vec!["2".to_owned(), "1".to_owned()], vec![]));
+        assert!(ports.of(&pod, Some("uid")).is_empty());
+        assert!(ports.withdraw(&"1".into()).is_some());
+        assert_eq!(free(&ports), ["2"]);
     }
 }

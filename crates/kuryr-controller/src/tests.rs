@@ -40,6 +40,8 @@ struct World {
     policies: Option<PolicyDefaults>,
     /// How they keep ports ready, if they do.
     pools: Option<PoolDefaults>,
+    /// Whether ports carry names.
+    naming: Naming,
 }
 
 impl World {
@@ -52,7 +54,13 @@ impl World {
         for name in ["node1", "node2"] {
             kubernetes.create("/api/v1/nodes", json!({ "metadata": { "name": name } }));
         }
-        Self { kubernetes, cloud: FakeCloud::start().await.unwrap(), policies: None, pools: None }
+        Self {
+            kubernetes,
+            cloud: FakeCloud::start().await.unwrap(),
+            policies: None,
+            pools: None,
+            naming: Naming::None,
+        }
     }
 
     /// A pod as the scheduler leaves it.
@@ -107,7 +115,7 @@ impl World {
             project: None,
             bridge: Some("br-int".into()),
             tags: vec!["test".into()],
-            naming: Naming::None,
+            naming: self.naming,
         }
     }
 

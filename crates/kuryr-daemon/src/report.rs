@@ -25,6 +25,8 @@ use crate::{failure::Chain, mark::Mark, node::Node};
 
 /// The KuryrNode is written at most so often.
 const PAUSE: Duration = Duration::from_secs(1);
+/// An API server that refuses, or is not there, is asked more seldom.
+const AFTER_FAILURE: Duration = Duration::from_secs(10);
 /// How soon a port is looked at again that is still plugged: nobody tells when a call ends.
 const AGAIN: Duration = Duration::from_millis(100);
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -65,22 +67,22 @@ impl Report {
             };
             match look {
                 Look::Soon => sleep(AGAIN).await,
-                Look::Say(status) => {
-                    self.say(&status).await;
-                    sleep(PAUSE).await;
-                }
+                Look::Say(status) => sleep(self.say(&status).await).await,
             }
         }
     }
 
-    async fn say(&self, status: &Value) {
+    /// Returns when to look again.
+    async fn say(&self, status: &Value) -> Duration {
         match node_records::change_status(&self.client, &self.key, status).await {
             Ok(Written::Done(record)) => self.said.note(record),
             Ok(Written::Outdated) => {}
             Err(error) => {
                 tracing::warn!(error = %Chain(&error), "could not tell what is unplugged");
+                return AFTER_FAILURE;
             }
         }
+        PAUSE
     }
 
     /// None: there is nothing to say, nor will be before something changes.

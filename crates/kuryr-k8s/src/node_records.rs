@@ -5,7 +5,8 @@ use crate::records::{Error, Written, answer};
 use crate::slim::NodeRecord;
 use futures::TryFutureExt;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use kube::api::{Api, ObjectMeta, Patch, PatchParams, PostParams};
+use kube::ResourceExt;
+use kube::api::{Api, DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
 use kuryr_api::KuryrNode;
 use kuryr_api::node::KuryrNodeSpec;
 use serde_json::{Value, json};
@@ -57,6 +58,21 @@ pub async fn change_status(
     let patch = Patch::Merge(json!({ "status": status }));
     let request = api.patch_status(node.name(), &params, &patch).map_ok(NodeRecord::from);
     answer("update the status of", KIND, node, request).await
+}
+
+/// The nodes that have one. None where the cluster does not know them.
+pub async fn all(client: &kube::Client) -> Result<Vec<Key>, Error> {
+    let (api, params) = (api(client), ListParams::default());
+    match answer("list", KIND, &Key::new("", "*"), api.list(&params)).await? {
+        Written::Done(nodes) => Ok(nodes.iter().map(|node| Key::new("", &node.name_any())).collect()),
+        Written::Outdated => Ok(Vec::new()),
+    }
+}
+
+/// Deletes the KuryrNode of a node; one that is gone is fine.
+pub async fn delete(client: &kube::Client, node: &Key) -> Result<(), Error> {
+    let (api, params) = (api(client), DeleteParams::default());
+    answer("delete", KIND, node, api.delete(node.name(), &params).map_ok(drop)).await.map(drop)
 }
 
 fn api(client: &kube::Client) -> Api<KuryrNode> {

@@ -13,6 +13,7 @@ use kuryr_core::port::{Binding, Port};
 use kuryr_k8s::Key;
 use kuryr_k8s::node_records;
 use kuryr_k8s::records::Written;
+use kuryr_k8s::slim::Phase;
 use kuryr_openstack::neutron::{FixedIpRequest, NewPort};
 use std::collections::HashSet;
 use std::time::Duration;
@@ -24,9 +25,8 @@ const SOON: Duration = Duration::from_secs(1);
 pub async fn reconcile(context: &Context, pools: &Pools, node: &Key) -> Result<Next, Error> {
     let network = context.network().ok_or(Error::NetworkUnknown)?;
     let seen = observe(context, pools, &network, node);
-    let mut next = tell(context, pools, node, &seen).await?;
-    let actions = plan(pools.sizing(), &seen);
-    for action in actions {
+    let mut next = Next::OnChange;
+    for action in plan(pools.sizing(), &seen) {
         next = next.or_sooner(match action {
             Action::Make(count) => make(context, pools, &network, node, count).await?,
             Action::GiveBack(id) => {
@@ -35,15 +35,16 @@ pub async fn reconcile(context: &Context, pools: &Pools, node: &Key) -> Result<N
             }
         });
     }
-    Ok(next)
+    Ok(next.or_sooner(tell(context, pools, node, &seen).await?))
 }
 
 fn observe(context: &Context, pools: &Pools, network: &PodNetwork, node: &Key) -> Observed {
     let pods: HashSet<_> = pools.pods_on(node).into_iter().collect();
-    let has_port = |pod: &&Key| {
-        let uid = context.caches.pods.get(pod).map(|pod| pod.uid.clone());
-        !context.ports.of(pod, uid.as_deref()).is_empty()
-    };
+    let known = pods.iter().filter_map(|pod| context.caches.pods.get(pod));
+    let (served, others): (Vec<_>, Vec<_>) =
+        known.partition(|pod| !context.ports.of(&pod.key, Some(&*pod.uid)).is_empty());
+    // One that runs without a port has a network of somebody else's.
+    let waiting = others.iter().filter(|pod| pod.phase == Phase::Pending && !pod.deleting).count();
     let takers = context.ports.takers(node.name());
     let free = context.ports.free(node.name()).into_iter().map(|(port, idle)| Free {
         id: port.id.clone(),
@@ -55,8 +56,8 @@ fn observe(context: &Context, pools: &Pools, network: &PodNetwork, node: &Key) -
             Some(node) if !node.is_virtual => Node::Serves,
             _ => Node::Gone,
         },
-        pods: pods.len(),
-        waiting: pods.len() - pods.iter().filter(has_port).count(),
+        pods: served.len() + waiting,
+        waiting,
         free: free.collect(),
         returning: takers.iter().filter(|pod| !pods.contains(*pod)).count(),
         supply: pools.supply(node),
@@ -65,11 +66,14 @@ fn observe(context: &Context, pools: &Pools, network: &PodNetwork, node: &Key) -
 
 /// Keeps the KuryrNode true, which shows a pool to people and by which the daemon tells what is unplugged.
 async fn tell(context: &Context, pools: &Pools, node: &Key, seen: &Observed) -> Result<Next, Error> {
+    if seen.node == Node::Gone {
+        pools.forget(node);
+    }
     let (Some(machine), Some(records)) = (context.caches.nodes.get(node), &context.caches.node_records)
     else {
         return Ok(Next::OnChange);
     };
-    if seen.node == Node::Gone {
+    if machine.is_virtual {
         return Ok(Next::OnChange);
     }
     let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
@@ -115,7 +119,7 @@ async fn make(
         }
     }
     tracing::info!(node = node.name(), ports = made.len(), "made ports for pods to come");
-    if made.iter().any(|port| port.binding == Binding::Failed) && pools.is_unbindable(node) {
+    if made.iter().any(|port| port.binding == Binding::Failed) && pools.note_unbindable(node) {
         tracing::warn!(
             node = node.name(),
             "Neutron binds no port to the node: no ports are kept ready for it (openstack network agent list --host)"
@@ -123,7 +127,7 @@ async fn make(
     }
     made.into_iter().for_each(|port| context.ports.insert(port));
     let Some(error) = failure else { return Ok(Next::Within(SOON)) };
-    if pools.is_short(error.kind()) {
+    if pools.note_shortage(error.kind()) {
         tracing::warn!(
             error = error.chain(),
             "no more ports are kept ready: raise the quota or add a subnet. Pods are not concerned as long as there are ports for them"

@@ -159,6 +159,7 @@ async fn where_no_ports_are_kept_ready_any_more_those_that_no_pod_has_go() {
     world.pools = None;
     let _next = world.controller().await;
     world.until("only the pod's is left", |world| world.ports().len() == 1).await;
+    world.until("no KuryrNode is left", |world| world.kubernetes.all("kuryrnodes").is_empty()).await;
     assert_eq!(world.ports()[0]["id"], port_of(&world.record("web").unwrap()));
 }
 
@@ -260,4 +261,35 @@ async fn the_next_controller_waits_for_the_daemon_as_well() {
     world.daemon_says("node1", &json!({ &port: pod["metadata"]["uid"] }));
     world.until("the record is gone", |world| world.record("web").is_none()).await;
     assert!(world.warm("node1").contains(&port));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_ports_carry_names_one_has_its_pods_while_the_pod_has_it() {
+    let world = World { naming: Naming::Pod, ..World::with_pools().await };
+    let controller = world.controller().await;
+    world.until_ready().await;
+    world.start_daemon("node1", &controller).await;
+    let pod = world.pod("web");
+    world.until("the pod is recorded", |world| world.record("web").is_some()).await;
+    let id = port_of(&world.record("web").unwrap()).to_owned();
+    let port = || world.ports().into_iter().find(|port| port["id"] == id.as_str()).unwrap();
+    assert_eq!((&port()["name"], &port()["device_id"]), (&json!("default/web"), &pod["metadata"]["uid"]));
+
+    world.kubernetes.delete(&format!("{PODS}/web"));
+    world.daemon_says("node1", &json!({ &id: pod["metadata"]["uid"] }));
+    world.until("the record is gone", |world| world.record("web").is_none()).await;
+    assert!(world.warm("node1").contains(&id) && port()["name"] == "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pods_that_run_without_a_port_make_no_pool_grow() {
+    let world = World::with_pools().await;
+    for n in 0..9 {
+        world.pod(&format!("strange-{n}"));
+        world.set_phase(&format!("strange-{n}"), "Running");
+    }
+    let controller = world.controller().await;
+    world.until_ready().await;
+    world.until("the queue rests", |_| controller.rests()).await;
+    assert_eq!(world.ports().len(), 2 * READY);
 }

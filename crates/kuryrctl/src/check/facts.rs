@@ -54,10 +54,24 @@ pub(crate) struct Settings {
 /// `[vif_pool]`
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct PoolSizes {
+    /// Ports are kept ready at all.
+    pub(crate) are_kept: bool,
     /// 0: any number.
     pub(crate) max: i64,
     pub(crate) min: i64,
     pub(crate) batch: i64,
+}
+
+impl PoolSizes {
+    /// Most ports of a node that are ready beside those of its pods.
+    pub(crate) fn most_free(&self) -> u64 {
+        if !self.are_kept {
+            return 0;
+        }
+        let most = self.min.max(2 * self.batch - 1);
+        let most = if self.max > 0 { most.min(self.max) } else { most };
+        most.try_into().unwrap_or(0)
+    }
 }
 
 /// How load balancers are wanted.

@@ -31,11 +31,9 @@ pub(crate) fn controller() -> Vec<PolicyRule> {
         rule("networking.k8s.io", &["networkpolicies"], &["list", "watch", "patch"]),
         rule(
             CUSTOM,
-            &["kuryrports", "kuryrloadbalancers", "kuryrnetworkpolicies"],
+            &["kuryrports", "kuryrloadbalancers", "kuryrnetworkpolicies", "kuryrnodes"],
             &["list", "watch", "create", "patch", "delete"],
         ),
-        // They go with their nodes.
-        rule(CUSTOM, &["kuryrnodes"], &["list", "watch", "create", "patch"]),
         events(),
     ]
 }

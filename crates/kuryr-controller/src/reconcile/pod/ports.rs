@@ -7,6 +7,7 @@ use crate::policies;
 use crate::pools;
 use crate::relist;
 use kuryr_api::{PortId, SecurityGroupId};
+use kuryr_core::network::Naming;
 use kuryr_core::pod::PortRequest;
 use kuryr_k8s::Key;
 use kuryr_openstack::neutron::{PortFilter, PortUpdate};
@@ -31,8 +32,8 @@ pub(super) async fn obtain_port(
     }
     let made = create_port(context, key, request).await;
     match &made {
-        Ok(_) => pools.pod_is_served(),
-        Err(Error::CreatePort(error)) => pools.pod_is_short(context, error.kind()),
+        Ok(_) => pools.note_served(),
+        Err(Error::CreatePort(error)) => pools.note_need(context, error.kind()),
         Err(_) => {}
     }
     made
@@ -136,30 +137,41 @@ async fn release_addresses(context: &Context, key: &Key, id: &PortId) -> Result<
 pub(super) async fn delete_port(context: &Context, key: &Key, id: &PortId) -> Result<Outcome, Error> {
     release_addresses(context, key, id).await?;
     context.neutron.delete_port(id).await.map_err(Error::DeletePort)?;
+    let port = context.ports.get(id);
     context.ports.remove(id);
     if let Some(policies) = &context.policies {
         policies.buried(id);
+    }
+    if let (Some(pools), Some(port)) = (&context.pools, port) {
+        pools.let_go(&port.host, id);
     }
     tracing::info!(pod = %key, port = %id, "deleted a port");
     Ok(Outcome::Visible)
 }
 
-/// Gives a port back to its pool, with the groups of a pod that no policy is for and after its addresses have left the address groups.
+/// Gives a port back to its pool, as it was made and after its addresses have left the address groups.
 pub(super) async fn return_port(context: &Context, key: &Key, id: &PortId) -> Result<Outcome, Error> {
     release_addresses(context, key, id).await?;
     let (Some(port), Some(network)) = (context.ports.get(id), context.network()) else {
         return Ok(Outcome::Same);
     };
-    let groups = pools::security_groups(&network);
-    if port.security_groups != groups {
-        secure(context, key, id, groups).await?;
+    let (groups, is_named) = (pools::security_groups(&network), network.naming == Naming::Pod);
+    let update = PortUpdate {
+        name: is_named.then(String::new),
+        device_id: context.ports.warm_device(id).filter(|_| is_named),
+        security_groups: (port.security_groups != groups).then(|| groups.into_iter().collect()),
+        ..PortUpdate::default()
+    };
+    if update != PortUpdate::default() {
+        let port = context.neutron.update_port(id, &update).await.map_err(Error::Secure)?;
+        context.ports.insert(translate::port(&port, &context.own_tag));
     }
     context.ports.unclaim(id);
     if let Some(policies) = &context.policies {
         policies.buried(id);
     }
     if let Some(pools) = &context.pools {
-        pools.returned(&port.host, id);
+        pools.let_go(&port.host, id);
     }
     tracing::info!(pod = %key, port = %id, "gave a port back to its pool");
     Ok(Outcome::Visible)

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use kuryr_config::{Config, Layers, Loaded, Resolver, Sources, Warning, What, kind::Value, options::schema};
+use kuryr_config::{Config, Layers, Loaded, Sources, Warning, What, options::schema};
 use kuryr_k8s::Access;
 
 use crate::check::{
@@ -61,7 +61,7 @@ fn settings(loaded: &Loaded, sources: &Sources) -> Settings {
         prometheus_exporter,
         ..
     } = &loaded.config;
-    let idle = Idle(Layers::read(sources).0);
+    let written = Written(Layers::read(sources).0);
     let (neutron, octavia) = (neutron_defaults, octavia_defaults);
     Settings {
         files: loaded.files_read.len(),
@@ -74,11 +74,11 @@ fn settings(loaded: &Loaded, sources: &Sources) -> Settings {
         external_network: neutron.external_svc_net.clone().filter(|id| !id.is_empty()),
         mtu: neutron_defaults.network_device_mtu,
         enforces_policies: kubernetes.pod_security_groups_driver == "policy",
-        pool: idle.pool(),
+        pool: pool(&loaded.config),
         balancer: Balancer {
             provider: kubernetes.endpoints_driver_octavia_provider.clone(),
             algorithm: octavia.lb_algorithm.clone(),
-            algorithm_is_set: idle.is_set("octavia_defaults", "lb_algorithm"),
+            algorithm_is_set: written.is_set("octavia_defaults", "lb_algorithm"),
             enforce_rules: octavia.enforce_sg_rules,
         },
         ports: Ports {
@@ -140,34 +140,22 @@ pub(super) fn access(config: &Config) -> Access {
     }
 }
 
-/// Options that no program has a use for in this version, so that [`Config`] has no fields for them.
-struct Idle(Layers);
+/// What was written, whatever came of it.
+struct Written(Layers);
 
-impl Idle {
+impl Written {
     fn is_set(&self, group: &str, name: &str) -> bool {
         schema().option(group, name).is_some_and(|option| self.0.is_set(group, option))
     }
+}
 
-    fn number(&self, group: &str, name: &str) -> i64 {
-        match self.value(group, name) {
-            Some(Value::Int(number)) => number,
-            _ => 0,
-        }
-    }
-
-    fn value(&self, group: &str, name: &str) -> Option<Value> {
-        let schema = schema();
-        let option = schema.option(group, name)?;
-        Resolver::new(&schema, &self.0).value(group, option).ok()
-    }
-
-    fn pool(&self) -> PoolSizes {
-        let size = |name| self.number("vif_pool", name);
-        PoolSizes {
-            max: size("ports_pool_max"),
-            min: size("ports_pool_min"),
-            batch: size("ports_pool_batch"),
-        }
+fn pool(config: &Config) -> PoolSizes {
+    let pool = &config.vif_pool;
+    PoolSizes {
+        are_kept: config.kubernetes.vif_pool_driver == "neutron",
+        max: pool.ports_pool_max.into(),
+        min: pool.ports_pool_min.into(),
+        batch: pool.ports_pool_batch.into(),
     }
 }
 

@@ -95,7 +95,7 @@ fn pool(what: String) -> Finding {
 
 /// What is wrong with the sizes of pools: maximum and minimum, minimum and batch, maximum and batch.
 pub(crate) fn pool_sizes(pool: &PoolSizes) -> [Option<String>; 3] {
-    let PoolSizes { max, min, batch } = *pool;
+    let PoolSizes { max, min, batch, .. } = *pool;
     let wrong = |wrong: bool, one, other| wrong.then(|| format!("[vif_pool] {one}, and {other}"));
     let (at_most, at_least, at_once) = (
         format!("ports_pool_max is {max}"),
@@ -116,7 +116,9 @@ mod tests {
 
     #[test]
     fn pools_must_hold_a_batch_and_a_batch_the_minimum() {
-        let wrong = |max, min, batch| pool_sizes(&PoolSizes { max, min, batch }).map(|wrong| wrong.is_some());
+        let wrong = |max, min, batch| {
+            pool_sizes(&PoolSizes { are_kept: true, max, min, batch }).map(|wrong| wrong.is_some())
+        };
         assert_eq!(wrong(0, 5, 10), [false; 3], "no limit");
         assert_eq!(wrong(10, 5, 10), [false; 3]);
         assert_eq!(wrong(4, 5, 5), [true, false, true]);

@@ -16,16 +16,23 @@ pub(super) fn quota(facts: &Facts) -> Verdict {
     let have = *known(&facts.cloud.pod_ports)?;
     let nodes = known(&facts.cluster.nodes)?;
     let Some(free) = quota.free() else { return Ok(Vec::new()) };
-    let may_come = capacity(nodes).saturating_sub(have);
+    let settings = facts.settings()?;
+    let ready = settings.pool.most_free() * u64::try_from(nodes.len()).unwrap_or(u64::MAX);
+    let may_come = (capacity(nodes) + ready).saturating_sub(have);
     if free >= may_come {
         return Ok(Vec::new());
     }
     let enough = i128::from(quota.limit) + i128::from(may_come - free);
-    let project = facts.settings()?.project.as_deref().unwrap_or("PROJECT");
+    let project = settings.project.as_deref().unwrap_or("PROJECT");
+    let beside = if ready > 0 {
+        format!(" and {ready} ports ready for more (`vif_pool_driver`)")
+    } else {
+        String::new()
+    };
     Ok(vec![Finding::problem(
         "quota-too-small",
         format!(
-            "the quota of ports leaves {free} (limit {}), and {may_come} more pods may come: {} may have {} pods, {have} have a port",
+            "the quota of ports leaves {free} (limit {}), and {may_come} more may be needed: {} may have {} pods{beside}, {have} ports are there",
             quota.limit,
             counted(nodes.len(), "node"),
             capacity(nodes),
@@ -85,7 +92,8 @@ fn counted(count: usize, what: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::rules::sample::{good, ids, subnet};
+    use crate::check::facts::PoolSizes;
+    use crate::check::rules::sample::{good, ids, settled, subnet};
     use kuryr_openstack::neutron::Quota;
 
     fn with_quota(limit: i64, used: i64, pod_ports: u64) -> Facts {
@@ -109,6 +117,23 @@ mod tests {
             let found = quota(&with_quota(limit, used, pod_ports)).unwrap();
             assert_eq!(found.is_empty(), enough, "{limit} {used} {pod_ports}");
         }
+    }
+
+    #[test]
+    fn ports_that_are_kept_ready_count() {
+        let with = |pool| {
+            let mut facts = settled(|settings| settings.pool = pool);
+            facts.cloud.quota = Ok(Quota { limit: 220, used: 0, reserved: 0 });
+            facts.cloud.pod_ports = Ok(0);
+            quota(&facts).unwrap()
+        };
+        let sizes = PoolSizes { are_kept: true, max: 0, min: 5, batch: 10 };
+        assert!(with(PoolSizes { are_kept: false, ..sizes }).is_empty());
+        // Two nodes with two batches less one each.
+        let found = with(sizes);
+        assert!(found[0].fix.starts_with("openstack quota set --ports 258 "), "{}", found[0].fix);
+        assert!(found[0].what.contains("220 pods and 38 ports ready for more"), "{}", found[0].what);
+        assert!(with(PoolSizes { max: 3, ..sizes })[0].fix.starts_with("openstack quota set --ports 226 "));
     }
 
     #[test]
