@@ -1,5 +1,6 @@
 """The measurements in their order, and what is asked of each: one row of the table for each figure."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from kuryrbench import lab, pods, programs, steady
@@ -83,6 +84,19 @@ def floor(api: Cluster) -> pods.Times:
         lab.lab("floor", "off")
 
 
+def bursts(api: Cluster, facts: dict, times: pods.Times, ready: Callable[[], None] = lambda: None) -> tuple[list[Growth], Calls]:
+    """Several bursts, each once it is `ready`. Each scaling up is looked at by itself: what deletions ask for is not a creation's."""
+    calls, ups = Calls(facts), []
+    for number in range(pods.ROUNDS):
+        if number:
+            pods.scale_down(api)
+        ready()
+        before = Snapshot.take(api)
+        times.bursts.append(pods.scale_up(api, facts["openstack"]["pod_subnets"][0]["cidr"]))
+        ups.append(Growth(before, Snapshot.take(api)))
+    return ups, calls
+
+
 def _times(without: pods.Times, ours: "_Kuryr") -> list[Row]:
     single, burst = ours.times.single, ours.times.burst
     above = single - without.single
@@ -118,7 +132,7 @@ class _Kuryr:
         self.times.singles = pods.singles(self._api, self._network)
         single = calls.milliseconds("ADD"), calls.milliseconds("DEL")
         before = Snapshot.take(self._api)
-        ups, burst_calls = self._bursts()
+        ups, burst_calls = bursts(self._api, self._facts, self.times)
         memory = self._memory()  # with the last burst's pods still there
         quiet = steady.measure(self._api, "steady state", self._steady_seconds)
         pods.scale_down(self._api)
@@ -127,17 +141,6 @@ class _Kuryr:
         self.rows += memory
         self._requests(ups, life)
         self.rows += quiet
-
-    def _bursts(self) -> tuple[list[Growth], Calls]:
-        """Each scaling up is looked at by itself: what deletions ask for is not a creation's."""
-        calls, ups = Calls(self._facts), []
-        for number in range(pods.ROUNDS):
-            if number:
-                pods.scale_down(self._api)
-            before = Snapshot.take(self._api)
-            self.times.bursts.append(pods.scale_up(self._api, self._network))
-            ups.append(Growth(before, Snapshot.take(self._api)))
-        return ups, calls
 
     def _calls(self, adds: list[int], dels: list[int], burst: Calls) -> None:
         many_adds, many_dels = burst.milliseconds("ADD"), burst.milliseconds("DEL")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from kuryrbench import figures, lab, pods
 from kuryrbench.cluster import Cluster
-from kuryrbench.counters import Calls, Growth, Snapshot, percentile, wait_until_quiet, warm_ports
+from kuryrbench.counters import Calls, Growth, percentile, wait_until_quiet, warm_ports
 from kuryrbench.rows import Row, Section, each, listed
 
 # Enough for all pods of a burst on one node.
@@ -74,14 +74,7 @@ class _Pools:
         pods.prepare_burst(self._api)
         _ready()
         self.times.singles = pods.singles(self._api, self._network)
-        calls, ups = Calls(self._facts), []
-        for number in range(pods.ROUNDS):
-            if number:
-                pods.scale_down(self._api)
-            _ready()
-            before = Snapshot.take(self._api)
-            self.times.bursts.append(pods.scale_up(self._api, self._network))
-            ups.append(Growth(before, Snapshot.take(self._api)))
+        ups, calls = figures.bursts(self._api, self._facts, self.times, _ready)
         self._calls(calls)
         self._requests(ups)
 
