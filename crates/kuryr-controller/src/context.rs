@@ -280,15 +280,19 @@ fn keyed<T: Slim<Wire: kube::Resource<DynamicType = ()>>>(
 /// Who is in which address group changes first: a pod's look waits for it where it has to.
 fn add_pod(context: &Context, key: Key) {
     with_policies(context, |policies| policies.refresh_pod(context, &key));
-    if let Some(pools) = &context.pools {
-        pools.refresh_pod(context, &key);
-    }
+    with_pools(context, |pools| pools.refresh_pod(context, &key));
     context.queue.add(key);
 }
 
 fn with_policies(context: &Context, change: impl FnOnce(&Policies)) {
     if let Some(policies) = &context.policies {
         change(policies);
+    }
+}
+
+fn with_pools(context: &Context, change: impl FnOnce(&Pools)) {
+    if let Some(pools) = &context.pools {
+        change(pools);
     }
 }
 
@@ -302,9 +306,7 @@ fn nodes(client: &Client, current: &Current) -> Cache<Node> {
         };
         if !is_as_before && let Some(context) = current.get() {
             with_policies(&context, Policies::refresh_nodes);
-            if let Some(pools) = &context.pools {
-                pools.queue.add(change.key().clone());
-            }
+            with_pools(&context, |pools| pools.queue.add(change.key().clone()));
         }
     })
 }
@@ -316,9 +318,7 @@ fn node_records(client: &Client, current: &Current) -> Cache<NodeRecord> {
         let ports = record.iter().flat_map(|record| record.status.unplugged.keys());
         let owners = ports.filter_map(|port| context.ports.owner(&port.as_str().into()));
         owners.for_each(|pod| context.queue.add(pod));
-        if let Some(pools) = &context.pools {
-            pools.queue.add(key);
-        }
+        with_pools(context, |pools| pools.queue.add(key));
     })
 }
 

@@ -90,7 +90,7 @@ impl Report {
         let said = self.said.get(&self.key)?;
         let records = node.records.ports.all();
         let going: Vec<_> = records.iter().filter(|record| record.deleting).collect();
-        let plugged = plugged(node);
+        let plugged = if going.is_empty() { None } else { plugged(node) };
         let is_free = |record: &PortRecord, port: &str| {
             plugged.as_ref().is_some_and(|plugged| !plugged.contains(port))
                 && !node.turns.are_taken(&record.key)

@@ -96,7 +96,7 @@ async fn observe(context: &Context, key: &Key) -> Result<Seen, Error> {
     let node = pod.as_ref().and_then(|pod| caches.nodes.get(&Key::new("", pod.node.as_deref()?)));
     let namespace = caches.namespaces.get(&Key::new("", key.namespace()));
     let recorded = recorded(record.as_deref());
-    if let Some(record) = &record {
+    if let (Some(_), Some(record)) = (&context.pools, &record) {
         for id in &recorded {
             context.ports.claim(id, key, &record.pod_uid);
         }

@@ -60,6 +60,13 @@ impl World {
         self.until("the controller hears of the daemon", is_heard).await;
     }
 
+    async fn until_going(&self, pod: &str) {
+        let is_going = |world: &Self| {
+            world.record(pod).is_some_and(|record| !record["metadata"]["deletionTimestamp"].is_null())
+        };
+        self.until("the record is being deleted", is_going).await;
+    }
+
     /// A pod on that node.
     fn pod_on(&self, node: &str, name: &str) {
         let spec = json!({
@@ -207,10 +214,7 @@ async fn a_port_goes_back_to_its_pool_when_its_daemon_has_unplugged_it() {
     counts.reset();
 
     world.kubernetes.delete(&format!("{PODS}/web"));
-    let is_going = |world: &World| {
-        world.record("web").is_some_and(|record| !record["metadata"]["deletionTimestamp"].is_null())
-    };
-    world.until("the record is being deleted", is_going).await;
+    world.until_going("web").await;
     // What is said of an earlier pod does not count.
     world.daemon_says("node1", &json!({ &port: "another" }));
     tokio::time::sleep(Duration::from_millis(200)).await;
@@ -250,10 +254,7 @@ async fn the_next_controller_waits_for_the_daemon_as_well() {
     world.until("the pod is recorded", |world| world.record("web").is_some()).await;
     let port = port_of(&world.record("web").unwrap()).to_owned();
     world.kubernetes.delete(&format!("{PODS}/web"));
-    let is_going = |world: &World| {
-        world.record("web").is_some_and(|record| !record["metadata"]["deletionTimestamp"].is_null())
-    };
-    world.until("the record is being deleted", is_going).await;
+    world.until_going("web").await;
     drop(first);
     let next = world.controller().await;
     world.until("the queue rests", |_| next.rests()).await;
