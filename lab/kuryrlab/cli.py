@@ -75,7 +75,7 @@ def _check_clean(_: argparse.Namespace) -> int:
 
 
 def _exec(arguments: argparse.Namespace) -> None:
-    words = [*place_of(arguments.node).enter(), *arguments.words]
+    words = place_of(arguments.node).command(arguments.words)
     os.execvp(words[0], words)
 
 

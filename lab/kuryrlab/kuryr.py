@@ -86,7 +86,7 @@ def node_daemon(node: Node) -> Daemon:
     words = (str(_BIN / "kuryr-daemon"), *_files(Path("/etc/kuryr/kuryr.conf")))
 
     def ready() -> bool:
-        return _is_ok([*node.place.enter(), "curl", "-sf", "-o", "/dev/null", "http://127.0.0.1:8090/ready"])
+        return _is_ok(node.place.command(["curl", "-sf", "-o", "/dev/null", "http://127.0.0.1:8090/ready"]))
 
     env = {"KUBERNETES_NODE_NAME": node.name, **_environment()}
     return Daemon(DAEMON, words, ready=ready, place=node.place, env=env)

@@ -4,27 +4,16 @@ It is a set of namespaces, in which every program uses its default paths; its PI
 killing that one process.
 """
 
-import contextlib
-import hashlib
 import json
 import os
-import shutil
 import signal
-import subprocess
 from pathlib import Path
 
-from kuryrlab import cgroups, host, kubernetes, ovs, paths, shell, underlay
+from kuryrlab import cgroups, host, kubernetes, ovs, paths, runtime, shell, underlay
 from kuryrlab.daemons import Daemon
-from kuryrlab.places import NodePlace, start_time, write_pid
+from kuryrlab.places import NodePlace, start_init, start_time
 from kuryrlab.places import node as place_of
 
-# What a node must not share with the machine or another node. /run is a file system of its own.
-OWN_FOLDERS = (
-    *("/etc/cni", "/etc/containerd", "/etc/kubernetes", "/etc/kuryr", "/etc/openvswitch", "/opt/cni"),
-    *("/var/lib/cni", "/var/lib/containerd", "/var/lib/kubelet", "/var/lib/openvswitch", "/var/log/containers", "/var/log/pods"),
-)
-CNI_PLUGINS = ("loopback", "ptp", "host-local", "bridge", "portmap")
-FLOOR = "/etc/cni/net.d/10-ptp.conflist"
 KUBELET_DEVICE = "kubelet0"
 
 
@@ -42,14 +31,15 @@ class Node:
 
     def daemons(self) -> list[Daemon]:
         """What the node runs, in the order of starting."""
-        return [self._ovsdb(), self._vswitchd(), self._ovn_controller(), self._containerd(), self._kubelet()]
+        common = [runtime.containerd(self.place), runtime.kubelet(self.place, self.management)]
+        return [self._ovsdb(), self._vswitchd(), self._ovn_controller(), *common]
 
     def power_on(self) -> str:
         """Start the node's namespaces and PID 1."""
         if self.place.init():
             return "on already"
-        self._write_files()
-        host.make_mount_points(OWN_FOLDERS)
+        runtime.write_files(self.root, self.name, self.management)
+        host.make_mount_points(runtime.OWN_FOLDERS)
         underlay.connect(self.name, self.management)
         ready = self.home / "ready"
         ready.unlink(missing_ok=True)
@@ -78,15 +68,15 @@ class Node:
         return ""
 
     def load_image(self, archive: Path) -> str:
-        """Put one of the lab's own images into the runtime: there is no registry."""
-        if f"lab/{archive.stem}:" in self.place.run(["ctr", "-n", "k8s.io", "images", "ls", "-q"]):
+        """Put one of the lab's own images into the runtime, unless it is there."""
+        if runtime.has_image(self.place, archive):
             return "kept"
         self.import_image(archive)
         return ""
 
     def import_image(self, archive: Path) -> str:
         """Put an image into the runtime; one of the same name is replaced."""
-        return self.place.run(["ctr", "-n", "k8s.io", "images", "import", archive.resolve()]).strip()
+        return runtime.import_image(self.place, archive.resolve())
 
     def registered(self) -> bool:
         """Whether the API server knows the node."""
@@ -123,14 +113,12 @@ class Node:
         """Give the node the `ptp` network, which does nothing but connect a pod to its node; or take it away."""
         if not self.place.init():
             raise shell.LabError(f"{self.name} is off")
-        target = self.root / FLOOR.lstrip("/")
+        target = self.root / runtime.FLOOR.lstrip("/")
         if not on:
             target.unlink(missing_ok=True)
             return
-        subnet = f"10.11.{4 * self.number}.0/22"
-        plugin = {"type": "ptp", "ipam": {"type": "host-local", "subnet": subnet}}
         staged = target.with_suffix(".new")
-        staged.write_text(json.dumps({"cniVersion": "1.0.0", "name": "floor", "plugins": [plugin]}))
+        staged.write_text(runtime.floor(f"10.11.{4 * self.number}.0/22"))
         staged.rename(target)
 
     def _start_init(self) -> None:
@@ -139,54 +127,13 @@ class Node:
         script = 'for f in $GROUPS_OF_NODE; do echo $$ > "$f"; done; exec "$@"'
         into = ["nsenter", f"--net=/run/netns/{underlay.node_namespace(self.name)}"]
         new = ["unshare", "-m", "-u", "-i", "-p", "-C", "--propagation", "private", "--fork", "--kill-child=KILL", "--mount-proc"]
-        init = [str(paths.SOURCE / "node" / "init"), self.name, str(self.home), *OWN_FOLDERS]
-        self._init_log().parent.mkdir(parents=True, exist_ok=True)
-        with self._init_log().open("ab") as log:
-            outer = subprocess.Popen(
-                ["bash", "-c", script, "node", *into, *new, *init],
-                env={**paths.base_environment(), "GROUPS_OF_NODE": " ".join(map(str, entries))},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                cwd="/",
-            )
-        children = Path(f"/proc/{outer.pid}/task/{outer.pid}/children")
-        found: list[str] = []
-
-        def forked() -> bool:
-            with contextlib.suppress(OSError):
-                found[:] = children.read_text().split()
-            return bool(found)
-
-        if not shell.wait_until(forked, 10, 0.01):
-            raise shell.LabError(f"{self.name} has no PID 1:\n{shell.tail(self._init_log())}")
-        write_pid(self.place.init_file, Path("/proc"), int(found[0]))
+        init = [str(paths.SOURCE / "node" / "init"), self.name, str(self.home), *runtime.OWN_FOLDERS]
+        words = ["bash", "-c", script, "node", *into, *new, *init]
+        env = {**paths.base_environment(), "GROUPS_OF_NODE": " ".join(map(str, entries))}
+        start_init(words, env, self._init_log(), self.place.init_file)
 
     def _init_log(self) -> Path:
         return self.place.log_dir / "init.log"
-
-    def _write_files(self) -> None:
-        for folder in OWN_FOLDERS:
-            (self.root / folder.lstrip("/")).mkdir(parents=True, exist_ok=True)
-        self.place.log_dir.mkdir(parents=True, exist_ok=True)
-        etc, kubelet = self.root / "etc", self.root / "var/lib/kubelet"
-        (etc / "hostname").write_text(f"{self.name}\n")
-        (etc / "hosts").write_text(f"127.0.0.1 localhost\n::1 localhost\n{self.management} {self.name}\n")
-        (etc / "machine-id").write_text(hashlib.md5(self.name.encode(), usedforsecurity=False).hexdigest() + "\n")
-        (etc / "kubernetes/manifests").mkdir(exist_ok=True)
-        shutil.copy(paths.SOURCE / "conf/containerd.toml", etc / "containerd/config.toml")
-        shutil.copy(paths.SOURCE / "conf/kubelet.yaml", kubelet / "config.yaml")
-        shutil.copy(paths.PKI / f"kubelet-{self.name}.conf", etc / "kubernetes/kubelet.conf")
-        (kubelet / "pki").mkdir(exist_ok=True)
-        for kind in ("crt", "key"):
-            shutil.copy(paths.PKI / f"kubelet-{self.name}.{kind}", kubelet / f"pki/kubelet.{kind}")
-        shutil.copy(paths.PKI / "ca.crt", kubelet / "pki/ca.crt")
-        plugins = self.root / "opt/cni/bin"
-        plugins.mkdir(exist_ok=True)
-        (etc / "cni/net.d").mkdir(exist_ok=True)
-        for plugin in CNI_PLUGINS:
-            shutil.copy(f"/usr/lib/cni/{plugin}", plugins / plugin)
 
     def _ovsdb(self) -> Daemon:
         database, control = "/var/lib/openvswitch/conf.db", "/run/openvswitch/ovsdb-server.ctl"
@@ -247,35 +194,6 @@ class Node:
         except shell.CommandError:
             return False
         return True
-
-    def _containerd(self) -> Daemon:
-        def ready() -> bool:
-            try:
-                self.place.run(["ctr", "version"])
-            except shell.CommandError:
-                return False
-            return True
-
-        return Daemon("containerd", ("/usr/bin/containerd",), ready=ready, place=self.place)
-
-    def _kubelet(self) -> Daemon:
-        flags = {
-            "config": "/var/lib/kubelet/config.yaml",
-            "kubeconfig": "/etc/kubernetes/kubelet.conf",
-            "hostname-override": self.name,
-            "node-ip": self.management,
-            "v": "2",
-        }
-        words = [str(paths.KUBERNETES_BIN / "kubelet"), *(f"--{flag}={value}" for flag, value in flags.items())]
-
-        def ready() -> bool:
-            try:
-                self.place.run(["curl", "-sf", "-o", "/dev/null", "http://127.0.0.1:10248/healthz"])
-            except shell.CommandError:
-                return False
-            return True
-
-        return Daemon("kubelet", tuple(words), ready=ready, place=self.place)
 
     def _appctl(self, *words: str) -> None:
         self.place.run(["ovs-appctl", "--timeout=10", "-t", "/run/openvswitch/ovs-vswitchd.ctl", *words])

@@ -1,4 +1,4 @@
-"""The two kinds of place that a daemon runs in: the machine's own (root) namespaces, and a node's.
+"""The kinds of place that a daemon runs in: the machine's own (root) namespaces, a node's, and a VM (see `vm_place`).
 
 A place starts programs there, and finds and ends them by what the lab noted when it started them: process id plus
 start time, so that a number that the kernel gave to somebody else since is never signalled.
@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from kuryrlab import paths, shell
 
@@ -26,25 +27,80 @@ class Noted:
 def start_time(proc: Path, pid: int) -> int | None:
     """When a living process started, in the kernel's ticks; None for one that is gone or a zombie."""
     try:
-        fields = (proc / str(pid) / "stat").read_text().rpartition(")")[2].split()
+        return started_by((proc / str(pid) / "stat").read_text())
     except OSError:
         return None
+
+
+def started_by(stat: str) -> int | None:
+    """When a process started, by the kernel's line on it; None for one that is a zombie."""
+    fields = stat.rpartition(")")[2].split()
     return None if fields[0] in "ZX" else int(fields[19])
 
 
 def write_pid(path: Path, proc: Path, pid: int) -> None:
     """Note a process just started."""
+    note(path, Noted(pid, start_time(proc, pid) or 0))
+
+
+def note(path: Path, process: Noted) -> None:
+    """Write a pid file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"{pid} {start_time(proc, pid) or 0}\n")
+    path.write_text(f"{process.pid} {process.started}\n")
 
 
-def read_pid(path: Path, proc: Path = Path("/proc")) -> Noted | None:
-    """The process of a pid file if it still lives."""
+def noted(path: Path) -> Noted | None:
+    """The process of a pid file, whether or not it lives."""
     try:
         pid, started = map(int, path.read_text().split())
     except (OSError, ValueError):
         return None
-    return Noted(pid, started) if start_time(proc, pid) == started else None
+    return Noted(pid, started)
+
+
+def read_pid(path: Path, proc: Path = Path("/proc")) -> Noted | None:
+    """The process of a pid file if it still lives."""
+    process = noted(path)
+    return process if process and start_time(proc, process.pid) == process.started else None
+
+
+def start_init(words: Sequence[str], env: Mapping[str, str], log: Path, pid_file: Path) -> None:
+    """Start a program that forks a PID 1, of namespaces or of a VM, and note that one."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as sink:
+        outer = subprocess.Popen(list(words), env=env, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, start_new_session=True, cwd="/")
+    _children.append(outer)
+    forked: list[int] = []
+
+    def has_forked() -> bool:
+        forked[:] = _children_of(outer.pid)
+        return bool(forked) or outer.poll() is not None
+
+    if not shell.wait_until(has_forked, 10, 0.01) or not forked:
+        raise shell.LabError(f"there is no PID 1; the end of {log}:\n{shell.tail(log)}")
+    write_pid(pid_file, Path("/proc"), forked[0])
+
+
+class Place(Protocol):
+    """Where daemons are started, found and ended."""
+
+    name: str
+    log_dir: Path
+
+    def pid_file(self, daemon: str) -> Path:
+        """Where a daemon's process is noted."""
+
+    def find(self, daemon: str) -> Noted | None:
+        """The daemon's process, if it runs."""
+
+    def spawn(self, daemon: str, argv: Sequence[str], env: Mapping[str, str], log: Path) -> None:
+        """Start a daemon in a session of its own."""
+
+    def signal(self, noted: Noted, number: signal.Signals) -> None:
+        """Send a signal to the daemon."""
+
+    def run(self, argv: Sequence[str | Path], **options) -> str:
+        """Run a program here and return what it printed."""
 
 
 class RootPlace:
@@ -119,7 +175,7 @@ class NodePlace:
         """
         log.parent.mkdir(parents=True, exist_ok=True)
         script = f'exec </dev/null >>"{log}" 2>&1; setsid "$@" 3>&- & echo $! >&3'
-        words = [*self.enter(env), "sh", "-c", f"exec 3>&1; {script}", "sh", *argv]
+        words = self.command(["sh", "-c", f"exec 3>&1; {script}", "sh", *argv], env)
         init = self.init()
         if init is None:
             raise shell.LabError(f"{self.name} is off")
@@ -131,23 +187,21 @@ class NodePlace:
 
     def run(self, argv: Sequence[str | Path], env: Mapping[str, str] | None = None, **options) -> str:
         """Run a program inside the node and return what it printed."""
-        return shell.run([*self.enter(env or {}), *argv], **options)
+        return shell.run(self.command(argv, env), **options)
 
-    def enter(self, env: Mapping[str, str] | None = None) -> list[str]:
-        """The words before a command that make it run inside the node, with the node's default paths."""
+    def command(self, argv: Sequence[str | Path], env: Mapping[str, str] | None = None) -> list[str]:
+        """The words that run a command inside the node, with the node's default paths."""
         init = self.init()
         if init is None:
             raise shell.LabError(f"{self.name} is off: `lab start node {self.name}` turns it on")
         settings = {**node_environment(), **(env or {})}
         into = ["nsenter", "-t", str(init.pid), "-m", "-n", "-u", "-i", "-p", "-C", "--"]
-        return [*into, "env", "-i", *(f"{key}={value}" for key, value in settings.items())]
+        return [*into, "env", "-i", *(f"{key}={value}" for key, value in settings.items()), *map(str, argv)]
 
     @staticmethod
     def _proc(init: Noted) -> Path:
         return Path(f"/proc/{init.pid}/root/proc")
 
-
-Place = RootPlace | NodePlace
 
 ROOT = RootPlace()
 

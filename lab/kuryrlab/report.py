@@ -47,8 +47,7 @@ def write(name: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     jobs = [(folder / title, words) for title, words in _CONTROL.items()]
     for node in filter(lambda node: node.place.init(), nodes()):
-        enter = node.place.enter()
-        jobs += [(folder / f"{node.name}-{title}", [*enter, *words]) for title, words in _NODE.items()]
+        jobs += [(folder / f"{node.name}-{title}", node.place.command(words)) for title, words in _NODE.items()]
     with ThreadPoolExecutor() as workers:
         list(workers.map(lambda job: _write_one(*job), jobs))
     for old in sorted(paths.REPORTS.iterdir(), key=lambda one: one.stat().st_mtime)[:-KEPT]:
