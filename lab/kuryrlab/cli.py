@@ -8,11 +8,15 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from kuryrlab import components, dns, facts, kuryr, paths, report, shell, status, sweep, up
-from kuryrlab.node import Node, nodes
-from kuryrlab.places import node as place_of
+from kuryrlab import cluster, components, dns, facts, kuryr, nested, paths, report, shell, status, sweep, up
+from kuryrlab.node import nodes
+from kuryrlab.vm import Vm
 
-_CHANGING = {"images import", "up", "install", "down", "kill", "start", "stop", "floor", "dns", "kuryr up", "kuryr down", "kuryr restart"}
+_CHANGING = {
+    *("images import", "up", "install", "down", "kill", "start", "stop", "floor", "dns", "nested up", "nested down"),
+    *("kuryr up", "kuryr down", "kuryr restart"),
+}
+_ALL_NODES = (*paths.NODE_NAMES, *paths.VM_NAMES)
 
 
 def main(argv: list[str]) -> int:
@@ -75,18 +79,19 @@ def _check_clean(_: argparse.Namespace) -> int:
 
 
 def _exec(arguments: argparse.Namespace) -> None:
-    words = place_of(arguments.node).command(arguments.words)
-    os.execvp(words[0], words)
+    words = cluster.find(arguments.node).place.command(arguments.words)
+    # With the lab's mark: `lab down` ends it, if it is still there.
+    os.execvpe(words[0], words, {**os.environ, paths.OWNER_VARIABLE: str(paths.LAB)})
 
 
 def _images_import(arguments: argparse.Namespace) -> None:
-    for node in nodes():
+    for node in [*nodes(), *cluster.running_vms()]:
         for archive in arguments.archives:
             sys.stdout.write(f"{node.name}: {node.import_image(archive)}\n")
 
 
 def _floor(arguments: argparse.Namespace) -> None:
-    for node in nodes():
+    for node in [*nodes(), *cluster.running_vms()]:
         node.set_floor(arguments.state == "on")
 
 
@@ -96,25 +101,42 @@ def _dns(arguments: argparse.Namespace) -> None:
 
 def _kill(arguments: argparse.Namespace) -> None:
     if arguments.component == "node":
-        Node(_required(arguments)).power_off()
+        cluster.find(_required(arguments)).power_off()
         return
     daemon = components.find(arguments.component, arguments.node)
     sys.stdout.write(f"{daemon.title}: {'killed' if daemon.kill() else 'was not running'}\n")
 
 
 def _stop(arguments: argparse.Namespace) -> None:
+    if arguments.component == "node":
+        if not isinstance(cluster.find(_required(arguments)), Vm):
+            raise shell.LabError("a node that is no VM cannot be halted: `lab kill node` cuts its power")
+        nested.down(arguments.node, halt=True, purge=False)
+        return
     daemon = components.find(arguments.component, arguments.node)
     sys.stdout.write(f"{daemon.title}: {'stopped' if daemon.stop(arguments.grace) else 'was not running'}\n")
 
 
 def _start(arguments: argparse.Namespace) -> None:
     if arguments.component == "node":
-        up.power_node_on(Node(_required(arguments)))
+        node = cluster.find(_required(arguments))
+        if isinstance(node, Vm):
+            nested.up(node.name)
+        else:
+            up.power_node_on(node)
         return
     daemon = components.find(arguments.component, arguments.node)
     sys.stdout.write(f"{daemon.title}: {daemon.start() or 'started'}\n")
     if daemon.name == "vswitchd":
         up.teach_neighbours()
+
+
+def _nested_up(arguments: argparse.Namespace) -> None:
+    nested.up(arguments.name)
+
+
+def _nested_down(arguments: argparse.Namespace) -> None:
+    nested.down(arguments.name, arguments.halt, arguments.purge)
 
 
 def _kuryr_up(arguments: argparse.Namespace) -> None:
@@ -136,7 +158,7 @@ def _kuryr_logs(arguments: argparse.Namespace) -> None:
 
 def _required(arguments: argparse.Namespace) -> str:
     if not arguments.node:
-        raise shell.LabError(f"say which node: one of {', '.join(paths.NODE_NAMES)}")
+        raise shell.LabError(f"say which node: one of {', '.join(_ALL_NODES)}")
     return arguments.node
 
 
@@ -158,7 +180,7 @@ def _parser() -> argparse.ArgumentParser:
     command("env", _env, 'the exports for a shell: eval "$(lab env)"')
     command("check-clean", _check_clean, "list what a lab has on the machine outside its folder; exit 1 if there is any")
     inside = command("exec", _exec, "run a command inside a node")
-    inside.add_argument("node", choices=paths.NODE_NAMES)
+    inside.add_argument("node", choices=_ALL_NODES)
     inside.add_argument("words", nargs=argparse.REMAINDER, metavar="CMD")
     summary = "images in the nodes' runtimes: there is no registry"
     importing = (
@@ -174,17 +196,33 @@ def _parser() -> argparse.ArgumentParser:
     dns_words.add_argument("state", choices=("up", "down"))
     for name, run, summary in (
         ("kill", _kill, "SIGKILL a component, or cut a node's power"),
-        ("stop", _stop, "SIGTERM a component, SIGKILL when the grace is over"),
+        ("stop", _stop, "SIGTERM a component, SIGKILL when the grace is over; or halt a VM"),
         ("start", _start, "start a component that was killed or stopped"),
     ):
         sub = command(name, run, summary)
         sub.add_argument("component", help="its name as in `lab status`; `node` for a whole node")
-        sub.add_argument("node", nargs="?", choices=paths.NODE_NAMES)
+        sub.add_argument("node", nargs="?", choices=_ALL_NODES)
         if name == "stop":
             sub.add_argument("--grace", type=float, default=10, help="seconds between SIGTERM and SIGKILL")
+    _add_nested(commands)
     _add_kuryr(commands)
     command("help", lambda _: parser.print_help(), "this text")
     return parser
+
+
+def _add_nested(commands) -> None:
+    summary = "nodes that are VMs, whose card is the parent port of a Neutron trunk"
+    words = commands.add_parser("nested", help=summary, description=summary).add_subparsers(required=True, metavar="COMMAND")
+    for name, run, text in (
+        ("up", _nested_up, "boot one and make it a node of the cluster"),
+        ("down", _nested_down, "cut its power: the next boot is with a new disk"),
+    ):
+        sub = words.add_parser(name, help=text, description=text)
+        sub.set_defaults(run=run, title=f"nested {name}")
+        sub.add_argument("name", nargs="?", choices=paths.VM_NAMES, default=paths.VM_NAMES[0])
+        if name == "down":
+            sub.add_argument("--halt", action="store_true", help="halt it instead, and keep its disk for the next boot")
+            sub.add_argument("--purge", action="store_true", help="take its Node, its pods, its port, its trunk and its disk away, too")
 
 
 def _add_kuryr(commands) -> None:
@@ -206,7 +244,7 @@ def _add_kuryr(commands) -> None:
     )
     starting.add_argument("--conf", type=Path, metavar="FILE", help="read by all of them after the lab's own kuryr.conf")
     command("down", _kuryr_down, "stop them, in an orderly way if they can")
-    which = ("controller", *paths.NODE_NAMES)
+    which = ("controller", *_ALL_NODES)
     command("restart", _kuryr_restart, "stop one and start it again").add_argument("which", choices=which)
     logs = command("logs", _kuryr_logs, "the end of their logs")
     logs.add_argument("which", nargs="?", choices=which)

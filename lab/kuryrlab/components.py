@@ -1,8 +1,8 @@
 """Every daemon of the lab by its name: for status, for faults (`lab kill`, `lab start`), for going down in order."""
 
-from kuryrlab import kubernetes, kuryr, openstack, ovs, shell
+from kuryrlab import cluster, kubernetes, kuryr, openstack, ovs, shell
+from kuryrlab.cluster import Member
 from kuryrlab.daemons import Daemon
-from kuryrlab.node import Node
 
 ALIASES = {
     "apiserver": "kube-apiserver",
@@ -18,7 +18,7 @@ def control_plane() -> list[Daemon]:
     return [*ovs.daemons(), *openstack.daemons(), *kubernetes.daemons()]
 
 
-def node_daemons(node: Node) -> list[Daemon]:
+def node_daemons(node: Member) -> list[Daemon]:
     """All of one node, in the order of starting."""
     return node.daemons()
 
@@ -26,7 +26,11 @@ def node_daemons(node: Node) -> list[Daemon]:
 def find(name: str, node: str | None) -> Daemon:
     """The daemon of that name, in the root namespace or in a node."""
     wanted = ALIASES.get(name, name)
-    candidates = [*node_daemons(Node(node)), kuryr.node_daemon(Node(node))] if node else [*control_plane(), kuryr.controller()]
+    if node:
+        member = cluster.find(node)
+        candidates = [*node_daemons(member), kuryr.node_daemon(member)]
+    else:
+        candidates = [*control_plane(), kuryr.controller()]
     for daemon in candidates:
         if daemon.name == wanted:
             return daemon

@@ -3,7 +3,7 @@
 import json
 import shlex
 
-from kuryrlab import kubernetes, openstack, paths, pieces, seed
+from kuryrlab import cluster, kubernetes, openstack, paths, pieces, seed, vm_place, workers
 from kuryrlab.node import nodes
 from kuryrlab.places import ROOT
 
@@ -54,6 +54,23 @@ def write() -> str:
         "python": str(paths.VENV / "bin" / "python"),
         "images": pieces.VERSIONS["images"],
     }
+    return _write(facts)
+
+
+def tell_of_vms() -> str:
+    """Write into lab.json which VMs there are, and leave the rest of it as `lab up` wrote it."""
+    if not paths.FACTS.exists():
+        return "none: the lab is down"
+    facts = json.loads(paths.FACTS.read_text())
+    facts.pop("nested", None)
+    return _write(facts)
+
+
+def _write(facts: dict) -> str:
+    layout = workers.known()
+    if layout:
+        told = {"network": layout["network"], "subnet": layout["subnet"]}
+        facts = {**facts, "nested": {**told, "vms": [_vm(vm, layout) for vm in cluster.vms() if vm.name in layout["vms"]]}}
     staged = paths.FACTS.with_suffix(".new")
     staged.write_text(json.dumps(facts, indent=1))
     staged.rename(paths.FACTS)
@@ -83,7 +100,7 @@ def _kubernetes() -> dict:
     return {
         "api_local": paths.API_LOCAL,
         "api_from_nodes": paths.API_FROM_NODES,
-        "api_from_pods": f"https://{paths.EXTERNAL_ROOT}:{paths.API_PORT}",
+        "api_from_pods": paths.API_FROM_PODS,
         "ca": str(paths.PKI / "ca.crt"),
         "kubeconfig": str(paths.PKI / "admin.conf"),
         "controller_kubeconfig": str(paths.PKI / "kuryr-controller.conf"),
@@ -114,7 +131,6 @@ def _openstack(layout: dict) -> dict:
 def _node(node, layout: dict) -> dict:
     init = node.place.init()
     port = layout["node_ports"][node.name]
-    user = f"kuryr-daemon-{node.name}"
     return {
         "name": node.name,
         "management_ip": node.management,
@@ -124,6 +140,27 @@ def _node(node, layout: dict) -> dict:
         "init_pid": init.pid if init else None,
         "file_system": str(node.root),
         "logs": str(node.place.log_dir),
+        **_daemon(node.name),
+    }
+
+
+def _vm(vm, layout: dict) -> dict:
+    return {
+        "name": vm.name,
+        **layout["vms"][vm.name],
+        "on": vm.place.init() is not None,
+        "exec": [str(paths.SOURCE / "lab"), "exec", vm.name],
+        "shared": str(vm.shared),
+        "shared_inside": str(vm_place.SHARED),
+        "logs": str(vm.place.log_dir),
+        "console": str(vm.console),
+        **_daemon(vm.name),
+    }
+
+
+def _daemon(node: str) -> dict:
+    user = f"kuryr-daemon-{node}"
+    return {
         "daemon_kubeconfig": str(paths.PKI / f"{user}.conf"),
         "daemon": {"cert": str(paths.PKI / f"{user}.crt"), "key": str(paths.PKI / f"{user}.key")},
     }

@@ -1,4 +1,4 @@
-"""Kuryr itself in the lab: its configuration, the controller in the root namespace, a daemon in each node.
+"""Kuryr itself in the lab: its configuration, the controller in the root namespace, a daemon in each node and in each VM that is on.
 
 The programs are copied before they start, so that a build does not pull them from under a running test. A Kuryr that was installed as
 pods, by generated definitions, makes way for them.
@@ -8,14 +8,18 @@ import configparser
 import hashlib
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
-from kuryrlab import kubernetes, paths, seed, shell
+from kuryrlab import cluster, kubernetes, paths, seed, shell, workers
+from kuryrlab.cluster import Member
 from kuryrlab.daemons import Daemon
-from kuryrlab.node import Node, nodes
+from kuryrlab.node import nodes
 from kuryrlab.steps import Step, perform
+from kuryrlab.vm import Vm
+from kuryrlab.vm_place import SHARED
 
 PROGRAMS = ("kuryr-k8s-controller", "kuryr-daemon", "kuryr-cni")
 CONTROLLER, DAEMON = "kuryr-controller", "kuryr-daemon"
@@ -34,19 +38,43 @@ _EXTRA = paths.KURYR / "extra.conf"
 _PASSED_ON = ("RUST_LOG", "RUST_BACKTRACE", "LLVM_PROFILE_FILE")
 
 
+@dataclass(frozen=True)
+class _Files:
+    """Where one of the programs finds itself and what it reads; a VM has copies of its own, below another name than the machine's."""
+
+    bin: Path
+    conf: Path
+    extra: Path
+    seen: Callable[[Path], str] = str
+
+    def words(self, program: str) -> tuple[str, ...]:
+        """The command that starts it, as its place sees it."""
+        confs = [self.conf, self.extra] if self.extra.exists() else [self.conf]
+        return (self.seen(self.bin / program), *(word for conf in confs for word in ("--config-file", self.seen(conf))))
+
+    def fingerprint(self, *programs: str) -> str:
+        """What changes when a program or a configuration does."""
+        files = [*(self.bin / program for program in programs), self.conf, self.extra]
+        digests = (hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else "" for path in files)
+        return " ".join(digests)
+
+
 def up(folders: Sequence[Path], extra: Path | None) -> None:
     """Start all three and wait until they are ready; one that runs is restarted if its program or configuration changed."""
     before = _fingerprints()
+    vms = cluster.running_vms()
     perform(
         [
             Step("programs", lambda: _copy_programs(folders)),
             Step("configuration", lambda: _write_configuration(extra)),
+            *(Step(f"{vm.name} files", lambda vm=vm: _copy_into(vm), ("programs", "configuration")) for vm in vms),
             Step("custom resources", _apply_definitions),
             Step("pods of an installation", _remove_installation),
         ]
     )
-    changed = _fingerprints() != before
-    perform([Step(daemon.title, lambda daemon=daemon: _start(daemon, changed)) for daemon in daemons()])
+    now = _fingerprints()
+    changed = {name for name, fingerprint in now.items() if before.get(name) != fingerprint}
+    perform([Step(daemon.title, lambda daemon=daemon: _start(daemon, daemon.title in changed)) for daemon in daemons()])
 
 
 def down() -> None:
@@ -58,6 +86,8 @@ def down() -> None:
         _remove_installation()
     for node in nodes():
         (node.root / CONFLIST).unlink(missing_ok=True)
+    for vm in cluster.running_vms():
+        vm.place.run(["rm", "-f", f"/{CONFLIST}"])
 
 
 def restart(daemon: Daemon) -> None:
@@ -68,12 +98,12 @@ def restart(daemon: Daemon) -> None:
 
 def daemons() -> list[Daemon]:
     """The controller and each node's daemon."""
-    return [controller(), *(node_daemon(node) for node in nodes())]
+    return [controller(), *map(node_daemon, _members())]
 
 
 def controller() -> Daemon:
     """The controller, in the root namespace."""
-    words = (str(_BIN / "kuryr-k8s-controller"), *_files(paths.KURYR / "controller.conf"))
+    words = _controller_files().words("kuryr-k8s-controller")
 
     def ready() -> bool:
         return _is_ok(["curl", "-sf", "-o", "/dev/null", "http://127.0.0.1:8082/ready"])
@@ -81,9 +111,9 @@ def controller() -> Daemon:
     return Daemon(CONTROLLER, words, ready=ready, env=_environment())
 
 
-def node_daemon(node: Node) -> Daemon:
+def node_daemon(node: Member) -> Daemon:
     """A node's daemon, inside it."""
-    words = (str(_BIN / "kuryr-daemon"), *_files(Path("/etc/kuryr/kuryr.conf")))
+    words = _daemon_files(node).words("kuryr-daemon")
 
     def ready() -> bool:
         return _is_ok(node.place.command(["curl", "-sf", "-o", "/dev/null", "http://127.0.0.1:8090/ready"]))
@@ -94,7 +124,7 @@ def node_daemon(node: Node) -> Daemon:
 
 def find(name: str) -> Daemon:
     """By the word that people use: `controller`, or a node's name for its daemon."""
-    return controller() if name == "controller" else node_daemon(Node(name))
+    return controller() if name == "controller" else node_daemon(cluster.find(name))
 
 
 def default_folders() -> list[Path]:
@@ -110,9 +140,26 @@ def _start(daemon: Daemon, changed: bool) -> str:
     return daemon.start()
 
 
-def _fingerprints() -> dict[Path, str]:
-    files = [*_BIN.glob("kuryr-*"), *paths.KURYR.glob("*.conf"), *(node.root / "etc/kuryr/kuryr.conf" for node in nodes())]
-    return {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in files if path.exists()}
+def _members() -> list[Member]:
+    return [*nodes(), *cluster.running_vms()]
+
+
+def _controller_files() -> _Files:
+    return _Files(_BIN, paths.KURYR / "controller.conf", _EXTRA)
+
+
+def _daemon_files(node: Member) -> _Files:
+    if isinstance(node, Vm):
+        own = node.shared / "kuryr"
+        return _Files(own / "bin", own / "kuryr.conf", own / "extra.conf", lambda path: str(SHARED / path.relative_to(node.shared)))
+    conf = node.root / "etc/kuryr/kuryr.conf"
+    return _Files(_BIN, conf, _EXTRA, lambda path: "/etc/kuryr/kuryr.conf" if path == conf else str(path))
+
+
+def _fingerprints() -> dict[str, str]:
+    """One for each daemon, by its title: a VM that has come makes no other one start again."""
+    found = {controller().title: _controller_files().fingerprint("kuryr-k8s-controller")}
+    return found | {node_daemon(node).title: _daemon_files(node).fingerprint("kuryr-daemon", "kuryr-cni") for node in _members()}
 
 
 def _copy_programs(folders: Sequence[Path]) -> str:
@@ -122,12 +169,27 @@ def _copy_programs(folders: Sequence[Path]) -> str:
         source = next((folder / program for folder in folders if (folder / program).exists()), None)
         if source is None:
             raise shell.LabError(f"there is no {program} in {', '.join(map(str, folders))}: build it, or name its folder by --bin")
-        # A new file in the old one's place: a program that runs cannot be written to.
-        staged = _BIN / f".{program}"
-        shutil.copy(source, staged)
-        staged.rename(_BIN / program)
+        _replace(source, _BIN / program)
         used.add(str(source.parent))
     return f"from {', '.join(sorted(used))}"
+
+
+def _copy_into(vm: Vm) -> str:
+    files = _daemon_files(vm)
+    files.bin.mkdir(parents=True, exist_ok=True)
+    for program in ("kuryr-daemon", "kuryr-cni"):
+        _replace(_BIN / program, files.bin / program)
+    files.extra.unlink(missing_ok=True)
+    if _EXTRA.exists():
+        shutil.copy(_EXTRA, files.extra)
+    return str(files.bin.parent)
+
+
+def _replace(source: Path, target: Path) -> None:
+    # A new file in the old one's place: a program that runs cannot be written to.
+    staged = target.with_name(f".{target.name}")
+    shutil.copy(source, staged)
+    staged.rename(target)
 
 
 def _write_configuration(extra: Path | None) -> str:
@@ -137,8 +199,9 @@ def _write_configuration(extra: Path | None) -> str:
     else:
         shutil.copy(extra, _EXTRA)
     _write(paths.KURYR / "controller.conf", _controller_settings(seed.networks()))
-    for node in nodes():
-        _write(node.root / "etc/kuryr/kuryr.conf", _daemon_settings(node.name))
+    for node in _members():
+        server = paths.API_FROM_PODS if isinstance(node, Vm) else paths.API_FROM_NODES
+        _write(_daemon_files(node).conf, _daemon_settings(node.name, server))
     return str(paths.KURYR)
 
 
@@ -178,12 +241,18 @@ def _controller_settings(layout: dict) -> dict[str, dict[str, object]]:
             "resource_tags": "kuryr-lab",
         },
         "octavia_defaults": {"enforce_sg_rules": "false", "lb_algorithm": "SOURCE_IP_PORT"},
+        **_nested_settings(),
     }
 
 
-def _daemon_settings(node: str) -> dict[str, dict[str, object]]:
+def _nested_settings() -> dict[str, dict[str, object]]:
+    layout = workers.known()
+    return {"pod_vif_nested": {"worker_nodes_subnets": layout["subnet"]["id"]}} if layout else {}
+
+
+def _daemon_settings(node: str, server: str) -> dict[str, dict[str, object]]:
     return {
-        "kubernetes": _kubernetes_settings(paths.API_FROM_NODES, f"kuryr-daemon-{node}"),
+        "kubernetes": _kubernetes_settings(server, f"kuryr-daemon-{node}"),
         "neutron_defaults": _network_settings(),
         "vif_plug_ovs": {"ovsdb_connection": "unix:/run/openvswitch/db.sock"},
     }
@@ -206,16 +275,12 @@ def _kubernetes_settings(server: str, user: str) -> dict[str, object]:
 
 
 def _write(path: Path, settings: dict[str, dict[str, object]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
     parser = configparser.ConfigParser(interpolation=None)
     parser.read_dict(settings)
     with path.open("w") as file:
         parser.write(file)
     path.chmod(0o600)
-
-
-def _files(main: Path) -> list[str]:
-    names = [main, _EXTRA] if _EXTRA.exists() else [main]
-    return [word for name in names for word in ("--config-file", str(name))]
 
 
 def _environment() -> dict[str, str]:

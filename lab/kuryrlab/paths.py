@@ -20,6 +20,7 @@ BIN = LAB / "bin"
 DUMPS = LAB / "dumps"
 REPORTS = LAB / "reports"
 KURYR = LAB / "kuryr"
+VMS = LAB / "vms"
 FACTS = LAB / "lab.json"
 LOCK = LAB / "lock"
 
@@ -29,6 +30,7 @@ OVN_BIN = OVN / "bin"
 KUBERNETES_BIN = OPT / "kubernetes" / "bin"
 ETCD_BIN = OPT / "etcd" / "bin"
 AGNHOST_IMAGE = OPT / "images" / "agnhost.tar"
+VM = OPT / "vm"
 COREDNS_IMAGE = OPT / "coredns" / "coredns.tar"
 
 # The management network carries the API and OVN's southbound database, the tunnel network Geneve: they are two, since
@@ -42,6 +44,7 @@ EXTERNAL_PREFIX = 24
 API_PORT = 6443
 API_FROM_NODES = f"https://{MANAGEMENT_ROOT}:{API_PORT}"
 API_LOCAL = f"https://127.0.0.1:{API_PORT}"
+API_FROM_PODS = f"https://{EXTERNAL_ROOT}:{API_PORT}"
 
 # What a controller in a node reaches as well as one on the machine itself.
 KEYSTONE_URL = f"http://{MANAGEMENT_ROOT}:5000/v3"
@@ -52,6 +55,10 @@ SERVICE_CIDR = "10.96.0.0/16"
 KUBERNETES_SERVICE_IP = "10.96.0.1"
 
 NODE_NAMES = ("node1", "node2")
+# Nodes that are VMs of the lab's own OpenStack: on demand, their network and the cable by which the lab commands them.
+VM_NAMES = ("vm1", "vm2", "vm3")
+WORKERS_CIDR = "10.2.0.0/24"
+VM_CABLE = "192.168.224"
 CHASSIS = "lab-chassis"
 OWNER_VARIABLE = "KURYR_LAB_OWNER"
 

@@ -1,4 +1,4 @@
-"""The pieces that are installed or built once: Debian packages, OVS and OVN, the OpenStack venv, Kubernetes, CoreDNS, images.
+"""The pieces that are installed or built once: Debian packages, OVN, the OpenStack venv, Kubernetes, CoreDNS, images, user-mode Linux.
 
 Each carries the hash of its pins. A piece whose hash fits is left alone; any other is made anew, and only that one.
 """
@@ -33,6 +33,8 @@ _KUBERNETES_PACKAGES = (
 )
 
 _OF_AGNHOST = ("agnhost", "pause")
+# What a lab is up without.
+_ON_DEMAND = ("vm",)
 
 
 def key_of(piece: str) -> str:
@@ -62,8 +64,8 @@ def is_made(piece: str) -> bool:
 
 
 def are_made() -> bool:
-    """Whether nothing has to be installed or built."""
-    return all(map(is_made, _MAKERS))
+    """Whether nothing has to be installed or built before the lab can be up."""
+    return all(is_made(piece) for piece in _MAKERS if piece not in _ON_DEMAND)
 
 
 def _mark(piece: str) -> Path:
@@ -163,6 +165,27 @@ def _make_venv(folder: Path) -> None:
         log=log,
         env=pip,
     )
+
+
+def _make_vm(folder: Path) -> None:
+    debs = folder / "debs"
+    debs.mkdir(exist_ok=True)
+    log = paths.LOG / "vm-fetch.log"
+    fetch = ["apt-get", "-q", "download", *VERSIONS["vm"]["packages"]]
+    try:
+        shell.run(fetch, cwd=debs, log=log)
+    except shell.CommandError:
+        # The lists may be of a time when there were other versions.
+        shell.run(["apt-get", "-q", "update"], log=log)
+        shell.run(fetch, cwd=debs, log=log)
+    for deb in sorted(debs.glob("*.deb")):
+        shell.run(["dpkg-deb", "-x", deb, folder])
+    shutil.rmtree(debs)
+    # Where modprobe looks for them below a root.
+    (folder / "root/lib").mkdir(parents=True, exist_ok=True)
+    link = folder / "root/lib/modules"
+    link.unlink(missing_ok=True)
+    link.symlink_to(folder / "usr/lib/uml/modules")
 
 
 def _pip_environment() -> dict[str, str]:
@@ -273,6 +296,7 @@ _INPUTS: dict[str, Callable[[], Iterator[bytes]]] = {
     "etcd": lambda: _files("etcd/go.mod", "etcd/go.sum"),
     "images": lambda: iter([*_image_names(*_OF_AGNHOST), *_files("kubernetes/go.mod")]),
     "coredns": lambda: iter([*_image_names("coredns"), *_files("coredns/go.mod", "coredns/go.sum")]),
+    "vm": lambda: iter([_settings("vm"), str(paths.VM).encode()]),
 }
 _MAKERS: dict[str, Callable[[Path], None]] = {
     "ovn": _make_ovn,
@@ -281,4 +305,5 @@ _MAKERS: dict[str, Callable[[Path], None]] = {
     "etcd": _make_etcd,
     "images": _make_images,
     "coredns": _make_coredns,
+    "vm": _make_vm,
 }

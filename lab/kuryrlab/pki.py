@@ -30,15 +30,16 @@ def ensure(running: bool) -> str:
     for user in ("admin", "kube-controller-manager", "kube-scheduler", "kuryr-controller"):
         kubeconfig(paths.PKI / f"{user}.conf", paths.API_LOCAL, user)
     for number, name in enumerate(paths.NODE_NAMES, start=1):
-        issue(
-            f"kubelet-{name}",
-            f"/O=system:nodes/CN=system:node:{name}",
-            f"DNS:{name},IP:{paths.MANAGEMENT}.{10 + number},IP:127.0.0.1",
-        )
-        kubeconfig(paths.PKI / f"kubelet-{name}.conf", paths.API_FROM_NODES, f"kubelet-{name}")
-        kubeconfig(paths.PKI / f"kuryr-daemon-{name}.conf", paths.API_FROM_NODES, f"kuryr-daemon-{name}")
+        _issue_kubelet(name, f"{paths.MANAGEMENT}.{10 + number}", paths.API_FROM_NODES)
     mark.write_text(key)
     return "made"
+
+
+def issue_vm(name: str, address: str) -> None:
+    """What a VM's kubelet and Kuryr's daemon in it show: anew whenever it is turned on, since Neutron may give it another address."""
+    user, subject = _daemon_user(name)
+    issue(user, subject)
+    _issue_kubelet(name, address, paths.API_FROM_PODS)
 
 
 def issue(name: str, subject: str, alternative_names: str = "") -> None:
@@ -74,6 +75,12 @@ def kubeconfig(path: Path, server: str, user: str) -> None:
     path.chmod(0o600)
 
 
+def _issue_kubelet(name: str, address: str, server: str) -> None:
+    issue(f"kubelet-{name}", f"/O=system:nodes/CN=system:node:{name}", f"DNS:{name},IP:{address},IP:127.0.0.1")
+    for user in (f"kubelet-{name}", _daemon_user(name)[0]):
+        kubeconfig(paths.PKI / f"{user}.conf", server, user)
+
+
 def _authority() -> None:
     words = ["openssl", "req", "-x509", *_NEW_KEY, "-days", "3650", "-subj", "/CN=kuryr-lab"]
     shell.run([*words, "-keyout", paths.PKI / "ca.key", "-out", AUTHORITY])
@@ -96,4 +103,8 @@ def _users() -> dict[str, str]:
         "kube-scheduler": "/CN=system:kube-scheduler",
         "kuryr-controller": "/CN=kuryr-controller",
     }
-    return users | {f"kuryr-daemon-{name}": f"/O=kuryr-daemons/CN=kuryr-daemon:{name}" for name in paths.NODE_NAMES}
+    return users | dict(map(_daemon_user, paths.NODE_NAMES))
+
+
+def _daemon_user(node: str) -> tuple[str, str]:
+    return f"kuryr-daemon-{node}", f"/O=kuryr-daemons/CN=kuryr-daemon:{node}"

@@ -6,7 +6,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from kuryrlab import paths, shell
+from kuryrlab import cluster, paths, shell
 from kuryrlab.node import nodes
 
 KEPT = 20
@@ -39,6 +39,13 @@ _NODE = {
     "connections": [*_SWITCH, "dpctl/dump-conntrack", "-m"],
     "pods": ["sh", "-c", _PODS],
 }
+_VM = {
+    "links": ["ip", "-d", "link"],
+    "addresses": ["sh", "-c", "ip addr; ip route; ip neigh"],
+    "pods": ["sh", "-c", _PODS],
+}
+# As much of each log as helps, and no more.
+_LOG_LINES = "2000"
 
 
 def write(name: str) -> Path:
@@ -48,6 +55,11 @@ def write(name: str) -> Path:
     jobs = [(folder / title, words) for title, words in _CONTROL.items()]
     for node in filter(lambda node: node.place.init(), nodes()):
         jobs += [(folder / f"{node.name}-{title}", node.place.command(words)) for title, words in _NODE.items()]
+    for vm in cluster.vms():
+        if vm.place.init():
+            jobs += [(folder / f"{vm.name}-{title}", vm.place.command(words)) for title, words in _VM.items()]
+        logs = vm.place.log_dir.glob("*.log")
+        jobs += [(folder / f"{vm.name}-{log.name}", ["tail", "-n", _LOG_LINES, str(log)]) for log in logs]
     with ThreadPoolExecutor() as workers:
         list(workers.map(lambda job: _write_one(*job), jobs))
     for old in sorted(paths.REPORTS.iterdir(), key=lambda one: one.stat().st_mtime)[:-KEPT]:

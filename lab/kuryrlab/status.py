@@ -2,7 +2,7 @@
 
 import sys
 
-from kuryrlab import components, facts, kuryr, paths
+from kuryrlab import cluster, components, facts, kuryr, paths
 from kuryrlab.daemons import Daemon
 from kuryrlab.node import nodes
 
@@ -17,13 +17,14 @@ def show() -> int:
     lines, complete = [], True
     for title, daemons in [
         ("root namespace", components.control_plane()),
-        *((node.name, components.node_daemons(node)) for node in nodes()),
+        *((node.name, components.node_daemons(node)) for node in [*nodes(), *cluster.running_vms()]),
     ]:
         lines.append(title)
         for daemon in daemons:
             noted = daemon.place.find(daemon.name)
             complete = complete and noted is not None
             lines.append(_line(daemon, "DOWN"))
+    lines += [f"{vm.name}\n  off: `lab nested up {vm.name}` turns it on" for vm in cluster.vms() if not vm.place.init()]
     lines.append("Kuryr")
     lines += [_line(daemon, "not started") for daemon in kuryr.daemons()]
     lines.append(f"\nlogs: {paths.LOG}   facts: {paths.FACTS}")

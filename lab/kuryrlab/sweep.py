@@ -6,11 +6,11 @@ import shutil
 import signal
 from pathlib import Path
 
-from kuryrlab import cgroups, host, mounts, openstack, paths, pieces, shell, underlay
+from kuryrlab import cgroups, host, mounts, openstack, paths, pieces, shell, underlay, vm
 from kuryrlab.places import start_time
 
 ROOT_BRIDGES = ("br-int", "br-ex", "br-phys", "ovs-netdev")
-_STATE_FOLDERS = (paths.DATA, paths.RUN, paths.NODES, paths.KURYR, paths.LOG, paths.BIN)
+_STATE_FOLDERS = (paths.DATA, paths.RUN, paths.NODES, paths.VMS, paths.KURYR, paths.LOG, paths.BIN)
 
 
 def leftovers() -> list[str]:
@@ -76,7 +76,7 @@ def forget_state() -> str:
 
 
 def _interfaces() -> list[str]:
-    names = (*ROOT_BRIDGES, *underlay.ROOT_PORTS)
+    names = (*ROOT_BRIDGES, *underlay.ROOT_PORTS, *(device for name in paths.VM_NAMES for device in vm.devices(name)))
     return [name for name in names if Path(f"/sys/class/net/{name}").exists()]
 
 

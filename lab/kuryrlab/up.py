@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from kuryrlab import (
+    cluster,
     components,
     facts,
     host,
@@ -54,13 +55,12 @@ def up() -> None:
 
 def down() -> None:
     """Stop everything and leave nothing behind."""
-    perform(
-        [
-            Step("stop the control plane", _stop_control_plane),
-            *(Step(f"power off {node.name}", node.power_off) for node in nodes()),
-            Step("sweep", _sweep_quietly, ("stop the control plane", *(f"power off {node.name}" for node in nodes()))),
-        ]
-    )
+    stops = [
+        Step("stop the control plane", _stop_control_plane),
+        *(Step(f"power off {node.name}", node.power_off) for node in nodes()),
+        *(Step(f"power off {vm.name}", lambda vm=vm: vm.cut() and "") for vm in cluster.running_vms()),
+    ]
+    perform([*stops, Step("sweep", _sweep_quietly, tuple(stop.name for stop in stops))])
     paths.FACTS.unlink(missing_ok=True)
 
 
@@ -70,9 +70,9 @@ def alive() -> bool:
 
 
 def install() -> None:
-    """Install and build all pieces, and start nothing."""
+    """Install and build all pieces, those of VMs too, and start nothing."""
     prerequisites.check()
-    perform(_install(()))
+    perform([*_install(()), Step("user-mode Linux", lambda: pieces.ensure("vm"), ("Debian packages",))])
 
 
 def power_node_on(node: Node) -> None:

@@ -1,0 +1,83 @@
+"""Make, or take away, what a VM that is a node has in Neutron: the workers' network, its port there, and a trunk on that port.
+
+Usage: trunk.py make NAME HOST CIDR, or trunk.py remove NAME. Prints what there is as JSON, `null` if nothing is left. Safe to repeat.
+It lies in a folder of its own, since the lab's snapshot of networks does not depend on it.
+"""
+
+import contextlib
+import json
+import sys
+
+import openstack
+
+NETWORK, SUBNET = "k8s-worker-net", "k8s-worker-subnet"
+# Not Kuryr's own: it would take a tagged port for one that it forgot.
+TAGS = ["lab-vm"]
+OWNER = "compute:nova"
+
+network = openstack.connect(cloud="kuryr").network
+router = network.find_router("k8s-router", ignore_missing=False)
+
+
+def tagged(thing):
+    network.set_tags(thing, TAGS)
+    return thing
+
+
+def workers(cidr):
+    net = network.find_network(NETWORK) or tagged(network.create_network(name=NETWORK))
+    subnet = network.find_subnet(SUBNET)
+    if not subnet:
+        subnet = tagged(network.create_subnet(name=SUBNET, network_id=net.id, cidr=cidr, ip_version=4, is_dhcp_enabled=False))
+    if not any(ip["subnet_id"] == subnet.id for port in network.ports(device_id=router.id) for ip in port.fixed_ips):
+        network.add_interface_to_router(router, subnet_id=subnet.id)
+    return net, subnet
+
+
+def plug(name, host, net):
+    port = network.find_port(f"{name}-eth0")
+    if not port:
+        group = network.find_security_group("k8s-pods", ignore_missing=False)
+        wanted = {"network_id": net.id, "security_group_ids": [group.id], "device_owner": OWNER, "binding_host_id": host}
+        port = tagged(network.create_port(name=f"{name}-eth0", **wanted))
+    if not network.find_trunk(f"{name}-trunk"):
+        tagged(network.create_trunk(name=f"{name}-trunk", port_id=port.id, sub_ports=[]))
+
+
+def unplug(name):
+    for trunk in network.trunks(name=f"{name}-trunk"):
+        network.delete_trunk(trunk)
+    for port in network.ports(name=f"{name}-eth0"):
+        network.delete_port(port)
+    net, subnet = network.find_network(NETWORK), network.find_subnet(SUBNET)
+    if net and subnet and not any(network.ports(network_id=net.id, device_owner=OWNER)):
+        # A pod's port in it is Kuryr's: then the network stays.
+        with contextlib.suppress(openstack.exceptions.ConflictException):
+            network.remove_interface_from_router(router, subnet_id=subnet.id)
+            network.delete_subnet(subnet)
+            network.delete_network(net)
+
+
+def vm(trunk):
+    port = network.get_port(trunk.port_id)
+    return {"port": port.id, "mac": port.mac_address, "address": port.fixed_ips[0]["ip_address"], "trunk": trunk.id}
+
+
+def known():
+    net, subnet = network.find_network(NETWORK), network.find_subnet(SUBNET)
+    if not net or not subnet:
+        return None
+    return {
+        "network": {"id": net.id, "name": net.name, "mtu": net.mtu},
+        "subnet": {"id": subnet.id, "name": subnet.name, "cidr": subnet.cidr, "gateway": subnet.gateway_ip},
+        "router_address": router.external_gateway_info["external_fixed_ips"][0]["ip_address"],
+        "vms": {trunk.name.removesuffix("-trunk"): vm(trunk) for trunk in network.trunks(tags=TAGS)},
+    }
+
+
+if sys.argv[1] == "make":
+    net, _ = workers(sys.argv[4])
+    plug(sys.argv[2], sys.argv[3], net)
+else:
+    unplug(sys.argv[2])
+json.dump(known(), sys.stdout, indent=1)
