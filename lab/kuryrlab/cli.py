@@ -96,7 +96,12 @@ def _floor(arguments: argparse.Namespace) -> None:
 
 
 def _dns(arguments: argparse.Namespace) -> None:
-    (dns.up if arguments.state == "up" else dns.down)()
+    if arguments.state == "up":
+        for vm in cluster.running_vms():
+            vm.load_image(paths.COREDNS_IMAGE)
+        dns.up()
+    else:
+        dns.down()
 
 
 def _kill(arguments: argparse.Namespace) -> None:

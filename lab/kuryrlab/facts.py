@@ -148,7 +148,6 @@ def _vm(vm, layout: dict) -> dict:
     return {
         "name": vm.name,
         **layout["vms"][vm.name],
-        "on": vm.place.init() is not None,
         "exec": [str(paths.SOURCE / "lab"), "exec", vm.name],
         "shared": str(vm.shared),
         "shared_inside": str(vm_place.SHARED),

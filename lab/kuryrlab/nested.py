@@ -40,15 +40,15 @@ def up(name: str) -> None:
 def down(name: str, halt: bool, purge: bool) -> None:
     """Cut a VM's power or halt it, and with `purge` forget that it ever was: in Kubernetes, in Neutron, on the disk."""
     vm = Vm(name)
-    steps = [Step(f"{name} halt", lambda: _halt(vm)) if halt else Step(f"{name} power", vm.power_off)]
+    steps = [Step(f"{name} power", (lambda: _halt(vm)) if halt else vm.power_off)]
     if purge:
-        last = steps[0].name
         steps += [
-            Step(f"{name} node", lambda: _forget_node(name), (last,)),
+            Step(f"{name} node", lambda: _forget_node(name), (f"{name} power",)),
             Step(f"{name} port and trunk", lambda: workers.remove(name), (f"{name} node",)),
-            Step(f"{name} disk", vm.purge, (last,)),
+            Step(f"{name} disk", vm.purge, (f"{name} power",)),
+            Step("facts", facts.tell_of_vms, (f"{name} port and trunk", f"{name} disk")),
         ]
-    perform([*steps, Step("facts", facts.tell_of_vms, tuple(step.name for step in steps))])
+    perform(steps)
 
 
 def _halt(vm: Vm) -> str:

@@ -103,7 +103,7 @@ class Facts(OfVms):
         told = json.loads(paths.FACTS.read_text())
         self.assertEqual((told["nodes"], told["nested"]["subnet"]["id"]), ([1], "s"))
         vm = told["nested"]["vms"][0]
-        self.assertEqual((vm["name"], vm["address"], vm["port"], vm["trunk"], vm["on"]), ("vm1", "10.2.0.7", "p", "t", False))
+        self.assertEqual((vm["name"], vm["address"], vm["port"], vm["trunk"]), ("vm1", "10.2.0.7", "p", "t"))
         with mock.patch.object(workers, "known", return_value=None):
             facts.tell_of_vms()
         self.assertNotIn("nested", json.loads(paths.FACTS.read_text()))
