@@ -81,10 +81,11 @@ class Vm:
     def cut(self) -> bool:
         """Kill it and nothing more; whether it ran."""
         init = self.place.init()
-        self._forget_process()
+        self.place.hang_up()
         if init:
             os.kill(init.pid, signal.SIGKILL)
             shell.wait_until(lambda: start_time(Path("/proc"), init.pid) is None, 20, 0.01)
+        self._forget_process()
         return init is not None
 
     def halt(self) -> str:
