@@ -33,6 +33,7 @@ _KUBERNETES_PACKAGES = (
 )
 
 _OF_AGNHOST = ("agnhost", "pause")
+_PTRACE = paths.SOURCE / "vm" / "ptrace.c"
 # What a lab is up without.
 _ON_DEMAND = ("vm",)
 
@@ -181,6 +182,7 @@ def _make_vm(folder: Path) -> None:
     for deb in sorted(debs.glob("*.deb")):
         shell.run(["dpkg-deb", "-x", deb, folder])
     shutil.rmtree(debs)
+    shell.run(["gcc", "-O2", "-Wall", "-Wextra", "-shared", "-fPIC", "-o", folder / "ptrace.so", _PTRACE], log=log)
     # Where modprobe looks for them below a root.
     (folder / "root/lib").mkdir(parents=True, exist_ok=True)
     link = folder / "root/lib/modules"
@@ -296,7 +298,7 @@ _INPUTS: dict[str, Callable[[], Iterator[bytes]]] = {
     "etcd": lambda: _files("etcd/go.mod", "etcd/go.sum"),
     "images": lambda: iter([*_image_names(*_OF_AGNHOST), *_files("kubernetes/go.mod")]),
     "coredns": lambda: iter([*_image_names("coredns"), *_files("coredns/go.mod", "coredns/go.sum")]),
-    "vm": lambda: iter([_settings("vm"), str(paths.VM).encode()]),
+    "vm": lambda: iter([_settings("vm"), str(paths.VM).encode(), _PTRACE.read_bytes()]),
 }
 _MAKERS: dict[str, Callable[[Path], None]] = {
     "ovn": _make_ovn,

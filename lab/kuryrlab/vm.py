@@ -67,8 +67,12 @@ class Vm:
         self.connect()
         ready = self.shared / "ready"
         began = time.monotonic()
-        start_init(self._words(), {**paths.base_environment(), "TMPDIR": "/dev/shm"}, self.console, self.place.init_file)
-        if not shell.wait_until(lambda: ready.exists() or self.place.init() is None, 60) or self.place.init() is None:
+        self.console.unlink(missing_ok=True)
+        # The VM's memory is a file, which is to be in memory.
+        env = {**paths.base_environment(), "TMPDIR": "/dev/shm", "LD_PRELOAD": str(paths.VM / "ptrace.so")}
+        start_init(self._words(), env, self.console, self.place.init_file)
+        if not shell.wait_until(lambda: ready.exists() or self._is_dead(), 60) or not ready.exists():
+            self.power_off()
             raise shell.LabError(f"{self.name} did not come up; the end of {self.console}:\n{shell.tail(self.console)}")
         return f"{'the disk it had' if kept else 'a new disk'}, booted in {time.monotonic() - began:.1f} s"
 
@@ -113,7 +117,7 @@ class Vm:
         shell.run(["ip", "route", "replace", f"{self.place.cable_address}/32", "dev", self.cable, "src", _CABLE_END])
         # The API server asks the kubelet for logs, through the router.
         shell.run(["ip", "route", "replace", layout["subnet"]["cidr"], "via", layout["router_address"], "dev", "br-ex"])
-        ids = {"iface-id": port["id"], "attached-mac": port["mac"], "iface-status": "active", "vm-uuid": self.name}
+        ids = {"iface-id": port["port"], "attached-mac": port["mac"], "iface-status": "active", "vm-uuid": self.name}
         settings = [f"external_ids:{key}={value}" for key, value in ids.items()]
         ovs.vsctl("--", "--may-exist", "add-port", "br-int", self.card, "--", "set", "Interface", self.card, *settings)
         return ""
@@ -149,6 +153,9 @@ class Vm:
     def purge(self) -> None:
         """Forget it: its disk and its logs."""
         shutil.rmtree(self.home, ignore_errors=True)
+
+    def _is_dead(self) -> bool:
+        return self.place.init() is None or "Kernel panic" in self.console.read_text(errors="replace")
 
     def _forget_process(self) -> None:
         self.place.hang_up()
