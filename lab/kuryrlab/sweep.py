@@ -6,8 +6,9 @@ import shutil
 import signal
 from pathlib import Path
 
-from kuryrlab import cgroups, host, mounts, openstack, paths, pieces, shell, underlay, vm
+from kuryrlab import cgroups, host, mounts, openstack, paths, pieces, shell, underlay, vm, workers
 from kuryrlab.places import start_time
+from kuryrlab.vm_place import VmPlace
 
 ROOT_BRIDGES = ("br-int", "br-ex", "br-phys", "ovs-netdev")
 _STATE_FOLDERS = (paths.DATA, paths.RUN, paths.NODES, paths.VMS, paths.KURYR, paths.LOG, paths.BIN)
@@ -42,6 +43,9 @@ def stray_processes() -> list[int]:
 def clear() -> str:
     """Remove all of it."""
     before = leftovers()
+    for name in paths.VM_NAMES:
+        # What keeps a connection for later commands hides the lab's mark.
+        VmPlace(name).hang_up()
     strays = stray_processes()
     for pid in strays:
         with contextlib.suppress(ProcessLookupError):
@@ -76,7 +80,7 @@ def forget_state() -> str:
 
 
 def _interfaces() -> list[str]:
-    names = (*ROOT_BRIDGES, *underlay.ROOT_PORTS, *(device for name in paths.VM_NAMES for device in vm.devices(name)))
+    names = (*ROOT_BRIDGES, *underlay.ROOT_PORTS, workers.LEG, *(device for name in paths.VM_NAMES for device in vm.devices(name)))
     return [name for name in names if Path(f"/sys/class/net/{name}").exists()]
 
 

@@ -115,8 +115,6 @@ class Vm:
         shell.run(["ip", "link", "set", self.card, "mtu", str(layout["network"]["mtu"])])
         shell.run(["ip", "addr", "replace", f"{_CABLE_END}/32", "dev", self.cable])
         shell.run(["ip", "route", "replace", f"{self.place.cable_address}/32", "dev", self.cable, "src", _CABLE_END])
-        # The API server asks the kubelet for logs, through the router.
-        shell.run(["ip", "route", "replace", layout["subnet"]["cidr"], "via", layout["router_address"], "dev", "br-ex"])
         ids = {"iface-id": port["port"], "attached-mac": port["mac"], "iface-status": "active", "vm-uuid": self.name}
         settings = [f"external_ids:{key}={value}" for key, value in ids.items()]
         ovs.vsctl("--", "--may-exist", "add-port", "br-int", self.card, "--", "set", "Interface", self.card, *settings)

@@ -2,9 +2,11 @@
 
 import json
 
-from kuryrlab import openstack, paths, shell
+from kuryrlab import openstack, ovs, paths, shell
 from kuryrlab.places import ROOT
 
+# The machine's own device in the network: the router would lose the API server's connections to kubelets after their first packets.
+LEG = "lab-workers"
 _KNOWN = paths.DATA / "workers.json"
 _SCRIPT = "nested/trunk.py"
 
@@ -13,6 +15,7 @@ def make(name: str) -> str:
     """Make the network, the VM's port and its trunk, or find them there already; the port's address."""
     host = ROOT.run(["hostname"]).strip()
     _KNOWN.write_text(openstack.run_content(_SCRIPT, "make", name, host, paths.WORKERS_CIDR))
+    _plug_leg(json.loads(_KNOWN.read_text()))
     return port_of(name)["address"]
 
 
@@ -21,7 +24,7 @@ def remove(name: str) -> str:
     left = openstack.run_content(_SCRIPT, "remove", name)
     if json.loads(left) is None:
         _KNOWN.unlink(missing_ok=True)
-        shell.run(["ip", "route", "del", paths.WORKERS_CIDR], check=False)
+        ovs.vsctl("--if-exists", "del-port", "br-int", LEG)
         return "the workers' network, too"
     _KNOWN.write_text(left)
     return ""
@@ -38,3 +41,12 @@ def port_of(name: str) -> dict:
     if layout is None or name not in layout["vms"]:
         raise shell.LabError(f"{name} has no port: `lab nested up {name}` makes it")
     return layout["vms"][name]
+
+
+def _plug_leg(layout: dict) -> None:
+    leg, prefix = layout["leg"], layout["subnet"]["cidr"].split("/")[1]
+    ids = {"iface-id": leg["port"], "attached-mac": leg["mac"], "iface-status": "active", "vm-uuid": LEG}
+    settings = ["type=internal", f'mac="{leg["mac"]}"', *(f"external_ids:{key}={value}" for key, value in ids.items())]
+    ovs.vsctl("--", "--may-exist", "add-port", "br-int", LEG, "--", "set", "Interface", LEG, *settings)
+    shell.run(["ip", "link", "set", LEG, "address", leg["mac"], "mtu", str(layout["network"]["mtu"]), "up"])
+    shell.run(["ip", "addr", "replace", f"{leg['address']}/{prefix}", "dev", LEG])

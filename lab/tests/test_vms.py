@@ -19,7 +19,7 @@ from kuryrlab.vm_place import VmPlace
 LAYOUT = {
     "network": {"id": "n", "name": "k8s-worker-net", "mtu": 1442},
     "subnet": {"id": "s", "name": "k8s-worker-subnet", "cidr": "10.2.0.0/24", "gateway": "10.2.0.1"},
-    "router_address": "172.24.4.9",
+    "leg": {"port": "l", "mac": "fa:16:3e:00:00:02", "address": "10.2.0.2"},
     "vms": {"vm1": {"port": "p", "mac": "fa:16:3e:00:00:01", "address": "10.2.0.7", "trunk": "t"}},
 }
 

@@ -1,4 +1,4 @@
-"""Make, or take away, what a VM that is a node has in Neutron: the workers' network, its port there, and a trunk on that port.
+"""Make, or take away, what a VM that is a node has in Neutron: the workers' network, a port there, and a trunk on that port.
 
 Usage: trunk.py make NAME HOST CIDR, or trunk.py remove NAME. Prints what there is as JSON, `null` if nothing is left. Safe to repeat.
 It lies in a folder of its own, since the lab's snapshot of networks does not depend on it.
@@ -14,6 +14,8 @@ NETWORK, SUBNET = "k8s-worker-net", "k8s-worker-subnet"
 # Not Kuryr's own: it would take a tagged port for one that it forgot.
 TAGS = ["lab-vm"]
 OWNER = "compute:nova"
+# The machine's own port in the network, by which the API server reaches kubelets.
+LEG = "lab-workers"
 
 network = openstack.connect(cloud="kuryr").network
 router = network.find_router("k8s-router", ignore_missing=False)
@@ -29,38 +31,45 @@ def workers(cidr):
     subnet = network.find_subnet(SUBNET)
     if not subnet:
         subnet = tagged(network.create_subnet(name=SUBNET, network_id=net.id, cidr=cidr, ip_version=4, is_dhcp_enabled=False))
-    if not any(ip["subnet_id"] == subnet.id for port in network.ports(device_id=router.id) for ip in port.fixed_ips):
+    if not any(ip["subnet_id"] == subnet.id for end in network.ports(device_id=router.id) for ip in end.fixed_ips):
         network.add_interface_to_router(router, subnet_id=subnet.id)
     return net, subnet
 
 
+def port(name, host, net, owner):
+    found = network.find_port(name)
+    if found:
+        return found
+    group = network.find_security_group("k8s-pods", ignore_missing=False)
+    wanted = {"network_id": net.id, "security_group_ids": [group.id], "device_owner": owner, "binding_host_id": host}
+    return tagged(network.create_port(name=name, **wanted))
+
+
 def plug(name, host, net):
-    port = network.find_port(f"{name}-eth0")
-    if not port:
-        group = network.find_security_group("k8s-pods", ignore_missing=False)
-        wanted = {"network_id": net.id, "security_group_ids": [group.id], "device_owner": OWNER, "binding_host_id": host}
-        port = tagged(network.create_port(name=f"{name}-eth0", **wanted))
+    port(LEG, host, net, "compute:kuryr-node")
+    parent = port(f"{name}-eth0", host, net, OWNER)
     if not network.find_trunk(f"{name}-trunk"):
-        tagged(network.create_trunk(name=f"{name}-trunk", port_id=port.id, sub_ports=[]))
+        tagged(network.create_trunk(name=f"{name}-trunk", port_id=parent.id, sub_ports=[]))
 
 
 def unplug(name):
     for trunk in network.trunks(name=f"{name}-trunk"):
         network.delete_trunk(trunk)
-    for port in network.ports(name=f"{name}-eth0"):
-        network.delete_port(port)
+    for parent in network.ports(name=f"{name}-eth0"):
+        network.delete_port(parent)
     net, subnet = network.find_network(NETWORK), network.find_subnet(SUBNET)
     if net and subnet and not any(network.ports(network_id=net.id, device_owner=OWNER)):
         # A pod's port in it is Kuryr's: then the network stays.
         with contextlib.suppress(openstack.exceptions.ConflictException):
+            for leg in network.ports(name=LEG):
+                network.delete_port(leg)
             network.remove_interface_from_router(router, subnet_id=subnet.id)
             network.delete_subnet(subnet)
             network.delete_network(net)
 
 
-def vm(trunk):
-    port = network.get_port(trunk.port_id)
-    return {"port": port.id, "mac": port.mac_address, "address": port.fixed_ips[0]["ip_address"], "trunk": trunk.id}
+def described(found):
+    return {"port": found.id, "mac": found.mac_address, "address": found.fixed_ips[0]["ip_address"]}
 
 
 def known():
@@ -70,8 +79,11 @@ def known():
     return {
         "network": {"id": net.id, "name": net.name, "mtu": net.mtu},
         "subnet": {"id": subnet.id, "name": subnet.name, "cidr": subnet.cidr, "gateway": subnet.gateway_ip},
-        "router_address": router.external_gateway_info["external_fixed_ips"][0]["ip_address"],
-        "vms": {trunk.name.removesuffix("-trunk"): vm(trunk) for trunk in network.trunks(tags=TAGS)},
+        "leg": described(network.find_port(LEG, ignore_missing=False)),
+        "vms": {
+            trunk.name.removesuffix("-trunk"): {**described(network.get_port(trunk.port_id)), "trunk": trunk.id}
+            for trunk in network.trunks(tags=TAGS)
+        },
     }
 
 
