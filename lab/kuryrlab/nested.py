@@ -92,4 +92,5 @@ def _forget_node(name: str) -> str:
     kubernetes.kubectl("delete", "node", name, "--ignore-not-found")
     # Nobody is left there who would confirm their end.
     words = ["--all-namespaces", f"--field-selector=spec.nodeName={name}", "--force", "--grace-period=0"]
-    return kubernetes.kubectl("delete", "pods", *words, check=False).strip()
+    deleted = kubernetes.kubectl("delete", "pods", "-o", "name", *words, check=False).split()
+    return f"{len(deleted)} pods with it" if deleted else ""
