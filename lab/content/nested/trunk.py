@@ -17,7 +17,8 @@ OWNER = "compute:nova"
 # The machine's own port in the network, by which the API server reaches kubelets.
 LEG = "lab-workers"
 
-network = openstack.connect(cloud="kuryr").network
+# Seen once in the first seconds of a life: Neutron answers 503, as if Keystone were not available.
+network = openstack.connect(cloud="kuryr", network_status_code_retries=5).network
 router = network.find_router("k8s-router", ignore_missing=False)
 
 
