@@ -35,6 +35,16 @@ impl Netlink {
             messages.try_collect().await.map_err(|error| NetError::netlink("list addresses", error))?;
         Ok(all.iter().filter(|message| message.header.index == link.0).filter_map(address_of).collect())
     }
+
+    /// The link that has an address.
+    pub async fn link_with_address(&self, address: IpAddr) -> Result<Option<LinkIndex>, NetError> {
+        let messages = self.handle.address().get().execute();
+        let all: Vec<AddressMessage> =
+            messages.try_collect().await.map_err(|error| NetError::netlink("list addresses", error))?;
+        let has_it =
+            |message: &&AddressMessage| address_of(message).is_some_and(|found| found.addr() == address);
+        Ok(all.iter().find(has_it).map(|message| LinkIndex(message.header.index)))
+    }
 }
 
 fn address_of(message: &AddressMessage) -> Option<IpNet> {

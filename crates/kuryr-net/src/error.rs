@@ -79,8 +79,13 @@ impl NetError {
         matches!(self.errno(), Some(nix::libc::ENODEV | nix::libc::ENOENT))
     }
 
+    /// Whether another link on the same one has the MAC address, or the address.
+    pub fn is_in_use(&self) -> bool {
+        self.errno() == Some(nix::libc::EADDRINUSE)
+    }
+
     /// Whether the object of the request exists already.
-    pub(crate) fn is_there_already(&self) -> bool {
+    pub fn is_there_already(&self) -> bool {
         self.errno() == Some(nix::libc::EEXIST)
     }
 }

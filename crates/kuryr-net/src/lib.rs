@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  NetNs (an open descriptor) ──netlink()──► Netlink (a socket born in that namespace)
-//!     │                                        ├─ links: veth pairs, bridges
+//!     │                                        ├─ links: veth pairs, bridges; VLANs, MACVLANs and IPVLANs on another link
 //!     └──enter()──► a thread of its own        └─ addresses, routes
 //!                   └─ sysctls
 //! ```
@@ -16,21 +16,25 @@
 mod address;
 mod bridge;
 mod error;
+mod find;
 mod link;
 mod mac;
 mod netlink;
 mod netns;
 mod removal;
 mod route;
+mod stacked;
 mod sysctl;
 mod veth;
 
 pub use error::NetError;
-pub use link::{Link, LinkIndex, LinkState};
+pub use find::{Found, namespaces};
+pub use link::{ALIAS_MAX, Link, LinkIndex, LinkState};
 pub use mac::{MacAddr, ParseMacError};
 pub use netlink::Netlink;
-pub use netns::{NetNs, NetNsId};
+pub use netns::{NetNs, NetNsId, NetNsNumber};
 pub use removal::LinkRemover;
 pub use route::Route;
+pub use stacked::{NewStacked, Stack, Stacked};
 pub use sysctl::Sysctl;
 pub use veth::VethPair;

@@ -6,7 +6,15 @@ use futures::TryStreamExt;
 use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
 use rtnetlink::LinkUnspec;
 
-use crate::{error::NetError, mac::MacAddr, netlink::Netlink};
+use crate::{
+    error::NetError,
+    mac::MacAddr,
+    netlink::Netlink,
+    stacked::{Stack, Stacked},
+};
+
+/// The longest alias that the kernel takes: `IFALIASZ`, less the zero that a request ends it with and the one that the kernel adds.
+pub const ALIAS_MAX: usize = 254;
 
 /// The kernel's number of a link, unique in its namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -40,6 +48,10 @@ pub struct Link {
     pub controller: Option<LinkIndex>,
     /// The other end of a veth pair, by its number in its own namespace.
     pub peer: Option<LinkIndex>,
+    /// On which link it is stacked and how, if it is a VLAN, a MACVLAN or an IPVLAN.
+    pub stacked: Option<Stacked>,
+    /// What its maker wrote about it.
+    pub alias: Option<String>,
 }
 
 impl Netlink {
@@ -74,6 +86,20 @@ impl Netlink {
         request
             .await
             .map_err(|error| NetError::netlink(format!("set the MTU of link {link} to {mtu}"), error))
+    }
+
+    /// Gives a link another name. It must be down.
+    pub async fn rename(&self, link: LinkIndex, name: &str) -> Result<(), NetError> {
+        let message = LinkUnspec::new_with_index(link.0).name(name).build();
+        let request = self.handle.link().set(message).execute();
+        request.await.map_err(|error| NetError::netlink(format!("rename link {link} to {name}"), error))
+    }
+
+    /// Writes about a link what can be read as its [`Link::alias`]: up to [`ALIAS_MAX`] bytes.
+    pub async fn set_alias(&self, link: LinkIndex, alias: &str) -> Result<(), NetError> {
+        let message = LinkUnspec::new_with_index(link.0).alias(alias).build();
+        let request = self.handle.link().set(message).execute();
+        request.await.map_err(|error| NetError::netlink(format!("write about link {link}"), error))
     }
 
     /// Makes a link a port of a bridge.
@@ -113,15 +139,27 @@ impl From<&LinkMessage> for Link {
             kind: None,
             controller: None,
             peer: None,
+            stacked: None,
+            alias: None,
         };
         for attribute in &message.attributes {
             link.read(attribute);
+        }
+        link.stacked = Stacked::read(&message.attributes);
+        // The kernel tells of both by the same attribute.
+        if link.stacked.is_some() {
+            link.peer = None;
         }
         link
     }
 }
 
 impl Link {
+    /// How it is stacked, if it is.
+    pub fn stack(&self) -> Option<Stack> {
+        self.stacked.map(|stacked| stacked.stack)
+    }
+
     fn read(&mut self, attribute: &LinkAttribute) {
         match attribute {
             LinkAttribute::IfName(name) => self.name.clone_from(name),
@@ -129,6 +167,7 @@ impl Link {
             LinkAttribute::Mtu(mtu) => self.mtu = *mtu,
             LinkAttribute::Controller(index) => self.controller = Some(LinkIndex(*index)),
             LinkAttribute::Link(index) => self.peer = Some(LinkIndex(*index)),
+            LinkAttribute::IfAlias(alias) => self.alias = Some(alias.clone()),
             LinkAttribute::LinkInfo(infos) => {
                 self.kind = infos.iter().find_map(|info| match info {
                     LinkInfo::Kind(kind) => Some(kind.to_string()),

@@ -1,7 +1,7 @@
 //! Network namespaces, held open.
 
 use std::{
-    fs::File,
+    fs::{File, Metadata},
     io,
     os::fd::{AsRawFd, RawFd},
     os::unix::fs::MetadataExt,
@@ -34,6 +34,10 @@ pub struct NetNsId {
     device: u64,
     inode: u64,
 }
+
+/// The number by which the kernel tells of one namespace inside another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct NetNsNumber(pub(crate) i32);
 
 impl NetNs {
     /// Opens a namespace by a file that it is mounted on, or a `/proc/PID/ns/net`. `None` when there is no namespace there (any more).
@@ -72,17 +76,21 @@ impl NetNs {
 
     /// A file that was a mount point of a namespace stays behind as an empty one when the namespace goes.
     fn from_file(file: File, path: &Path) -> io::Result<Option<Self>> {
-        if fstatfs(&file)?.filesystem_type() != NSFS_MAGIC {
+        if fstatfs(&file)?.filesystem_type() != NSFS_MAGIC || !is_of_networks(&file)? {
             return Ok(None);
         }
-        let metadata = file.metadata()?;
-        let id = NetNsId { device: metadata.dev(), inode: metadata.ino() };
+        let id = NetNsId::from(&file.metadata()?);
         Ok(Some(Self { file: Arc::new(file), id, name: path.to_string_lossy().into() }))
     }
 
     /// What tells this namespace from others.
     pub fn id(&self) -> NetNsId {
         self.id
+    }
+
+    /// What it was opened by.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     pub(crate) fn descriptor(&self) -> RawFd {
@@ -119,4 +127,16 @@ impl NetNs {
         let (connection, handle, _) = opened.await?.map_err(NetError::Socket)?;
         Ok(Netlink::new(handle, tokio::spawn(connection)))
     }
+}
+
+impl From<&Metadata> for NetNsId {
+    fn from(file: &Metadata) -> Self {
+        Self { device: file.dev(), inode: file.ino() }
+    }
+}
+
+/// Namespaces of other kinds are files of the same file system.
+fn is_of_networks(file: &File) -> io::Result<bool> {
+    let name = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
+    Ok(name.to_string_lossy().starts_with("net:"))
 }

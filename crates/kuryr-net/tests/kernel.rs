@@ -5,7 +5,10 @@
 use std::{net::IpAddr, path::Path};
 
 use futures::future::join_all;
-use kuryr_net::{LinkRemover, LinkState, MacAddr, NetNs, Netlink, Route, Sysctl, VethPair};
+use kuryr_net::{
+    LinkIndex, LinkRemover, LinkState, MacAddr, NetError, NetNs, Netlink, NewStacked, Route, Stack, Sysctl,
+    VethPair,
+};
 
 const MAC: &str = "fa:16:3e:00:00:07";
 
@@ -210,4 +213,114 @@ async fn a_link_that_cannot_be_deleted_keeps_no_other() {
     host.add_bridge("two", 1500).await.unwrap();
     remover.remove(vec!["one".to_owned(), "two".to_owned()]).await.unwrap();
     assert_eq!(host.links().await.unwrap().len(), 1);
+}
+
+/// A namespace with a link that others can be on top of.
+async fn with_lower() -> (NetNs, Netlink, LinkIndex) {
+    let space = namespace().await;
+    let host = space.netlink().await.unwrap();
+    host.add_patch("vec0", "uplink", 1500).await.unwrap();
+    let lower = host.link("vec0").await.unwrap().unwrap().index;
+    (space, host, lower)
+}
+
+fn stacked(stack: Stack, lower: LinkIndex, namespace: &NetNs) -> NewStacked<'_> {
+    NewStacked { name: "eth0", stack, lower, namespace, mac: mac(), mtu: 1442 }
+}
+
+/// Whether the kernel has this kind of link. What it lacks is to be tested where it has it.
+async fn is_known(stack: Stack) -> bool {
+    let ((_, host, lower), pod) = (with_lower().await, namespace().await);
+    let made = host.add_stacked(&stacked(stack, lower, &pod)).await;
+    let lacks_it = made.as_ref().is_err_and(|error| error.errno() == Some(nix::libc::EOPNOTSUPP));
+    assert!(made.is_ok() || lacks_it, "{stack}: {made:?}");
+    !lacks_it
+}
+
+#[tokio::test]
+async fn a_link_on_top_of_another_is_born_in_its_namespace() {
+    for stack in [Stack::Vlan(101), Stack::Macvlan, Stack::Ipvlan] {
+        if !is_known(stack).await {
+            continue;
+        }
+        let ((space, host, lower), pod) = (with_lower().await, namespace().await);
+        host.add_stacked(&stacked(stack, lower, &pod)).await.unwrap();
+        let inside = pod.netlink().await.unwrap();
+        let link = inside.link("eth0").await.unwrap().unwrap();
+        let lower_mac = host.link("vec0").await.unwrap().unwrap().mac;
+        let expected = if stack == Stack::Ipvlan { lower_mac } else { Some(mac()) };
+        assert_eq!((link.mac, link.mtu, link.state, link.peer), (expected, 1442, LinkState::Down, None));
+        let it = link.stacked.unwrap();
+        assert_eq!((it.stack, it.lower), (stack, lower));
+        assert_eq!(it.lower_netns, inside.number_of(&space).await.unwrap());
+        assert!(it.lower_netns.is_some() && host.link("eth0").await.unwrap().is_none());
+    }
+}
+
+#[tokio::test]
+async fn a_link_can_be_renamed_and_written_about() {
+    let ((_, host, lower), pod) = (with_lower().await, namespace().await);
+    // Older kernels look for the new name where the request comes from.
+    host.add_patch("eth0", "eth0-peer", 1500).await.unwrap();
+    host.add_stacked(&NewStacked { name: "tap1", ..stacked(Stack::Macvlan, lower, &pod) }).await.unwrap();
+    let inside = pod.netlink().await.unwrap();
+    let index = inside.link("tap1").await.unwrap().unwrap().index;
+    inside.rename(index, "eth0").await.unwrap();
+    let longest = "x".repeat(kuryr_net::ALIAS_MAX);
+    for alias in ["kuryr port=1", &longest] {
+        inside.set_alias(index, alias).await.unwrap();
+        assert_eq!(inside.link("eth0").await.unwrap().unwrap().alias.as_deref(), Some(alias));
+    }
+    assert!(inside.set_alias(index, &format!("{longest}x")).await.is_err());
+}
+
+#[tokio::test]
+async fn links_on_top_of_a_namespaces_are_found_wherever_they_are() {
+    let ((space, host, lower), (elsewhere, other_host, other_lower)) =
+        (with_lower().await, with_lower().await);
+    let pods = [namespace().await, namespace().await, namespace().await];
+    host.add_stacked(&stacked(Stack::Macvlan, lower, &pods[0])).await.unwrap();
+    other_host.add_stacked(&stacked(Stack::Macvlan, other_lower, &pods[1])).await.unwrap();
+    host.add_veth(&pair(&pods[2])).await.unwrap();
+    let all: Vec<NetNs> = pods.iter().chain([&space, &elsewhere]).cloned().collect();
+    let found = space.stacked_in(&all).await.unwrap();
+    let ids: Vec<_> = found.iter().map(|found| (found.namespace.id(), found.link.name.as_str())).collect();
+    assert_eq!(ids, [(pods[0].id(), "eth0")]);
+}
+
+#[tokio::test]
+async fn a_vlan_id_is_on_a_link_once() {
+    if !is_known(Stack::Vlan(101)).await {
+        return;
+    }
+    let ((_, host, lower), pods) = (with_lower().await, [namespace().await, namespace().await]);
+    host.add_stacked(&stacked(Stack::Vlan(101), lower, &pods[0])).await.unwrap();
+    let again = host.add_stacked(&stacked(Stack::Vlan(101), lower, &pods[1])).await;
+    assert!(again.as_ref().is_err_and(NetError::is_there_already), "{again:?}");
+    host.add_stacked(&stacked(Stack::Vlan(102), lower, &pods[1])).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_link_that_has_an_address_is_found() {
+    let (_, host, lower) = with_lower().await;
+    host.add_address(lower, "10.2.0.7/24".parse().unwrap()).await.unwrap();
+    assert_eq!(host.link_with_address("10.2.0.7".parse().unwrap()).await.unwrap(), Some(lower));
+    assert_eq!(host.link_with_address("10.2.0.8".parse().unwrap()).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn namespaces_are_found_once_each_and_nothing_else_is() {
+    let folder = std::env::temp_dir().join(format!("kuryr-net-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("no-namespace"), "").unwrap();
+    for (name, target) in
+        [("one", "ns/net"), ("same", "ns/net"), ("another-kind", "ns/uts"), ("gone", "no-such-thing")]
+    {
+        let _ = std::os::unix::fs::symlink(format!("/proc/self/{target}"), folder.join(name));
+    }
+    let found = kuryr_net::namespaces(&[folder.clone(), folder.join("nowhere")], &folder).unwrap();
+    assert_eq!(found.iter().map(NetNs::id).collect::<Vec<_>>(), [NetNs::own().unwrap().id()]);
+    let of_processes = kuryr_net::namespaces(&[], Path::new("/proc")).unwrap();
+    assert!(of_processes.iter().any(|namespace| namespace.id() == NetNs::own().unwrap().id()));
+    std::fs::remove_dir_all(&folder).unwrap();
 }
