@@ -71,6 +71,7 @@ fn another_major_version_or_class_is_refused_by_name() {
 fn variants_without_golden_data_survive_a_round_trip() {
     for (class, own) in [
         ("VIFMacvlanNested", json!({ "vif_name": "tapx" })),
+        ("VIFIpvlanNested", json!({ "vif_name": "tapx" })),
         ("VIFDPDKNested", json!({ "pci_address": "", "dev_driver": "" })),
         ("VIFSriov", json!({ "vif_name": "", "physnet": "physnet1", "pod_name": "p", "pod_link": "/l" })),
     ] {
