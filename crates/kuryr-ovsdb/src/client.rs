@@ -62,9 +62,19 @@ pub struct Refusal {
 impl Ovsdb {
     /// Begins to connect, in a task of the current runtime, and goes on for as long as a clone of the handle lives.
     pub fn connect(endpoint: Endpoint) -> Self {
+        Self::connect_after(endpoint, std::future::ready(()))
+    }
+
+    /// The same, but connects to nobody before `wanted` is done: there may be no server.
+    pub fn connect_after(endpoint: Endpoint, wanted: impl Future<Output = ()> + Send + 'static) -> Self {
         let (commands, receiver) = mpsc::channel(QUEUE);
         let (sender, switch) = watch::channel(Switch::new());
-        tokio::spawn(session::run(endpoint, receiver, sender));
+        tokio::spawn(async move {
+            tokio::select! {
+                () = wanted => session::run(endpoint, receiver, sender).await,
+                () = sender.closed() => {}
+            }
+        });
         Self { commands, switch }
     }
 
