@@ -59,6 +59,8 @@ group! {
         pod_security_groups_driver: String = preset("default") choices(SECURITY_GROUPS);
         /// What keeps ports ready for pods to come: noop keeps none, neutron some for each node (`[vif_pool]`).
         vif_pool_driver: String = preset("noop") choices(POOLS);
+        /// What makes a pod's interface, on nodes whose label `pod_vif` does not say otherwise.
+        pod_vif_driver: String = preset("neutron-vif") choices(VIFS);
     }
     known {
         /// What finds the project of a pod's port: default is `[neutron_defaults] project`.
@@ -73,8 +75,6 @@ group! {
         service_subnets_driver: String = preset("default") choices(DEFAULT);
         /// What finds a service's security groups.
         service_security_groups_driver: String = preset("default") choices(BALANCERS_GROUPS);
-        /// What makes a pod's interface.
-        pod_vif_driver: String = preset("neutron-vif") choices(VIFS);
         /// What makes load balancers.
         endpoints_lbaas_driver: String = preset("lbaasv2") choices(OCTAVIA);
         /// What finds the subnets of the nodes.

@@ -20,7 +20,7 @@ pub use self::{
     neutron::{Neutron, NeutronDefaults},
     servers::{CniHealthServer, HealthServer, PrometheusExporter},
     services::OctaviaDefaults,
-    vif::VifPool,
+    vif::{Binding, VifPool},
 };
 use crate::{layers::Layers, reader::Reader, schema::Schema};
 
@@ -127,10 +127,11 @@ config! {
     octavia_defaults: OctaviaDefaults,
     /// `[vif_pool]`
     vif_pool: VifPool,
+    /// `[binding]`
+    binding: Binding,
     ;
     vif::NAMESPACE_SUBNET,
     vif::POD_VIF_NESTED,
-    vif::BINDING,
     vif::POOL_MANAGER,
     vif::VHOSTUSER,
     vif::NESTED_DPDK,

@@ -59,12 +59,14 @@ group! {
 
 group! {
     /// The interface of a node that is a VM.
-    "binding" const BINDING known {
+    "binding" Binding {
+        /// The node's link that its pods' links are on top of. Empty: the one that has the Node's internal address.
+        link_iface: String = preset("");
+    }
+    known {
         /// What plugs pods on VMs.
         default_driver: String =
             preset("kuryr.lib.binding.drivers.veth") later(NESTED) deprecated(&[("", "driver")]);
-        /// The node's interface.
-        link_iface: String = preset("") later(NESTED);
         /// How interfaces begin in kuryr-lib.
         veth_dst_prefix: String = preset("eth") obsolete(DOCKER);
         /// Drivers that kuryr-lib may use.
