@@ -38,6 +38,42 @@ pub enum Failure {
         /// What is wrong.
         reason: String,
     },
+    /// The pod's ports are for another kind of node.
+    #[error("the ports of pod {pod} are for Open vSwitch, which this node does not have: {reason}")]
+    WrongNode {
+        /// The pod.
+        pod: String,
+        /// By what the node's kind is known, and what to do.
+        reason: String,
+    },
+    /// Nobody knows which link of the node its pods' links are to be on.
+    #[error("no link of this node is for pods: {0}")]
+    NoLower(String),
+    /// The node's link carries smaller packets than the pod would send.
+    #[error(
+        "{ifname} of the pod is to have an MTU of {mtu} on top of {lower}, which has {lower_mtu}: \
+         give {lower} at least {mtu}, or set [neutron_defaults] network_device_mtu to {lower_mtu}"
+    )]
+    SmallMtu {
+        /// The node's link.
+        lower: String,
+        /// Its MTU.
+        lower_mtu: u32,
+        /// The pod's link.
+        ifname: String,
+        /// The MTU of the pod's network.
+        mtu: u32,
+    },
+    /// Somebody else has the VLAN id.
+    #[error("VLAN {id} on {lower} is not free: {reason}")]
+    VlanTaken {
+        /// The VLAN id.
+        id: u16,
+        /// The node's link.
+        lower: String,
+        /// Who has it, and what to do.
+        reason: String,
+    },
     /// The backend has not wired a port.
     #[error("port {port} was not wired within {} s: {reason}", .waited.as_secs())]
     NotWired {
@@ -102,17 +138,32 @@ pub enum Reach {
 }
 
 impl Failure {
+    /// What several steps come to, of which these failed.
+    pub fn of_all(mut failures: Vec<Self>) -> Result<(), Self> {
+        match failures.len() {
+            0 => Ok(()),
+            1 => Err(failures.swap_remove(0)),
+            _ => Err(Self::Leftovers(failures)),
+        }
+    }
+
     /// The kind of error in the specification's terms.
     pub fn code(&self) -> Code {
         match self {
             Self::Call(_) | Self::Namespace { .. } => Code::InvalidEnvironment,
             Self::PodGone { .. } => Code::UnknownContainer,
-            Self::NoRecord { .. } | Self::NotWired { .. } | Self::Superseded(_) | Self::TooLong(_) => {
-                Code::TryAgainLater
-            }
-            Self::BadRecord { .. } => Code::BadRecord,
+            Self::NoRecord { .. }
+            | Self::NotWired { .. }
+            | Self::VlanTaken { .. }
+            | Self::Superseded(_)
+            | Self::TooLong(_) => Code::TryAgainLater,
+            Self::BadRecord { .. } | Self::WrongNode { .. } => Code::BadRecord,
             Self::Ovsdb(error) if error.is_transient() => Code::TryAgainLater,
-            Self::Switch { .. } | Self::Net(_) | Self::Ovsdb(_) => Code::Plugging,
+            Self::NoLower(_)
+            | Self::SmallMtu { .. }
+            | Self::Switch { .. }
+            | Self::Net(_)
+            | Self::Ovsdb(_) => Code::Plugging,
             Self::Leftovers(failures) => failures.first().map_or(Code::Plugging, Self::code),
             Self::Differs(_) => Code::CheckFailed,
             Self::Unavailable { reach: Reach::NewPods, .. } => Code::NotAvailable,

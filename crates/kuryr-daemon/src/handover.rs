@@ -13,7 +13,10 @@ use kuryr_k8s::Access;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::install::{InstallError, failed, put};
+use crate::{
+    install::{InstallError, failed, put},
+    kind::Facts,
+};
 
 const FOLDER: &str = "kuryr.d";
 /// Where the kubelet mounts the credentials of a pod's service account.
@@ -28,13 +31,21 @@ pub struct Handover {
     pub kubeconfig: PathBuf,
     /// The node's name in Kubernetes.
     pub node_name: String,
+    /// What the API server says of the node: what takes a pod away cannot ask.
+    #[serde(default)]
+    pub node: Facts,
 }
 
 impl Handover {
     /// The handover of a node.
     pub fn new(conf_dir: &Path, node_name: String) -> Self {
         let folder = conf_dir.join(FOLDER);
-        Self { kuryr_conf: folder.join("kuryr.conf"), kubeconfig: folder.join("kubeconfig"), node_name }
+        Self {
+            kuryr_conf: folder.join("kuryr.conf"),
+            kubeconfig: folder.join("kubeconfig"),
+            node_name,
+            node: Facts::default(),
+        }
     }
 
     /// Writes what is not there as it should be: a token is replaced by its successor before it ends.

@@ -105,10 +105,11 @@ impl Installation {
         if let Some(socket) = &self.socket {
             plugin["kuryr_socket"] = json!(socket);
         }
-        if let Some(Handover { kuryr_conf, kubeconfig, node_name }) = &self.handover {
+        if let Some(Handover { kuryr_conf, kubeconfig, node_name, node }) = &self.handover {
             plugin["kuryr_conf"] = json!(kuryr_conf);
             plugin["kubeconfig"] = json!(kubeconfig);
             plugin["node_name"] = json!(node_name);
+            plugin["node"] = json!(node);
         }
         let conflist = json!({"name": "kuryr", "cniVersion": CNI_VERSION, "plugins": [plugin]});
         format!("{conflist:#}\n").into_bytes()
@@ -213,7 +214,9 @@ mod tests {
     #[test]
     fn a_plugin_without_daemon_is_told_where_everything_is() {
         let folder = tempfile::tempdir().unwrap();
-        let handover = Handover::new(Path::new("/etc/cni/net.d"), "node1".into());
+        let mut handover = Handover::new(Path::new("/etc/cni/net.d"), "node1".into());
+        handover.node.pod_vif = Some("nested-vlan".to_owned());
+        handover.node.addresses = vec!["10.2.0.7".parse().unwrap()];
         let installation = Installation { handover: Some(handover.clone()), ..installation(folder.path()) };
         let content: Value = serde_json::from_slice(&installation.own_content()).unwrap();
         let told: Handover = serde_json::from_value(content["plugins"][0].clone()).unwrap();

@@ -7,11 +7,16 @@ use kuryr_telemetry::{Component, Health, Probe, process};
 use prometheus_client::registry::Registry;
 use tokio::{
     task::JoinSet,
-    time::{MissedTickBehavior, interval},
+    time::{sleep, timeout},
 };
 
 use crate::{
-    failure::Chain, handover::Handover, install::InstallError, run::serve_observability, settings::Settings,
+    failure::Chain,
+    handover::Handover,
+    install::{InstallError, Installation},
+    kind::Own,
+    run::serve_observability,
+    settings::Settings,
 };
 
 /// A token is replaced many minutes before it ends; a file that somebody removed is missed sooner.
@@ -23,10 +28,12 @@ pub async fn run(settings: Settings, handover: &Handover) -> anyhow::Result<()> 
     let component = health.component("installation", Probe::Ready);
     let mut background = JoinSet::new();
     serve_observability(&settings, &health, Registry::default(), &mut background).await?;
+    let client = kuryr_k8s::client::connect(&settings.access)?;
+    let own = Own::watch(&client, &handover.node_name, &settings.node.driver);
     tracing::info!(node = handover.node_name, "installing the plugin, which works without a daemon here");
     let signal = tokio::select! {
         signal = process::asked_to_stop() => signal.context("listen for signals")?,
-        never = keep(&settings, handover, &component) => match never {},
+        never = keep(&settings, handover, &own, &component) => match never {},
     };
     tracing::info!(signal, "stopping");
     settings.installation.remove_conflist()?;
@@ -34,21 +41,29 @@ pub async fn run(settings: Settings, handover: &Handover) -> anyhow::Result<()> 
     Ok(())
 }
 
-async fn keep(settings: &Settings, handover: &Handover, component: &Component) -> std::convert::Infallible {
-    let mut look = interval(LOOK);
-    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+async fn keep(
+    settings: &Settings,
+    handover: &Handover,
+    own: &Own,
+    component: &Component,
+) -> std::convert::Infallible {
     loop {
-        look.tick().await;
-        match install(settings, handover) {
-            Ok(()) => component.good(),
-            Err(error) => component.bad(Chain(&error).to_string()),
+        match timeout(LOOK, own.facts_known()).await {
+            Ok(facts) => {
+                match install(settings, Handover { node: facts, ..handover.clone() }) {
+                    Ok(()) => component.good(),
+                    Err(error) => component.bad(Chain(&error).to_string()),
+                }
+                sleep(LOOK).await;
+            }
+            Err(_) => component.bad(own.trouble().unwrap_or_default()),
         }
     }
 }
 
 /// The network configuration comes last: it is what makes a runtime start the plugin.
-fn install(settings: &Settings, handover: &Handover) -> Result<(), InstallError> {
+fn install(settings: &Settings, handover: Handover) -> Result<(), InstallError> {
     settings.installation.install_plugin()?;
     handover.write(&settings.configuration, &settings.access)?;
-    settings.installation.install_conflist()
+    Installation { handover: Some(handover), ..settings.installation.clone() }.install_conflist()
 }

@@ -5,8 +5,9 @@
 //!                             ├─ records   what the controller recorded      (Kubernetes API, watched)
 //!                             ├─ wiring    a VIF of it, read and checked
 //!                             ├─ plug      links, addresses, OVS port        (netlink, OVSDB)
-//!                             ├─ mark      whose port it is, kept in OVSDB
+//!                             ├─ mark      whose port it is, kept in OVSDB; on a VM tag, kept on the link
 //!                             └─ turns     one call at a time for each pod
+//!  kind: whether the node has an Open vSwitch, or is a VM whose own link (lower) its pods' links are on top of (stacked)
 //!  beside them: install (what the runtime finds), sweep (what was left behind), report (what is unplugged), watch (health),
 //!  legacy (the old API)
 //! ```
@@ -24,8 +25,10 @@ pub mod failure;
 pub mod handover;
 pub mod install;
 pub mod installer;
+pub mod kind;
 pub mod legacy;
 pub mod lock;
+pub mod lower;
 pub mod mark;
 pub mod metrics;
 pub mod node;
@@ -36,8 +39,10 @@ pub mod run;
 pub mod sandbox;
 pub mod server;
 pub mod settings;
+pub mod stacked;
 pub mod standalone;
 pub mod sweep;
+pub mod tag;
 pub mod turns;
 pub mod verbs;
 pub mod watch;

@@ -6,8 +6,9 @@ use kuryr_cni::ContainerId;
 use kuryr_ovsdb::Interface;
 
 use crate::{
+    plug::{Plug, hybrid::Between},
     sandbox::Sandbox,
-    wiring::{Plug, Wiring},
+    wiring::Wiring,
 };
 
 const SANDBOX: &str = "kuryr-sandbox";
@@ -44,8 +45,8 @@ impl Mark {
     /// What to write beside a port.
     pub fn of(wiring: &Wiring, sandbox: &Sandbox) -> BTreeMap<String, String> {
         let vm = match wiring.plug {
-            Plug::Ovs { .. } => VM,
-            Plug::Hybrid { .. } => &sandbox.pod_uid,
+            Plug::Hybrid(_) => &sandbox.pod_uid,
+            _ => VM,
         };
         let pairs = [
             (IFACE_ID, wiring.iface_id.as_str()),
@@ -77,5 +78,20 @@ impl Mark {
             pod_uid: text(POD_UID),
             mac: text(MAC),
         })
+    }
+
+    /// The links of the host that belong to the port, the pod's tap first.
+    pub fn links(&self) -> Vec<String> {
+        if self.ovs_port.starts_with("tap") {
+            return vec![self.ovs_port.clone()];
+        }
+        let tap = kuryr_api::names::tap_name(&self.port);
+        let between = Between::of(&self.port, kuryr_api::names::hybrid_bridge_name(&self.port));
+        vec![tap, between.qbr, between.qvo]
+    }
+
+    /// The host's end of the pod's veth pair, which lives exactly as long as the other end.
+    pub fn tap(&self) -> String {
+        self.links().swap_remove(0)
     }
 }

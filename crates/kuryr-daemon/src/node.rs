@@ -12,6 +12,7 @@ use prometheus_client::registry::Registry;
 use tokio_util::task::TaskTracker;
 
 use crate::{
+    kind::Own,
     metrics::Metrics,
     records::Records,
     sandbox::{NetnsPaths, Sandbox},
@@ -26,8 +27,12 @@ pub struct Node {
     pub host: NetNs,
     /// Deletes links there.
     pub remover: LinkRemover,
-    /// Open vSwitch's database.
+    /// What kind of node it is.
+    pub own: Own,
+    /// Open vSwitch's database, which is not connected to where there is none.
     pub ovsdb: Ovsdb,
+    /// The link that pods' links are on top of where they are not ports of Open vSwitch, if somebody has chosen one.
+    pub link_iface: Option<String>,
     /// What the controller recorded.
     pub records: Records,
     /// Who may work on which pod.
@@ -70,15 +75,22 @@ impl Node {
     pub fn new(
         settings: &NodeSettings,
         client: Client,
+        own: Own,
         records: Records,
         registry: &mut Registry,
     ) -> Result<Self, NetError> {
         let host = NetNs::own()?;
+        let has_switch = {
+            let own = own.clone();
+            async move { own.has_switch().await }
+        };
         let voice = if settings.use_events { Voice::On } else { Voice::Mute };
         Ok(Self {
             remover: LinkRemover::new(host.clone()),
             host,
-            ovsdb: Ovsdb::connect(settings.ovsdb.clone()),
+            ovsdb: Ovsdb::connect_after(settings.ovsdb.clone(), has_switch),
+            own,
+            link_iface: settings.link_iface.clone(),
             records,
             turns: Turns::default(),
             plug: settings.plug.clone(),

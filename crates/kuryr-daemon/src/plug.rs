@@ -1,15 +1,30 @@
-//! Connecting a pod's interface to the node, and taking it away again. Each step may be repeated.
+//! Connecting a pod's interface to the node, and waiting until that is so. Each step may be repeated.
+//!
+//! ```text
+//!   Plug ─┬─ Ovs       veth pair ── OVS port                   ┐ ovs_port
+//!         ├─ Hybrid    veth pair ── Linux bridge ── OVS port   ┘
+//!         ├─ Vlan      VLAN on the node's own link             ┐ on_top
+//!         └─ Macvlan   MACVLAN or IPVLAN on it                 ┘
+//! ```
 
-use kuryr_net::{LinkState, NetNs, Netlink, VethPair};
-use kuryr_ovsdb::{NewPort, Removed};
+pub mod hybrid;
+pub mod macvlan;
+mod on_top;
+pub mod ovs;
+pub mod ovs_port;
+pub mod vlan;
 
+use std::fmt;
+
+use kuryr_api::vif::{Base, Vif};
+use kuryr_net::{Link, LinkState, NetNs, Netlink};
+
+use self::{hybrid::Hybrid, macvlan::Macvlan, ovs::Ovs, ovs_port::OvsPort, vlan::Vlan};
 use crate::{
     failure::Failure,
-    mark::Mark,
-    metrics::Step,
     node::Node,
     sandbox::Sandbox,
-    wiring::{Between, Plug, Wiring},
+    wiring::{PlugSettings, Wiring},
 };
 
 /// Where an interface is being plugged: the sandbox and both ends' namespaces.
@@ -33,104 +48,144 @@ pub enum Plugged {
     Now,
 }
 
-impl Node {
-    /// Connects an interface: links and OVS port, not addresses.
-    pub async fn plug(&self, wiring: &Wiring, place: &Place<'_>) -> Result<Plugged, Failure> {
-        if self.is_plugged(wiring, place).await? {
-            return Ok(Plugged::Before);
-        }
-        self.clear(wiring, place).await?;
-        self.metrics.time(Step::Link, self.link(wiring, place)).await?;
-        let port = NewPort {
-            bridge: wiring.plug.bridge(),
-            name: wiring.plug.ovs_port(),
-            external_ids: Mark::of(wiring, place.sandbox),
-        };
-        self.metrics.time(Step::Ovsdb, self.ovsdb.add_port(&port)).await?;
-        Ok(Plugged::Now)
-    }
+/// How an interface is connected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Plug {
+    /// Its host end is a port of an OVS bridge.
+    Ovs(Ovs),
+    /// Its host end is on a Linux bridge of its own, where iptables filter, and that is connected to an OVS bridge.
+    Hybrid(Hybrid),
+    /// It is a VLAN on the node's own link.
+    Vlan(Vlan),
+    /// It is a MACVLAN or an IPVLAN on the node's own link.
+    Macvlan(Macvlan),
+}
 
+/// One interface to be connected.
+#[derive(Clone, Copy)]
+pub struct Job<'a> {
+    /// The node.
+    pub node: &'a Node,
+    /// The interface.
+    pub wiring: &'a Wiring,
+    /// Where.
+    pub place: &'a Place<'a>,
+}
+
+/// One way to connect an interface: links and what the backend has to know, not addresses.
+trait Driver {
     /// Whether an earlier call for the same sandbox has connected the interface, and it is still so.
-    async fn is_plugged(&self, wiring: &Wiring, place: &Place<'_>) -> Result<bool, Failure> {
-        let marked = self.ovsdb.look(|switch| {
-            let interface = switch.interface(wiring.plug.ovs_port())?;
-            Mark::read(interface).filter(|mark| mark.sandbox.as_ref() == Some(&place.sandbox.id))
-        });
-        if marked.is_none() || place.host.link(wiring.plug.tap()).await?.is_none() {
-            return Ok(false);
-        }
-        let inside = place.inside.link(wiring.ifname.as_str()).await?;
-        Ok(inside.is_some_and(|link| link.mac == Some(wiring.mac)))
-    }
+    async fn is_plugged(&self, job: Job<'_>) -> Result<bool, Failure>;
 
     /// Takes away what an earlier sandbox of the pod, or a call that was cut short, left behind.
-    async fn clear(&self, wiring: &Wiring, place: &Place<'_>) -> Result<(), Failure> {
-        if self.ovsdb.del_port(wiring.plug.ovs_port()).await? == Removed::Port {
-            tracing::info!(port = %wiring.port, link = wiring.plug.ovs_port(), "removed what was left of the port");
-        }
-        self.ovsdb.settle().await;
-        place.host.delete_link(wiring.plug.tap()).await?;
-        let ours =
-            place.inside.link(wiring.ifname.as_str()).await?.filter(|link| link.mac == Some(wiring.mac));
-        if let Some(link) = ours {
-            place.inside.delete_link(&link.name).await?;
-        }
-        Ok(())
-    }
+    async fn clear(&self, job: Job<'_>) -> Result<(), Failure>;
 
-    async fn link(&self, wiring: &Wiring, place: &Place<'_>) -> Result<(), Failure> {
-        let pair = VethPair {
-            near: wiring.plug.tap(),
-            far: wiring.ifname.as_str(),
-            namespace: place.namespace,
-            mac: wiring.mac,
-            mtu: wiring.mtu,
-        };
-        place.host.add_veth(&pair).await?;
-        match &wiring.plug {
-            Plug::Ovs { .. } => Ok(()),
-            Plug::Hybrid { tap, between, .. } => self.bridge(tap, between, wiring.mtu, &place.host).await,
-        }
-    }
+    /// Connects the interface.
+    async fn connect(&self, job: Job<'_>) -> Result<(), Failure>;
 
-    /// The Linux bridge of a hybrid plug must not take part in the node's own networking.
-    async fn bridge(&self, tap: &str, between: &Between, mtu: u32, host: &Netlink) -> Result<(), Failure> {
-        use kuryr_net::Sysctl::{ArpAnnounce, ArpIgnore, DisableIpv6};
-        let Between { qbr, qvb, qvo } = between;
-        host.add_bridge(qbr, mtu).await?;
-        let quiet =
-            vec![(DisableIpv6(qbr.clone()), 1), (ArpIgnore(qbr.clone()), 1), (ArpAnnounce(qbr.clone()), 2)];
-        self.host.set_sysctls(quiet).await?;
-        host.add_patch(qvb, qvo, mtu).await?;
-        let Some(bridge) = host.link(qbr).await? else { return Ok(()) };
-        for port in [qvb.as_str(), tap] {
-            if let Some(link) = host.link(port).await? {
-                host.enslave(link.index, bridge.index).await?;
-            }
+    /// Waits until the backend has wired the port, however long that takes.
+    async fn wired(&self, job: Job<'_>) -> Result<(), Failure>;
+
+    /// Where to look when it takes too long.
+    fn unwired(&self, node: &Node) -> &'static str;
+
+    async fn plug(&self, job: Job<'_>) -> Result<Plugged, Failure> {
+        if self.is_plugged(job).await? {
+            return Ok(Plugged::Before);
         }
-        Ok(())
+        self.clear(job).await?;
+        self.connect(job).await?;
+        Ok(Plugged::Now)
     }
 }
 
-impl Mark {
-    /// The links of the host that belong to the port, the pod's tap first.
-    pub fn links(&self) -> Vec<String> {
-        if self.ovs_port.starts_with("tap") {
-            return vec![self.ovs_port.clone()];
+impl Plug {
+    /// Reads how a VIF is to be connected.
+    pub fn read(vif: &Vif, settings: &PlugSettings) -> Result<Self, String> {
+        match vif {
+            Vif::OpenVSwitch(vif) => Ovs::read(vif, settings).map(Self::Ovs),
+            Vif::Bridge(vif) => Hybrid::read(vif, settings).map(Self::Hybrid),
+            Vif::VlanNested(vif) => Vlan::read(vif).map(Self::Vlan),
+            Vif::MacvlanNested(vif) => Macvlan::read(vif).map(Self::Macvlan),
+            Vif::IpvlanNested(vif) => Macvlan::read_ipvlan(vif).map(Self::Macvlan),
+            other => Err(format!(
+                "{} cannot be plugged by this daemon (VIFOpenVSwitch, VIFBridge, VIFVlanNested, VIFMacvlanNested and VIFIpvlanNested can)",
+                other.class()
+            )),
         }
-        let tap = kuryr_api::names::tap_name(&self.port);
-        let between = Between::of(&self.port, kuryr_api::names::hybrid_bridge_name(&self.port));
-        vec![tap, between.qbr, between.qvo]
     }
 
-    /// The host's end of the pod's veth pair, which lives exactly as long as the other end.
-    pub fn tap(&self) -> String {
-        self.links().swap_remove(0)
+    /// Connects an interface: links and OVS port, not addresses.
+    pub async fn plug(&self, job: Job<'_>) -> Result<Plugged, Failure> {
+        match self {
+            Self::Ovs(driver) => driver.plug(job).await,
+            Self::Hybrid(driver) => driver.plug(job).await,
+            Self::Vlan(driver) => driver.plug(job).await,
+            Self::Macvlan(driver) => driver.plug(job).await,
+        }
+    }
+
+    /// Waits until the backend has wired the port, however long that takes.
+    pub async fn wired(&self, job: Job<'_>) -> Result<(), Failure> {
+        match self {
+            Self::Ovs(driver) => driver.wired(job).await,
+            Self::Hybrid(driver) => driver.wired(job).await,
+            Self::Vlan(driver) => driver.wired(job).await,
+            Self::Macvlan(driver) => driver.wired(job).await,
+        }
+    }
+
+    /// Where to look when it takes too long.
+    pub fn unwired(&self, node: &Node) -> &'static str {
+        match self {
+            Self::Ovs(driver) => driver.unwired(node),
+            Self::Hybrid(driver) => driver.unwired(node),
+            Self::Vlan(driver) => driver.unwired(node),
+            Self::Macvlan(driver) => driver.unwired(node),
+        }
+    }
+
+    /// Its port in Open vSwitch, if it has one.
+    pub fn ovs_port(&self) -> Option<OvsPort<'_>> {
+        match self {
+            Self::Ovs(driver) => Some(driver.port()),
+            Self::Hybrid(driver) => Some(driver.port()),
+            Self::Vlan(_) | Self::Macvlan(_) => None,
+        }
+    }
+
+    /// All links of the host that are for it, the pod's tap first; the other end of a patch goes with the one that is named.
+    pub fn host_links(&self) -> Vec<&str> {
+        match self {
+            Self::Ovs(driver) => vec![&driver.tap],
+            Self::Hybrid(driver) => vec![&driver.tap, &driver.between.qbr, &driver.between.qvo],
+            Self::Vlan(_) | Self::Macvlan(_) => Vec::new(),
+        }
+    }
+
+    /// The name that its link in the pod may have for a moment.
+    pub fn interim(&self) -> Option<&str> {
+        match self {
+            Self::Ovs(_) | Self::Hybrid(_) => None,
+            Self::Vlan(driver) => Some(&driver.interim),
+            Self::Macvlan(driver) => Some(&driver.interim),
+        }
     }
 }
 
-/// Gives an interface its addresses and routes, and sets it up.
-pub async fn address(wiring: &Wiring, place: &Place<'_>) -> Result<(), Failure> {
+impl fmt::Display for Plug {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ovs(driver) => f.write_str(&driver.tap),
+            Self::Hybrid(driver) => f.write_str(&driver.tap),
+            Self::Vlan(driver) => write!(f, "VLAN {}", driver.id),
+            Self::Macvlan(driver) => driver.stack.fmt(f),
+        }
+    }
+}
+
+/// Gives an interface its addresses and routes, and sets it up. Tells what it is like inside.
+pub async fn address(wiring: &Wiring, place: &Place<'_>) -> Result<Link, Failure> {
     let name = wiring.ifname.as_str();
     let missing =
         || Failure::Namespace { path: place.sandbox.netns_path.clone(), reason: "the pod's link went away" };
@@ -144,7 +199,7 @@ pub async fn address(wiring: &Wiring, place: &Place<'_>) -> Result<(), Failure> 
     for route in wiring.routes() {
         place.inside.add_route(link.index, route).await?;
     }
-    Ok(())
+    Ok(link)
 }
 
 /// Makes the kernel ready for an interface: IPv6 where it has an address of that family, and a word to the neighbours when the link
@@ -160,4 +215,16 @@ pub async fn prepare(wirings: &[Wiring], namespace: &NetNs) -> Result<(), Failur
         settings.extend([(ArpNotify(name.to_owned()), 1), (NdiscNotify(name.to_owned()), 1)]);
     }
     Ok(namespace.set_sysctls(settings).await?)
+}
+
+/// Waits until the controller says that the backend has wired the port.
+async fn active(job: Job<'_>) {
+    let port = job.wiring.port.as_str();
+    let is_active = |base: &Base| base.id == port && base.active;
+    let waiting = job.node.records.ports.wait_for(|ports| {
+        let record = ports.get(&job.place.sandbox.pod)?;
+        let mut vifs = record.content.vifs();
+        vifs.any(|(_, entry)| is_active(entry.vif.base())).then_some(())
+    });
+    waiting.await;
 }

@@ -19,6 +19,22 @@ pub struct Records {
     pub ports: Cache<PortRecord>,
     /// Pods bound to the node.
     pub pods: Cache<Pod>,
+    /// Which of them those two are about.
+    pub scope: Scope,
+}
+
+/// Which records are followed.
+#[derive(Clone)]
+pub enum Scope {
+    /// All of the node.
+    Node,
+    /// One pod's.
+    Pod {
+        /// By which the others can be asked for.
+        client: Client,
+        /// The node's name.
+        node: String,
+    },
 }
 
 /// Whether a record is the one that a call needs.
@@ -35,16 +51,16 @@ enum Verdict {
 impl Records {
     /// Follows those of a node.
     pub fn of_node(client: &Client, node: &str) -> Self {
-        let labelled = watcher::Config::default().labels(&format!("{NODE_NAME_LABEL}={node}"));
         let bound = watcher::Config::default().fields(&format!("spec.nodeName={node}"));
         Self {
-            ports: Cache::start(client, Api::all, labelled, Box::new(|_| {})),
+            ports: ports_on(client, node),
             pods: Cache::start(client, Api::all, bound, Box::new(|_| {})),
+            scope: Scope::Node,
         }
     }
 
     /// Follows those of one pod: for a process that serves no other.
-    pub fn of_pod(client: &Client, pod: &Key) -> Self {
+    pub fn of_pod(client: &Client, pod: &Key, node: &str) -> Self {
         let named = watcher::Config::default().fields(&format!("metadata.name={}", pod.name()));
         Self {
             ports: Cache::start(
@@ -59,7 +75,18 @@ impl Records {
                 named,
                 Box::new(|_| {}),
             ),
+            scope: Scope::Pod { client: client.clone(), node: node.to_owned() },
         }
+    }
+
+    /// The KuryrPorts of the whole node, whatever is followed.
+    pub async fn of_whole_node(&self) -> Cache<PortRecord> {
+        let ports = match &self.scope {
+            Scope::Node => self.ports.clone(),
+            Scope::Pod { client, node } => ports_on(client, node),
+        };
+        ports.complete().await;
+        ports
     }
 
     /// The record of a pod, once it is there and complete. `uid` is the pod's as the kubelet knows it, if the runtime told it.
@@ -98,6 +125,11 @@ impl Records {
             _ => Failure::NoRecord { pod: key.to_string(), reason, waited },
         }
     }
+}
+
+fn ports_on(client: &Client, node: &str) -> Cache<PortRecord> {
+    let labelled = watcher::Config::default().labels(&format!("{NODE_NAME_LABEL}={node}"));
+    Cache::start(client, Api::all, labelled, Box::new(|_| {}))
 }
 
 /// `kubelet_uid` is what the runtime says; older ones say nothing, and of a static pod the kubelet knows another uid than the API.

@@ -7,28 +7,34 @@
 //!                                          entry taken out ◄──────────────────────────────┘
 //! ```
 //!
-//! Where the controller keeps no ports ready there is no KuryrNode, and nothing is told.
+//! On a VM a port is plugged as long as a link for it is in some namespace. Where the controller keeps no ports ready there is no KuryrNode,
+//! and nothing is told.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use kube::{Api, runtime::watcher};
+use kuryr_api::vif::Vif;
 use kuryr_k8s::{
     Cache, Client, Key, node_records,
     records::Written,
     slim::{NodeRecord, PortRecord},
 };
+use kuryr_net::{Link, Stack};
 use serde_json::{Map, Value, json};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
-use crate::{failure::Chain, mark::Mark, node::Node};
+use crate::{failure::Chain, kind::Kind, mark::Mark, node::Node, tag::Tag};
 
 /// The KuryrNode is written at most so often.
 const PAUSE: Duration = Duration::from_secs(1);
 /// An API server that refuses, or is not there, is asked more seldom.
 const AFTER_FAILURE: Duration = Duration::from_secs(10);
-/// How soon a port is looked at again that is still plugged: nobody tells when a call ends.
+/// How soon a port is looked at again that is still plugged.
 const AGAIN: Duration = Duration::from_millis(100);
+/// On a VM a look costs a socket in each namespace. Between calls a link can only go with its namespace.
+const BETWEEN_CALLS: Duration = Duration::from_secs(5);
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// What the daemon says of its node.
@@ -36,6 +42,22 @@ pub struct Report {
     client: Client,
     key: Key,
     said: Cache<NodeRecord>,
+}
+
+/// The KuryrPorts that are being deleted.
+struct Going {
+    records: Vec<Arc<PortRecord>>,
+    /// Those for whose pods a call is under way.
+    busy: BTreeSet<Key>,
+}
+
+/// What is plugged on the node.
+#[derive(Debug, Default, PartialEq)]
+struct Plugged {
+    /// Ports.
+    ports: BTreeSet<String>,
+    /// VLAN ids of links of which it is not known whose they are: the Python Kuryr's.
+    vlans: BTreeSet<u16>,
 }
 
 /// What a look at the node comes to.
@@ -61,13 +83,17 @@ impl Report {
     /// Keeps what is said true, for ever.
     pub async fn run(&self, node: &Node) {
         loop {
-            let look = tokio::select! {
-                look = self.said.wait_for(|_| self.look(node)) => look,
-                look = node.records.ports.wait_for(|_| self.look(node)) => look,
-            };
-            match look {
-                Look::Soon => sleep(AGAIN).await,
-                Look::Say(status) => sleep(self.say(&status).await).await,
+            tokio::select! {
+                () = self.said.wait_for(|_| self.concern(node)) => {}
+                () = node.records.ports.wait_for(|_| self.concern(node)) => {}
+            }
+            // In this order: no call can plug the port of a record any more that is being deleted, unless it has begun before.
+            let going = Going::look(node);
+            let plugged = if going.records.is_empty() { None } else { Plugged::look(node).await };
+            match self.judge(&going, plugged.as_ref()) {
+                Some(Look::Soon) => may_be_otherwise(node).await,
+                Some(Look::Say(status)) => sleep(self.say(&status).await).await,
+                None => {}
             }
         }
     }
@@ -85,37 +111,96 @@ impl Report {
         PAUSE
     }
 
-    /// None: there is nothing to say, nor will be before something changes.
-    fn look(&self, node: &Node) -> Option<Look> {
+    /// Whether there may be something to say. None: nor will there be before something changes.
+    fn concern(&self, node: &Node) -> Option<()> {
         let said = self.said.get(&self.key)?;
-        let records = node.records.ports.all();
-        let going: Vec<_> = records.iter().filter(|record| record.deleting).collect();
-        let plugged = if going.is_empty() { None } else { plugged(node) };
-        let is_free = |record: &PortRecord, port: &str| {
-            plugged.as_ref().is_some_and(|plugged| !plugged.contains(port))
-                && !node.turns.are_taken(&record.key)
+        difference(&said, &Going::look(node).ports()).map(drop)
+    }
+
+    fn judge(&self, going: &Going, plugged: Option<&Plugged>) -> Option<Look> {
+        let said = self.said.get(&self.key)?;
+        let is_free = |record: &PortRecord, vif: &Vif| {
+            plugged.is_some_and(|plugged| !plugged.has(vif)) && !going.busy.contains(&record.key)
         };
-        let (mut unplugged, mut waits) = (BTreeMap::new(), false);
-        for record in going {
-            for port in record.content.vifs().map(|(_, entry)| entry.vif.base().id.as_str()) {
-                if is_free(record, port) {
-                    unplugged.insert(port.to_owned(), record.pod_uid.to_string());
-                } else {
-                    waits = true;
-                }
-            }
-        }
-        let difference = difference(&said, &unplugged);
-        difference.map(Look::Say).or_else(|| waits.then_some(Look::Soon))
+        let unplugged = going.ports_that(is_free);
+        let waits = unplugged.len() < going.ports().len();
+        difference(&said, &unplugged).map(Look::Say).or_else(|| waits.then_some(Look::Soon))
     }
 }
 
-/// The ports that are in Open vSwitch; none while its database is not there.
-fn plugged(node: &Node) -> Option<BTreeSet<String>> {
-    node.ovsdb.look(|switch| {
-        let marks = switch.interfaces().filter_map(Mark::read).map(|mark| mark.port);
-        switch.is_up().then(|| marks.collect())
-    })
+impl Going {
+    fn look(node: &Node) -> Self {
+        let mut records = node.records.ports.all();
+        records.retain(|record| record.deleting);
+        let keys = records.iter().map(|record| record.key.clone());
+        Self { busy: keys.filter(|key| node.turns.are_taken(key)).collect(), records }
+    }
+
+    /// All their ports, with the uids of the pods.
+    fn ports(&self) -> BTreeMap<String, String> {
+        self.ports_that(|_, _| true)
+    }
+
+    fn ports_that(&self, wanted: impl Fn(&PortRecord, &Vif) -> bool) -> BTreeMap<String, String> {
+        let vifs = self
+            .records
+            .iter()
+            .flat_map(|record| record.content.vifs().map(move |(_, entry)| (record.as_ref(), &entry.vif)));
+        vifs.filter(|(record, vif)| wanted(record, vif))
+            .map(|(record, vif)| (vif.base().id.clone(), record.pod_uid.to_string()))
+            .collect()
+    }
+}
+
+impl Plugged {
+    /// None while nobody can tell.
+    async fn look(node: &Node) -> Option<Self> {
+        if node.own.kind()? == Kind::OpenVSwitch {
+            return Self::in_switch(node);
+        }
+        match node.stacked("").await {
+            Ok(links) => Some(links.iter().map(|found| &found.link).collect()),
+            Err(failure) => {
+                tracing::warn!(error = %Chain(&failure), "could not look for links of pods");
+                None
+            }
+        }
+    }
+
+    fn in_switch(node: &Node) -> Option<Self> {
+        node.ovsdb.look(|switch| {
+            let ports = switch.interfaces().filter_map(Mark::read).map(|mark| mark.port);
+            switch.is_up().then(|| Self { ports: ports.collect(), vlans: BTreeSet::new() })
+        })
+    }
+
+    fn has(&self, vif: &Vif) -> bool {
+        let has_id = matches!(vif, Vif::VlanNested(vif) if self.vlans.contains(&vif.vlan_id));
+        has_id || self.ports.contains(&vif.base().id)
+    }
+}
+
+impl<'a> FromIterator<&'a Link> for Plugged {
+    fn from_iter<I: IntoIterator<Item = &'a Link>>(links: I) -> Self {
+        let mut plugged = Self::default();
+        for link in links {
+            if let Some(tag) = Tag::read(link) {
+                plugged.ports.insert(tag.port);
+            } else if let Some(Stack::Vlan(id)) = link.stack() {
+                plugged.vlans.insert(id);
+            }
+        }
+        plugged
+    }
+}
+
+/// Waits until a port that was plugged may be so no more.
+async fn may_be_otherwise(node: &Node) {
+    sleep(AGAIN).await;
+    if node.own.kind() == Some(Kind::Nested) {
+        // Either is a reason to look.
+        let _ = timeout(BETWEEN_CALLS, node.turns.call_ended()).await;
+    }
 }
 
 /// What has to be patched so that the KuryrNode says this.
@@ -165,5 +250,24 @@ mod tests {
     fn a_new_daemon_says_that_it_is_there() {
         let expected = json!({ "daemon": VERSION, "unplugged": {} });
         assert_eq!(difference(&said("older", &[]), &now(&[])), Some(expected));
+    }
+
+    #[test]
+    fn a_link_of_which_nobody_knows_whose_it_is_counts_by_its_vlan_id() {
+        let cases = include_str!("../../kuryr-api/testdata/vif_ovo_and_cni_results.json");
+        let cases: Vec<Value> = serde_json::from_str(cases).unwrap();
+        let vif = |name| {
+            let case = cases.iter().find(|case| case["name"] == name).unwrap();
+            serde_json::from_value::<Vif>(case["vif"].clone()).unwrap()
+        };
+        let (Vif::VlanNested(nested), other) = (vif("VIFVlanNested"), vif("VIFOpenVSwitch")) else {
+            panic!()
+        };
+        let by_port = Plugged { ports: [nested.base.id.clone()].into(), vlans: BTreeSet::new() };
+        let by_vlan = Plugged { ports: BTreeSet::new(), vlans: [nested.vlan_id].into() };
+        let elsewhere = Plugged { ports: ["x".to_owned()].into(), vlans: [nested.vlan_id + 1].into() };
+        let nested = Vif::VlanNested(nested);
+        assert!(by_port.has(&nested) && by_vlan.has(&nested) && !elsewhere.has(&nested));
+        assert!(!by_vlan.has(&other) && !Plugged::default().has(&other));
     }
 }

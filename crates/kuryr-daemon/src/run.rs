@@ -18,12 +18,14 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     failure::Chain,
     install::Installation,
-    installer, legacy,
+    installer,
+    kind::{Kind, Own},
+    legacy,
     node::Node,
     records::Records,
     report::Report,
     server::{self, Door},
-    settings::Settings,
+    settings::{NodeSettings, Settings},
     sweep, watch,
 };
 
@@ -72,8 +74,9 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
 }
 
 fn node(settings: &Settings, client: Client, registry: &mut Registry) -> anyhow::Result<Node> {
-    let records = Records::of_node(&client, &settings.node.name);
-    Ok(Node::new(&settings.node, client, records, registry)?)
+    let NodeSettings { name, driver, .. } = &settings.node;
+    let (own, records) = (Own::watch(&client, name, driver), Records::of_node(&client, name));
+    Ok(Node::new(&settings.node, client, own, records, registry)?)
 }
 
 /// Serves health and metrics, in tasks of their own.
@@ -130,12 +133,23 @@ async fn install(node: Arc<Node>, installation: Installation, component: Compone
     }
     node.records.ports.complete().await;
     node.records.pods.complete().await;
-    node.ovsdb.wait_for(|switch| switch.bridge(&node.plug.bridge).map(|_| ())).await;
+    connectable(&node, &component).await;
     while let Err(error) = installation.install_conflist() {
         component.bad(Chain(&error).to_string());
         sleep(INSTALL_AGAIN_AFTER).await;
     }
     component.good();
+}
+
+/// Waits until pods can be connected.
+async fn connectable(node: &Node, component: &Component) {
+    if node.own.known().await == Kind::OpenVSwitch {
+        return node.ovsdb.wait_for(|switch| switch.bridge(&node.plug.bridge).map(|_| ())).await;
+    }
+    while let Some(trouble) = node.lower_trouble().await {
+        component.bad(trouble);
+        sleep(INSTALL_AGAIN_AFTER).await;
+    }
 }
 
 async fn end(door: &Door, mut serving: JoinSet<()>) {

@@ -23,11 +23,22 @@ pub struct Sandbox {
     pub netns_path: String,
 }
 
+/// Where container runtimes mount namespaces.
+const FOLDERS: [&str; 2] = ["/run/netns", "/var/run/netns"];
+
 /// Where files of namespaces are, for a daemon that runs in a container of its own.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct NetnsPaths {
     /// Stands for `/proc` of the host.
     pub proc_dir: Option<PathBuf>,
+    /// Folders with files of namespaces.
+    pub folders: Vec<PathBuf>,
+}
+
+impl Default for NetnsPaths {
+    fn default() -> Self {
+        Self { proc_dir: None, folders: FOLDERS.map(PathBuf::from).into() }
+    }
 }
 
 impl Sandbox {
@@ -72,6 +83,15 @@ impl NetnsPaths {
         }
     }
 
+    /// All namespaces that can be found, those beside a sandbox's file (which may be empty) among them.
+    pub fn all(&self, beside: &str) -> Result<Vec<NetNs>, Failure> {
+        let proc = self.proc_dir.as_deref().unwrap_or_else(|| Path::new("/proc"));
+        let sandbox = self.here(beside);
+        let folder = sandbox.parent().filter(|folder| !folder.starts_with(proc)).map(Path::to_owned);
+        let folders: Vec<PathBuf> = self.folders.iter().cloned().chain(folder).collect();
+        Ok(kuryr_net::namespaces(&folders, proc)?)
+    }
+
     fn here(&self, path: &str) -> PathBuf {
         match &self.proc_dir {
             Some(directory) => path.replace("/proc", &directory.to_string_lossy()).into(),
@@ -86,7 +106,7 @@ mod tests {
 
     #[test]
     fn proc_is_found_where_it_is_mounted() {
-        let paths = NetnsPaths { proc_dir: Some("/host_proc".into()) };
+        let paths = NetnsPaths { proc_dir: Some("/host_proc".into()), ..NetnsPaths::default() };
         assert_eq!(paths.here("/proc/17/ns/net"), Path::new("/host_proc/17/ns/net"));
         assert_eq!(paths.here("/var/run/netns/x"), Path::new("/var/run/netns/x"));
         assert_eq!(NetnsPaths::default().here("/proc/17/ns/net"), Path::new("/proc/17/ns/net"));

@@ -121,7 +121,7 @@ async fn dispatch(node: &Node, request: &Request) -> Result<Answered, Failure> {
         }
         Command::Del => node.del(request).await?,
         Command::Check => node.check(request).await?,
-        Command::Status => node.status()?,
+        Command::Status => node.status().await?,
         Command::Gc => node.gc(request).await?,
         Command::Version => {}
     }

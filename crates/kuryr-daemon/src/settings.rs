@@ -21,6 +21,10 @@ pub struct NodeSettings {
     pub ovsdb: Endpoint,
     /// How to plug.
     pub plug: PlugSettings,
+    /// `[binding] link_iface`, if it is set.
+    pub link_iface: Option<String>,
+    /// `[kubernetes] pod_vif_driver`, for nodes without a label.
+    pub driver: String,
     /// Where namespaces are.
     pub netns: NetnsPaths,
     /// How long to wait for the controller, and for the backend.
@@ -63,7 +67,12 @@ impl NodeSettings {
                 bridge,
                 mtu_limit: Some(neutron.network_device_mtu).filter(|limit| *limit > 0),
             },
-            netns: NetnsPaths { proc_dir: cni.netns_proc_dir.clone().filter(|_| cni.docker_mode) },
+            link_iface: Some(config.binding.link_iface.clone()).filter(|name| !name.is_empty()),
+            driver: config.kubernetes.pod_vif_driver.clone(),
+            netns: NetnsPaths {
+                proc_dir: cni.netns_proc_dir.clone().filter(|_| cni.docker_mode),
+                ..NetnsPaths::default()
+            },
             patience: cni.vif_annotation_timeout,
             use_events: config.kubernetes.use_events,
         })

@@ -1,7 +1,7 @@
 //! The plugin without a daemon: the program of the daemon, started by a container runtime, carries out each call in its own process.
 //!
 //! A container of the node installs it as `kuryr-cni`, with a configuration and a kubeconfig of its own ([`crate::handover`]). It does
-//! what the daemon would, with the same code, and remembers as little: what is plugged is in OVSDB, what should be in the API.
+//! what the daemon would, with the same code, and remembers as little: what is plugged is in OVSDB and the kernel, what should be in the API.
 //! Calls of one pod wait for each other by a lock on a file.
 
 use std::{path::Path, time::Duration};
@@ -19,6 +19,7 @@ use tokio::time::timeout;
 use crate::{
     failure::{Chain, Failure},
     handover::Handover,
+    kind::{Kind, Own},
     lock::PodLock,
     node::Node,
     records::Records,
@@ -78,10 +79,12 @@ async fn answer(
 ) -> Result<Answered, CniError> {
     let client = client(request.command, &handover.kubeconfig).await?;
     let records = match pod(request) {
-        Some(pod) => Records::of_pod(&client, &pod),
+        Some(pod) => Records::of_pod(&client, &pod, &settings.name),
         None => Records::of_node(&client, &settings.name),
     };
-    let node = Node::new(settings, client, records, &mut Registry::default())
+    // The container that installed this has asked: what takes a pod away must not need the API server.
+    let own = Own::told(handover.node.clone(), &settings.name, &settings.driver);
+    let node = Node::new(settings, client, own, records, &mut Registry::default())
         .map_err(|error| Failure::from(error).to_cni())?;
     let _lock = match pod(request) {
         Some(pod) => Some(PodLock::take(&pod, node.limits.call).await?),
@@ -129,7 +132,9 @@ async fn connect(kubeconfig: &Path) -> Result<Client, Box<dyn std::error::Error 
 /// Gives both sides the time to answer: a daemon would have asked them long ago.
 async fn settle(node: &Node) {
     let answers = async {
-        node.ovsdb.wait_for(|switch| switch.is_up().then_some(())).await;
+        if node.own.known().await == Kind::OpenVSwitch {
+            node.ovsdb.wait_for(|switch| switch.is_up().then_some(())).await;
+        }
         node.records.ports.complete().await;
         node.records.pods.complete().await;
     };

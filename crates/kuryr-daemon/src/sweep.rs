@@ -2,18 +2,25 @@
 //!
 //! A port whose link is gone is of no use to anybody: the link lives exactly as long as the sandbox's namespace. Such ports stay in
 //! OVSDB after a restart of the node, and when a sandbox ended while the daemon was not there.
+//!
+//! On a VM it is the other way round: there a link may stay whose port is gone, and keep its VLAN id from the next pod.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use kuryr_cni::{Command, ContainerId};
-use kuryr_k8s::Key;
+use kuryr_k8s::{
+    Key,
+    slim::{Pod, PortRecord},
+};
 use kuryr_net::Netlink;
 use tokio::time::sleep;
 
 use crate::{
     failure::{Chain, Failure},
+    kind::Kind,
     mark::Mark,
     node::Node,
+    tag::Tag,
 };
 
 /// Looking costs a list of links. DEL does the work in time; this is for what went past it.
@@ -22,13 +29,16 @@ const PAUSE: Duration = Duration::from_mins(5);
 /// Sweeps now and then, for ever.
 pub async fn run(node: &Node) {
     loop {
-        node.ovsdb.wait_for(|switch| switch.is_up().then_some(())).await;
+        if node.own.known().await == Kind::OpenVSwitch {
+            node.ovsdb.wait_for(|switch| switch.is_up().then_some(())).await;
+        }
+        node.records.ports.complete().await;
         node.records.pods.complete().await;
         match node.sweep().await {
             Ok(0) => {}
-            Ok(count) => tracing::info!(count, "removed ports without a link"),
+            Ok(count) => tracing::info!(count, "removed what was left behind"),
             Err(failure) => {
-                tracing::warn!(error = %Chain(&failure), "could not look for ports without a link");
+                tracing::warn!(error = %Chain(&failure), "could not look for what was left behind");
             }
         }
         sleep(PAUSE).await;
@@ -36,8 +46,34 @@ pub async fn run(node: &Node) {
 }
 
 impl Node {
-    /// Removes ports whose link is gone. Tells how many there were.
+    /// Removes what nobody needs. Tells how much there was.
     pub async fn sweep(&self) -> Result<usize, Failure> {
+        match self.own.kind() {
+            Some(Kind::Nested) => self.sweep_links().await,
+            _ => self.sweep_ports().await,
+        }
+    }
+
+    /// Removes links whose port is of no KuryrPort of this node, and whose pod is not there either.
+    async fn sweep_links(&self) -> Result<usize, Failure> {
+        let mut links = self.stacked("").await?;
+        // Looked at after the links: a link is made when its record is there, so that a new one's is.
+        let (records, pods) = (self.records.ports.all(), self.records.pods.all());
+        links.retain(|found| Tag::read(&found.link).is_some_and(|tag| is_dead(&tag, &records, &pods)));
+        for found in &links {
+            tracing::info!(
+                link = found.link.name,
+                namespace = found.namespace.name(),
+                whose = found.link.alias,
+                "left behind"
+            );
+        }
+        self.unstack(&links).await?;
+        Ok(links.len())
+    }
+
+    /// Removes ports whose link is gone.
+    async fn sweep_ports(&self) -> Result<usize, Failure> {
         let host = self.host.netlink().await?;
         // Without the bridge's own link this is not the namespace that Open vSwitch is in, and all links would seem to be gone.
         if host.link(&self.plug.bridge).await?.is_none() {
@@ -74,4 +110,38 @@ impl Node {
 /// A port of the Python Kuryr has no sandbox's name; it still has to wait for its turn.
 fn nobody() -> Option<ContainerId> {
     "0".parse().ok()
+}
+
+fn is_dead(tag: &Tag, records: &[Arc<PortRecord>], pods: &[Arc<Pod>]) -> bool {
+    let has_port =
+        |record: &Arc<PortRecord>| record.content.vifs().any(|(_, entry)| entry.vif.base().id == tag.port);
+    !records.iter().any(has_port) && !pods.iter().any(|pod| *pod.uid == *tag.pod_uid)
+}
+
+#[cfg(test)]
+mod tests {
+    use kuryr_k8s::slim::Slim;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn a_link_is_needed_as_long_as_its_port_or_its_pod_is_there() {
+        let cases = include_str!("../../kuryr-api/testdata/vif_ovo_and_cni_results.json");
+        let cases: Vec<Value> = serde_json::from_str(cases).unwrap();
+        let vif = &cases.iter().find(|case| case["name"] == "VIFVlanNested").unwrap()["vif"];
+        let port = vif["versioned_object.data"]["id"].as_str().unwrap();
+        let wire = json!({"metadata": {"name": "p", "namespace": "n"}, "status": {"vifs": {"eth0": {"default": true, "vif": vif}}}});
+        let records = [Arc::new(PortRecord::trim(serde_json::from_value(wire).unwrap()))];
+        let wire = json!({"metadata": {"name": "p", "namespace": "n", "uid": "here"}, "spec": {"nodeName": "node1"}});
+        let pods = [Arc::new(Pod::trim(serde_json::from_value(wire).unwrap()))];
+        let tag = |port: &str, uid: &str| Tag {
+            port: port.into(),
+            sandbox: "s".parse().unwrap(),
+            pod_uid: uid.into(),
+        };
+        for (port, uid, dead) in [(port, "gone", false), ("gone", "here", false), ("gone", "gone", true)] {
+            assert_eq!(is_dead(&tag(port, uid), &records, &pods), dead, "{port} {uid}");
+        }
+    }
 }

@@ -8,7 +8,7 @@ use std::{collections::HashMap, sync::Arc};
 use kuryr_cni::{Command, ContainerId};
 use kuryr_k8s::Key;
 use parking_lot::Mutex;
-use tokio::sync::OwnedMutexGuard;
+use tokio::sync::{Notify, OwnedMutexGuard};
 use tokio_util::sync::CancellationToken;
 
 type Right = Arc<tokio::sync::Mutex<()>>;
@@ -17,6 +17,7 @@ type Right = Arc<tokio::sync::Mutex<()>>;
 #[derive(Debug, Clone, Default)]
 pub struct Turns {
     table: Arc<Mutex<Table>>,
+    ended: Arc<Notify>,
 }
 
 #[derive(Debug, Default)]
@@ -55,6 +56,7 @@ struct Seat {
     key: Key,
     number: u64,
     table: Arc<Mutex<Table>>,
+    ended: Arc<Notify>,
 }
 
 impl Turns {
@@ -67,6 +69,11 @@ impl Turns {
     /// Whether a call works on a pod, or waits to.
     pub fn are_taken(&self, key: &Key) -> bool {
         self.table.lock().pods.contains_key(key)
+    }
+
+    /// Waits until a call has ended since the last such wait. There must be one waiter only.
+    pub async fn call_ended(&self) {
+        self.ended.notified().await;
     }
 
     fn sit_down(
@@ -85,7 +92,8 @@ impl Turns {
             .for_each(|older| older.token.cancel());
         let token = CancellationToken::new();
         pod.calls.push(Call { number, command, sandbox: sandbox.clone(), token: token.clone() });
-        let seat = Seat { key: key.clone(), number, table: Arc::clone(&self.table) };
+        let seat =
+            Seat { key: key.clone(), number, table: Arc::clone(&self.table), ended: Arc::clone(&self.ended) };
         (seat, Arc::clone(&pod.right), token)
     }
 }
@@ -106,6 +114,7 @@ impl Drop for Seat {
         if pod.calls.is_empty() {
             table.pods.remove(&self.key);
         }
+        self.ended.notify_one();
     }
 }
 

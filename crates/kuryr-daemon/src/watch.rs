@@ -9,7 +9,7 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use crate::{failure::Chain, node::Node};
+use crate::{failure::Chain, kind::Kind, node::Node};
 
 /// What does not tell of its changes is looked at this often.
 const LOOK: Duration = Duration::from_secs(10);
@@ -23,25 +23,39 @@ pub async fn run(node: &Node, health: &Health) {
     let network = health.component("host-network", Probe::Ready);
     let mut news = node.ovsdb.switch();
     let (mut ports, mut pods) = (node.records.ports.sync(), node.records.pods.sync());
+    let mut own = node.own.sync();
     let mut look = interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        tell(&switch, node.switch_trouble());
+        match node.own.kind() {
+            Some(Kind::OpenVSwitch) => tell(&switch, node.switch_trouble()),
+            Some(Kind::Nested) => switch.resting(format!("not needed: {}", node.own.reason())),
+            None => switch.bad("it is not known yet whether this node has one"),
+        }
         tell(&api, node.api_trouble());
         tokio::select! {
             changed = news.changed() => or_never(changed).await,
-            () = next(&mut ports) => {}
-            () = next(&mut pods) => {}
+            () = next(Some(&mut ports)) => {}
+            () = next(Some(&mut pods)) => {}
+            () = next(own.as_mut()) => {}
             _ = look.tick() => tell(&network, network_trouble(node).await),
         }
     }
 }
 
-/// What keeps the daemon from making links where Open vSwitch would find them, if anything does.
+/// What keeps the daemon from making links, if anything does.
 async fn network_trouble(node: &Node) -> Option<String> {
     if let Some(name) = missing_capability() {
         return Some(format!("the process lacks {name}"));
     }
+    match node.own.kind()? {
+        Kind::OpenVSwitch => bridge_trouble(node).await,
+        Kind::Nested => node.lower_trouble().await,
+    }
+}
+
+/// Whether links would be made where Open vSwitch finds them.
+async fn bridge_trouble(node: &Node) -> Option<String> {
     let bridge = &node.plug.bridge;
     let look = async { node.host.netlink().await?.link(bridge).await };
     match look.await {
@@ -60,8 +74,11 @@ fn missing_capability() -> Option<&'static str> {
     NEEDED.into_iter().find(|(number, _)| effective & (1 << number) == 0).map(|(_, name)| name)
 }
 
-async fn next(sync: &mut watch::Receiver<Sync>) {
-    or_never(sync.changed().await).await;
+async fn next(sync: Option<&mut watch::Receiver<Sync>>) {
+    match sync {
+        Some(sync) => or_never(sync.changed().await).await,
+        None => pending().await,
+    }
 }
 
 /// A sender that is gone will not bring news: waiting for it must not become a busy loop.

@@ -6,10 +6,12 @@ use ipnet::IpNet;
 use kuryr_api::{
     PortId,
     port::VifEntry,
-    vif::{Base, Subnet, Vif},
+    vif::{Base, Subnet},
 };
 use kuryr_cni::IfName;
 use kuryr_net::{MacAddr, Route};
+
+use crate::plug::Plug;
 
 /// Where a port is plugged unless Neutron or the configuration says otherwise.
 pub const INTEGRATION_BRIDGE: &str = "br-int";
@@ -31,11 +33,11 @@ pub struct Wiring {
     pub role: Role,
     /// The port's MAC address.
     pub mac: MacAddr,
-    /// The MTU of both ends.
+    /// The link's MTU.
     pub mtu: u32,
     /// The port's addresses and what goes with them.
     pub subnets: Vec<Net>,
-    /// How the host's end is connected.
+    /// How it is connected to the node.
     pub plug: Plug,
     /// The controller says that the backend has wired the port.
     pub active: bool,
@@ -48,38 +50,6 @@ pub enum Role {
     Default,
     /// A further one.
     Additional,
-}
-
-/// How the host's end is connected.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Plug {
-    /// It is a port of an OVS bridge.
-    Ovs {
-        /// The bridge.
-        bridge: String,
-        /// The host's end.
-        tap: String,
-    },
-    /// It is on a Linux bridge of its own, where iptables filter, and that is connected to an OVS bridge.
-    Hybrid {
-        /// The OVS bridge.
-        bridge: String,
-        /// The host's end.
-        tap: String,
-        /// The links in between.
-        between: Between,
-    },
-}
-
-/// The links of a hybrid plug between the pod's tap and the OVS bridge.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Between {
-    /// The Linux bridge.
-    pub qbr: String,
-    /// The patch's end on the Linux bridge.
-    pub qvb: String,
-    /// The patch's end on the OVS bridge.
-    pub qvo: String,
 }
 
 /// A subnet as far as the pod needs to know.
@@ -102,6 +72,13 @@ pub struct PlugSettings {
     pub bridge: String,
     /// The greatest MTU allowed.
     pub mtu_limit: Option<u32>,
+}
+
+impl PlugSettings {
+    /// The bridge that a VIF names, or else ours.
+    pub fn bridge_named(&self, bridge: Option<&String>) -> String {
+        bridge.filter(|name| !name.is_empty()).unwrap_or(&self.bridge).clone()
+    }
 }
 
 impl Wiring {
@@ -174,67 +151,6 @@ impl Wiring {
     }
 }
 
-impl Plug {
-    fn read(vif: &Vif, settings: &PlugSettings) -> Result<Self, String> {
-        let named = |bridge: Option<&String>| {
-            bridge.filter(|name| !name.is_empty()).unwrap_or(&settings.bridge).clone()
-        };
-        let base = vif.base();
-        match vif {
-            Vif::OpenVSwitch(ovs) => {
-                Ok(Self::Ovs { bridge: named(Some(&ovs.bridge_name)), tap: link_name("tap", &ovs.vif_name)? })
-            }
-            Vif::Bridge(hybrid) => {
-                let between = Between::of(&base.id, link_name("qbr", &hybrid.bridge_name)?);
-                link_name("qvo", &between.qvo)?;
-                let bridge = named(base.network.bridge.as_ref());
-                Ok(Self::Hybrid { bridge, tap: link_name("tap", &hybrid.vif_name)?, between })
-            }
-            other => Err(format!(
-                "{} cannot be plugged by this daemon (VIFOpenVSwitch and VIFBridge can)",
-                other.class()
-            )),
-        }
-    }
-
-    /// The OVS bridge.
-    pub fn bridge(&self) -> &str {
-        match self {
-            Self::Ovs { bridge, .. } | Self::Hybrid { bridge, .. } => bridge,
-        }
-    }
-
-    /// The host's end of the pod's veth pair.
-    pub fn tap(&self) -> &str {
-        match self {
-            Self::Ovs { tap, .. } | Self::Hybrid { tap, .. } => tap,
-        }
-    }
-
-    /// All links of the host, the pod's tap first; the other end of the patch goes with the one that is named.
-    pub fn links(&self) -> Vec<&str> {
-        match self {
-            Self::Ovs { tap, .. } => vec![tap],
-            Self::Hybrid { tap, between, .. } => vec![tap, &between.qbr, &between.qvo],
-        }
-    }
-
-    /// The link that is a port of the OVS bridge.
-    pub fn ovs_port(&self) -> &str {
-        match self {
-            Self::Ovs { tap, .. } => tap,
-            Self::Hybrid { between, .. } => &between.qvo,
-        }
-    }
-}
-
-impl Between {
-    /// The links by os-vif's rules.
-    pub fn of(port: &str, qbr: String) -> Self {
-        Self { qbr, qvb: cut("qvb", port), qvo: cut("qvo", port) }
-    }
-}
-
 impl Net {
     fn read(subnet: &Subnet) -> Result<Self, String> {
         let cidr: IpNet = subnet.cidr.parse().map_err(|_| format!("{:?} is not a prefix", subnet.cidr))?;
@@ -269,13 +185,14 @@ fn iface_id(base: &Base) -> String {
     profile.unwrap_or(&base.id).to_owned()
 }
 
-fn cut(prefix: &str, port: &str) -> String {
+/// os-vif's name of a link that is a port's.
+pub(crate) fn cut(prefix: &str, port: &str) -> String {
     prefix.chars().chain(port.chars()).take(LINK_NAME_MAX).collect()
 }
 
 /// A name from a record goes into the kernel and into paths below `/proc/sys`, and a link that has it is deleted. With its prefix it
 /// cannot be that of one of the host's own links.
-fn link_name(prefix: &str, text: &str) -> Result<String, String> {
+pub(crate) fn link_name(prefix: &str, text: &str) -> Result<String, String> {
     text.parse::<IfName>().map_err(|error| error.to_string())?;
     if text.starts_with(prefix) {
         Ok(text.to_owned())

@@ -4,17 +4,17 @@ use std::{sync::Arc, time::Duration};
 
 use kuryr_cni::{AddResult, Request};
 use kuryr_k8s::slim::PortRecord;
-use kuryr_net::NetNs;
-use kuryr_ovsdb::Switch;
+use kuryr_net::{Link, NetNs};
 use tokio::time::timeout;
 
 use crate::{
     answer,
     failure::{Chain, Failure},
+    kind::Kind,
     mark::Mark,
     metrics::Step,
     node::Node,
-    plug::{self, Place, Plugged},
+    plug::{self, Job, Place, Plugged},
     sandbox::Sandbox,
     wiring::Wiring,
 };
@@ -66,7 +66,10 @@ impl Node {
         record.pod_uid.as_ref().clone_into(&mut sandbox.pod_uid);
         let wirings = Wiring::read_all(record.content.vifs(), &sandbox.ifname, &self.plug)
             .map_err(|reason| Failure::BadRecord { pod: sandbox.pod.to_string(), reason })?;
-        self.switch_up().await?;
+        if wirings.iter().any(|wiring| wiring.plug.ovs_port().is_some()) {
+            self.has_to_have_switch(&sandbox)?;
+            self.switch_up().await?;
+        }
         match self.wire(&wirings, &sandbox, &namespace).await {
             Ok(result) => Ok(Added { result, record }),
             Err(failure) => {
@@ -74,6 +77,18 @@ impl Node {
                 Err(self.told(&sandbox, failure).await)
             }
         }
+    }
+
+    /// A pod that got its port before its node was said to be of another kind cannot be helped.
+    fn has_to_have_switch(&self, sandbox: &Sandbox) -> Result<(), Failure> {
+        if self.own.kind() != Some(Kind::Nested) {
+            return Ok(());
+        }
+        let reason = format!(
+            "{}; if that is right, delete the pod, so that its successor gets another port",
+            self.own.reason()
+        );
+        Err(Failure::WrongNode { pod: sandbox.pod.to_string(), reason })
     }
 
     fn namespace(&self, sandbox: &Sandbox) -> Result<NetNs, Failure> {
@@ -93,62 +108,47 @@ impl Node {
         let (inside, host) = (namespace.netlink().await?, self.host.netlink().await?);
         let place = Place { sandbox, namespace, inside, host };
         for wiring in wirings {
-            if self.plug(wiring, &place).await? == Plugged::Now {
-                tracing::info!(pod = %sandbox.pod, port = %wiring.port, link = wiring.plug.tap(), "plugged");
+            let job = Job { node: self, wiring, place: &place };
+            if wiring.plug.plug(job).await? == Plugged::Now {
+                tracing::info!(pod = %sandbox.pod, port = %wiring.port, link = %wiring.plug, "plugged");
             }
         }
         plug::prepare(wirings, namespace).await?;
-        self.metrics.time(Step::Wired, self.all_wired(wirings, sandbox)).await?;
-        let addressing = async {
-            for wiring in wirings {
-                plug::address(wiring, &place).await?;
-            }
-            Ok::<_, Failure>(())
-        };
-        self.metrics.time(Step::Address, addressing).await?;
-        answer::describe(wirings, sandbox, &place.host).await
+        self.metrics.time(Step::Wired, self.all_wired(wirings, &place)).await?;
+        let inside = self.metrics.time(Step::Address, self.address(wirings, &place)).await?;
+        answer::describe(wirings, &inside, &place).await
     }
 
-    async fn all_wired(&self, wirings: &[Wiring], sandbox: &Sandbox) -> Result<(), Failure> {
+    async fn all_wired(&self, wirings: &[Wiring], place: &Place<'_>) -> Result<(), Failure> {
         for wiring in wirings {
-            self.wired(wiring, sandbox).await?;
+            let waiting = wiring.plug.wired(Job { node: self, wiring, place });
+            let wired = timeout(self.limits.patience, waiting).await;
+            wired.unwrap_or_else(|_| {
+                Err(Failure::NotWired {
+                    port: wiring.port.to_string(),
+                    reason: wiring.plug.unwired(self).to_owned(),
+                    waited: self.limits.patience,
+                })
+            })?;
         }
         Ok(())
     }
 
-    /// Waits until the backend has wired a port. Where the node runs OVN its own word counts; elsewhere the controller asks Neutron.
-    async fn wired(&self, wiring: &Wiring, sandbox: &Sandbox) -> Result<(), Failure> {
-        let waiting = async {
-            if self.ovsdb.look(Switch::runs_ovn) {
-                self.ovsdb.wait_for(|switch| opened(switch, wiring, Opened::Installed)).await
-            } else {
-                self.ovsdb.wait_for(|switch| opened(switch, wiring, Opened::HasPort)).await?;
-                let active = self.records.ports.wait_for(|ports| {
-                    let record = ports.get(&sandbox.pod)?;
-                    let mut vifs = record.content.vifs();
-                    vifs.any(|(_, entry)| {
-                        entry.vif.base().id == wiring.port.as_str() && entry.vif.base().active
-                    })
-                    .then_some(())
-                });
-                active.await;
-                Ok(())
-            }
-        };
-        timeout(self.limits.patience, waiting).await.unwrap_or_else(|_| Err(self.not_wired(wiring)))
-    }
-
-    fn not_wired(&self, wiring: &Wiring) -> Failure {
-        let reason = if self.ovsdb.look(Switch::runs_ovn) {
-            "no ovn-installed on the interface: is ovn-controller running on this node, and does the port's binding:host_id name it?"
-        } else {
-            "the KuryrPort did not turn active: see the port's status in Neutron and its agent on this node"
-        };
-        Failure::NotWired {
-            port: wiring.port.to_string(),
-            reason: reason.to_owned(),
-            waited: self.limits.patience,
+    /// Gives all interfaces their addresses. Tells what they are like inside.
+    async fn address(&self, wirings: &[Wiring], place: &Place<'_>) -> Result<Vec<Link>, Failure> {
+        let mut inside = Vec::with_capacity(wirings.len());
+        for wiring in wirings {
+            let link = match plug::address(wiring, place).await {
+                // On a link that pods share, an earlier sandbox's link has the MAC address, or the addresses.
+                Err(Failure::Net(error)) if error.is_in_use() => {
+                    self.unstack_elsewhere(wiring, place.sandbox).await?;
+                    plug::address(wiring, place).await?
+                }
+                addressed => addressed?,
+            };
+            inside.push(link);
         }
+        Ok(inside)
     }
 
     /// Removes what a call that failed has plugged. What cannot be removed now, DEL or the next start will.
@@ -159,23 +159,40 @@ impl Node {
         }
     }
 
-    /// Removes the sandbox's ports, and the links that did not come to have one. A link that has the wanted name and is not ours stays.
+    /// Removes the sandbox's links and ports. A link that has the wanted name and is not ours stays.
     async fn unwire(&self, sandbox: &Sandbox) -> Result<(), Failure> {
+        let record = self.records.ports.get(&sandbox.pod);
+        let vifs = record.iter().flat_map(|record| record.content.vifs());
+        let wirings = Wiring::read_all(vifs, &sandbox.ifname, &self.plug).unwrap_or_default();
+        self.unwire_stacked(sandbox, &wirings).await?;
+        if self.own.kind() == Some(Kind::Nested) {
+            Ok(())
+        } else {
+            self.unwire_ports(sandbox, &wirings).await
+        }
+    }
+
+    async fn unwire_stacked(&self, sandbox: &Sandbox, wirings: &[Wiring]) -> Result<(), Failure> {
+        let mut names = stacked_names(wirings);
+        if self.own.kind() == Some(Kind::OpenVSwitch) && names.is_empty() {
+            return Ok(());
+        }
+        names.push(sandbox.ifname.as_str());
+        let Some(namespace) = self.namespace_of(sandbox)? else { return Ok(()) };
+        self.unstack(&self.stacked_of(sandbox, &namespace, &names).await?).await
+    }
+
+    /// Removes the ports, and the links that did not come to have one.
+    async fn unwire_ports(&self, sandbox: &Sandbox, wirings: &[Wiring]) -> Result<(), Failure> {
         let marks = self.marks().await?;
         let of_sandbox = |mark: &&Mark| mark.sandbox.as_ref() == Some(&sandbox.id);
         self.unplug_all(&marks.iter().filter(of_sandbox).cloned().collect::<Vec<_>>()).await?;
-        let Some(record) = self.records.ports.get(&sandbox.pod) else { return Ok(()) };
-        let wirings =
-            Wiring::read_all(record.content.vifs(), &sandbox.ifname, &self.plug).unwrap_or_default();
-        let without_port =
-            wirings.iter().filter(|wiring| marks.iter().all(|mark| mark.ovs_port != wiring.plug.ovs_port()));
-        let links = without_port.flat_map(|wiring| wiring.plug.links()).map(str::to_owned);
-        Ok(self.remover.remove(links.collect()).await?)
+        Ok(self.remover.remove(links_without_port(wirings, &marks)).await?)
     }
 
     /// A record cannot arrive from an API server that is not there: then that is what is wrong.
     fn with_api_trouble(&self, failure: Failure) -> Failure {
-        match (failure, self.api_trouble()) {
+        match (failure, self.records_trouble()) {
             (Failure::NoRecord { pod, waited, .. }, Some(reason)) => {
                 Failure::NoRecord { pod, reason, waited }
             }
@@ -195,26 +212,15 @@ impl Node {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Opened {
-    /// ovs-vswitchd has opened the link.
-    HasPort,
-    /// ovn-controller has put the port's flows in place.
-    Installed,
+/// The names in the sandbox, for a moment or for good, of links that are on top of the node's own.
+fn stacked_names(wirings: &[Wiring]) -> Vec<&str> {
+    let stacked = wirings.iter().filter(|wiring| wiring.plug.ovs_port().is_none());
+    stacked.flat_map(|wiring| [Some(wiring.ifname.as_str()), wiring.plug.interim()]).flatten().collect()
 }
 
-/// Whether ovs-vswitchd, and OVN if it is to be waited for, are done with a port, or never will be.
-fn opened(switch: &Switch, wiring: &Wiring, wanted: Opened) -> Option<Result<(), Failure>> {
-    let failed = |reason: String| Failure::Switch { link: wiring.plug.ovs_port().to_owned(), reason };
-    let Some(interface) = switch.interface(wiring.plug.ovs_port()) else {
-        return switch.is_up().then(|| Err(failed("somebody removed its port".to_owned())));
-    };
-    if let Some(error) = &interface.error {
-        return Some(Err(failed(error.clone())));
-    }
-    let done = match wanted {
-        Opened::HasPort => interface.ofport.is_some_and(|port| port > 0),
-        Opened::Installed => interface.is_installed(),
-    };
-    done.then_some(Ok(()))
+fn links_without_port(wirings: &[Wiring], marks: &[Mark]) -> Vec<String> {
+    let has_port = |name: &str| marks.iter().any(|mark| mark.ovs_port == name);
+    let without_port =
+        wirings.iter().filter(|wiring| wiring.plug.ovs_port().is_some_and(|port| !has_port(port.name)));
+    without_port.flat_map(|wiring| wiring.plug.host_links()).map(str::to_owned).collect()
 }

@@ -9,6 +9,7 @@ use tokio::time::timeout;
 
 use crate::{
     failure::{Chain, Failure},
+    kind::Kind,
     mark::Mark,
     metrics::Step,
     node::Node,
@@ -20,12 +21,19 @@ use crate::{
 const SWITCH_WITHIN: Duration = Duration::from_secs(10);
 
 impl Node {
-    /// Disconnects a sandbox: when this returns, its ports are gone from Open vSwitch, and the kernel is taking its links apart.
+    /// Disconnects a sandbox: when this returns, its ports are gone from Open vSwitch, and the kernel is taking its links apart. Where pods are
+    /// on the node's own link there is nothing but a link to remove.
     pub async fn del(&self, request: &Request) -> Result<(), Failure> {
         let sandbox = Sandbox::of(request)?;
         let work = async {
             let turn = self.turns.take(&sandbox.pod, request.command, &sandbox.id).await;
-            let (links, outcome) = self.unport(&self.of_sandbox(&sandbox).await?).await;
+            let namespace = self.namespace_of(&sandbox)?;
+            let stacked = self.stacked_to_go(&sandbox, namespace.as_ref()).await?;
+            if !stacked.is_empty() || self.own.kind() == Some(Kind::Nested) {
+                self.unstack_later(stacked, turn);
+                return Ok(());
+            }
+            let (links, outcome) = self.unport(&self.of_sandbox(&sandbox, namespace).await?).await;
             self.unlink_later(links, turn);
             outcome
         };
@@ -48,14 +56,18 @@ impl Node {
         });
     }
 
+    /// The sandbox's namespace, unless it is gone.
+    pub(super) fn namespace_of(&self, sandbox: &Sandbox) -> Result<Option<NetNs>, Failure> {
+        match self.netns.open(&sandbox.netns_path, self.host.id()) {
+            // The file leads to the host's own by now: the sandbox's is gone.
+            Err(Failure::Namespace { .. }) => Ok(None),
+            found => found,
+        }
+    }
+
     /// The ports marked with the sandbox; a link inside it that has none goes right here. A newer sandbox of the same pod has marked its
     /// ports with its own name, so that a late call for the older one finds nothing of it.
-    async fn of_sandbox(&self, sandbox: &Sandbox) -> Result<Vec<Mark>, Failure> {
-        let namespace = match self.netns.open(&sandbox.netns_path, self.host.id()) {
-            // The file leads to the host's own by now: the sandbox's is gone.
-            Err(Failure::Namespace { .. }) => None,
-            found => found?,
-        };
+    async fn of_sandbox(&self, sandbox: &Sandbox, namespace: Option<NetNs>) -> Result<Vec<Mark>, Failure> {
         let marks = self.marks().await?;
         let mut of_sandbox: Vec<Mark> =
             marks.iter().filter(|mark| mark.sandbox.as_ref() == Some(&sandbox.id)).cloned().collect();
@@ -75,7 +87,7 @@ impl Node {
     ) -> Result<Option<Mark>, Failure> {
         let inside = namespace.netlink().await?;
         let Some(link) = inside.link(sandbox.ifname.as_str()).await? else { return Ok(None) };
-        if link.kind.as_deref() == Some("veth") {
+        if link.kind.as_deref() == Some("veth") || link.stacked.is_some() {
             inside.delete_link(&link.name).await?;
         }
         let mac = link.mac.map(|mac| mac.to_string());
@@ -103,12 +115,7 @@ impl Node {
                 Err(error) => failures.push(error.into()),
             }
         }
-        let outcome = match failures.len() {
-            0 => Ok(()),
-            1 => Err(failures.swap_remove(0)),
-            _ => Err(Failure::Leftovers(failures)),
-        };
-        (links, outcome)
+        (links, Failure::of_all(failures))
     }
 
     /// All ports of pods. What a lost connection remembers is not good enough to say that there is nothing to remove.

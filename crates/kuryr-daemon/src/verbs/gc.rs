@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use kuryr_cni::{Command, Request};
 use kuryr_k8s::Key;
 
-use crate::{failure::Failure, node::Node};
+use crate::{failure::Failure, kind::Kind, node::Node};
 
 impl Node {
     /// Collects garbage. Ports without a sandbox's name are the Python Kuryr's, which no runtime can list, and stay.
@@ -13,6 +13,13 @@ impl Node {
         let attachments = request.valid_attachments()?;
         let known: HashSet<&str> =
             attachments.iter().map(|attachment| attachment.container_id.as_str()).collect();
+        if self.own.kind() == Some(Kind::Nested) {
+            return self.unstack_unknown(&known).await;
+        }
+        self.unplug_unknown(&known).await
+    }
+
+    async fn unplug_unknown(&self, known: &HashSet<&str>) -> Result<(), Failure> {
         let mut failures = Vec::new();
         for mark in self.marks().await? {
             let Some(sandbox) = mark.sandbox.clone().filter(|sandbox| !known.contains(sandbox.as_str()))
@@ -27,6 +34,6 @@ impl Node {
                 failures.push(failure);
             }
         }
-        if failures.is_empty() { Ok(()) } else { Err(Failure::Leftovers(failures)) }
+        Failure::of_all(failures)
     }
 }

@@ -5,15 +5,21 @@ use kuryr_ovsdb::{Link, Switch};
 
 use crate::{
     failure::{Failure, Reach},
+    kind::Kind,
     node::Node,
 };
 
 impl Node {
     /// Fails with what keeps pods from being connected.
-    pub fn status(&self) -> Result<(), Failure> {
-        let switch = self.switch_trouble();
-        let reach = if switch.is_some() { Reach::AllPods } else { Reach::NewPods };
-        let reasons: Vec<String> = switch.into_iter().chain(self.api_trouble()).collect();
+    pub async fn status(&self) -> Result<(), Failure> {
+        let (backend, reach) = match self.own.kind() {
+            Some(Kind::OpenVSwitch) => (self.switch_trouble(), Reach::AllPods),
+            Some(Kind::Nested) => (self.lower_trouble().await, Reach::NewPods),
+            // Then the API server has not told of the Node, which is said below.
+            None => (None, Reach::NewPods),
+        };
+        let reach = if backend.is_some() { reach } else { Reach::NewPods };
+        let reasons: Vec<String> = backend.into_iter().chain(self.api_trouble()).collect();
         if reasons.is_empty() { Ok(()) } else { Err(Failure::Unavailable { reasons, reach }) }
     }
 
@@ -22,8 +28,13 @@ impl Node {
         self.ovsdb.look(|switch| trouble(switch, &self.plug.bridge))
     }
 
-    /// What keeps records from arriving, if anything does.
+    /// What keeps the API server from telling what the daemon needs to know, if anything does.
     pub fn api_trouble(&self) -> Option<String> {
+        self.records_trouble().or_else(|| self.own.trouble())
+    }
+
+    /// What keeps records from arriving, if anything does.
+    pub fn records_trouble(&self) -> Option<String> {
         let states = [("KuryrPorts", self.records.ports.sync()), ("Pods", self.records.pods.sync())];
         states.iter().find_map(|(kind, sync)| match &*sync.borrow() {
             Sync::Following => None,

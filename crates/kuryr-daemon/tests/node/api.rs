@@ -1,4 +1,4 @@
-//! As much of a Kubernetes API server as the daemon's two watches need.
+//! As much of a Kubernetes API server as the daemon's watches need.
 
 use std::{collections::BTreeMap, convert::Infallible, sync::Arc};
 
@@ -16,6 +16,9 @@ use tokio::sync::mpsc;
 
 pub const PORTS: &str = "kuryrports";
 pub const PODS: &str = "pods";
+pub const NODES: &str = "nodes";
+
+pub const NODE_ADDRESS: &str = "10.2.0.7";
 
 #[derive(Clone, Default)]
 pub struct Api {
@@ -43,6 +46,18 @@ impl Api {
             .route("/apis/openstack.org/v1/namespaces/{namespace}/{plural}", get(answer_in))
             .route("/api/v1/namespaces/{namespace}/{plural}", get(answer_in))
             .with_state(self.clone())
+    }
+
+    /// The API of a node, which has a label if a kind is named.
+    pub fn of_node(pod_vif: Option<&str>) -> Self {
+        let api = Self::default();
+        let labels = pod_vif.map(|kind| json!({"pod_vif": kind}));
+        let addresses = json!([{"type": "Hostname", "address": "node1"}, {"type": "InternalIP", "address": NODE_ADDRESS}]);
+        api.put(
+            NODES,
+            json!({"metadata": {"name": "node1", "labels": labels}, "status": {"addresses": addresses}}),
+        );
+        api
     }
 
     /// Creates or replaces an object.

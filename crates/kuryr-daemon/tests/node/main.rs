@@ -10,6 +10,7 @@ mod check;
 mod cut;
 mod del;
 mod doors;
+mod nested;
 mod ovs;
 mod process;
 mod stage;

@@ -10,7 +10,7 @@ use std::{
 };
 
 use kuryr_cni::{Outcome, Request};
-use kuryr_net::NetNs;
+use kuryr_net::{NetNs, Stack};
 use kuryr_ovsdb::Ovsdb;
 use nix::{
     sys::signal::{Signal, kill},
@@ -22,7 +22,7 @@ use tokio::time::{sleep, timeout};
 use crate::{
     api::{Api, PORTS},
     ovs::{self, Server},
-    stage::{BRIDGE, SOON, namespace, tap, until, vif},
+    stage::{BRIDGE, SOON, add_lower, namespace, nested, tap, until, vif},
 };
 
 /// The program in a namespace of its own, with all that it needs.
@@ -37,12 +37,16 @@ struct Daemon {
 
 impl Daemon {
     async fn start() -> Self {
-        let (folder, server, api) = (tempfile::tempdir().unwrap(), Server::new(), Api::default());
+        let (host, host_file) = namespace();
+        host.netlink().await.unwrap().add_bridge(BRIDGE, 1500).await.unwrap();
+        Self::on(Api::of_node(None), host, host_file).await
+    }
+
+    async fn on(api: Api, host: NetNs, host_file: File) -> Self {
+        let (folder, server) = (tempfile::tempdir().unwrap(), Server::new());
         server.vsctl(&["set", "open", ".", "external_ids:ovn-remote=tcp:127.0.0.1:6642"]);
         ovs::vswitchd(Ovsdb::connect(server.endpoint()));
-        let (host, host_file) = namespace();
         let netlink = host.netlink().await.unwrap();
-        netlink.add_bridge(BRIDGE, 1500).await.unwrap();
         netlink.set_up(netlink.link("lo").await.unwrap().unwrap().index).await.unwrap();
         let port = serve(&api, &host).await;
         let config = format!(
@@ -175,12 +179,16 @@ fn pod(daemon: &Daemon, number: u16) -> (Request, File) {
 }
 
 fn record(daemon: &Daemon, number: u16) {
+    record_vif(daemon, number, vif(number));
+}
+
+fn record_vif(daemon: &Daemon, number: u16, vif: Value) {
     daemon.api.put(
         PORTS,
         json!({
             "metadata": {"name": format!("pod-{number}"), "namespace": "default", "uid": "record"},
             "spec": {"podUid": format!("uid-{number}"), "podNodeName": "node1"},
-            "status": {"vifs": {"eth0": {"default": true, "vif": vif(number)}}},
+            "status": {"vifs": {"eth0": {"default": true, "vif": vif}}},
         }),
     );
 }
@@ -210,6 +218,25 @@ async fn it_installs_itself_serves_and_ends_when_its_work_is_done() {
             "running pods keep their links"
         );
     }
+}
+
+#[tokio::test]
+async fn on_a_vm_it_leaves_open_vswitch_alone() {
+    let (host, host_file) = namespace();
+    add_lower(&host.netlink().await.unwrap()).await;
+    let daemon = Daemon::on(Api::of_node(Some("nested-macvlan")), host, host_file).await;
+    daemon.says("/ready", "HTTP/1.1 200 ").await;
+    daemon.says("/ready", "open-vswitch: not needed: the node's label pod_vif is nested-macvlan").await;
+    let (mut request, _namespace) = pod(&daemon, 5);
+    record_vif(&daemon, 5, nested(5, Stack::Macvlan));
+    let (good, result) = daemon.call(&request).await.unwrap();
+    assert!(good && result["interfaces"][0]["name"] == "eth0", "{result}");
+    request.command = kuryr_cni::Command::Del;
+    let (good, result) = daemon.call(&request).await.unwrap();
+    assert!(good, "{result}");
+    let log = || std::fs::read_to_string(daemon.folder.path().join("log")).unwrap();
+    until(|| log().contains("unplugged")).await;
+    assert!(!log().contains("OVSDB"), "{}", log());
 }
 
 #[tokio::test]

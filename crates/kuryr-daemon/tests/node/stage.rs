@@ -6,9 +6,10 @@ use kube::{Api as KubeApi, runtime::watcher};
 use kuryr_cni::{AddResult, Command, Request};
 use kuryr_daemon::{
     failure::Failure,
+    kind::{Kind, Own},
     metrics::Metrics,
     node::{Limits, Node},
-    records::Records,
+    records::{Records, Scope},
     sandbox::NetnsPaths,
     server::{Answered, Door},
     turns::Turns,
@@ -18,7 +19,7 @@ use kuryr_k8s::{
     Cache,
     events::{Events, Voice},
 };
-use kuryr_net::{LinkRemover, NetNs, Netlink};
+use kuryr_net::{LinkRemover, NetNs, Netlink, Stack};
 use kuryr_ovsdb::Ovsdb;
 use nix::sched::{CloneFlags, unshare};
 use prometheus_client::registry::Registry;
@@ -30,7 +31,7 @@ use tokio::{
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    api::{Api, PODS, PORTS},
+    api::{Api, NODE_ADDRESS, PODS, PORTS},
     ovs::{self, Server},
 };
 
@@ -38,6 +39,8 @@ use crate::{
 pub const SOON: Duration = Duration::from_secs(20);
 pub const PATIENCE: Duration = Duration::from_secs(2);
 pub const BRIDGE: &str = "br-int";
+/// The link of a VM.
+pub const LOWER: &str = "vec0";
 
 pub struct Stage {
     pub server: Server,
@@ -84,9 +87,21 @@ impl Stage {
 
     /// A node whose database was changed beforehand.
     pub async fn with(vsctl: &[&str]) -> Self {
-        let (server, api, (host, host_file)) = (Server::new(), Api::default(), namespace());
+        let server = Server::new();
         server.vsctl(vsctl);
+        let (host, host_file) = namespace();
         host.netlink().await.unwrap().add_bridge(BRIDGE, 1500).await.unwrap();
+        Self::on(server, Api::of_node(None), host, host_file).await
+    }
+
+    /// A node that is a VM. There is an Open vSwitch all the same, for the daemon to leave alone.
+    pub async fn vm(pod_vif: &str) -> Self {
+        let (host, host_file) = namespace();
+        add_lower(&host.netlink().await.unwrap()).await;
+        Self::on(Server::new(), Api::of_node(Some(pod_vif)), host, host_file).await
+    }
+
+    async fn on(server: Server, api: Api, host: NetNs, host_file: File) -> Self {
         let door = door(&server, &api, &host).await;
         let vswitchd = ovs::vswitchd(door.node.ovsdb.clone());
         Self { server, api, host, host_file, door, vswitchd }
@@ -155,7 +170,8 @@ impl Stage {
     /// The host's links, but for those that the stage made itself.
     pub async fn host_links(&self) -> Vec<String> {
         let links = self.host().await.links().await.unwrap();
-        links.into_iter().map(|link| link.name).filter(|name| name != "lo" && name != BRIDGE).collect()
+        let own = ["lo", BRIDGE, LOWER, "uplink"];
+        links.into_iter().map(|link| link.name).filter(|name| !own.contains(&name.as_str())).collect()
     }
 
     /// DEL does not wait until the kernel has taken a link apart.
@@ -215,20 +231,36 @@ impl Pod {
     }
 }
 
+/// The link of a VM, with the Node's address.
+pub async fn add_lower(host: &Netlink) {
+    host.add_patch(LOWER, "uplink", 1500).await.unwrap();
+    let lower = host.link(LOWER).await.unwrap().unwrap().index;
+    host.add_address(lower, format!("{NODE_ADDRESS}/24").parse().unwrap()).await.unwrap();
+}
+
 async fn door(server: &Server, api: &Api, host: &NetNs) -> Door {
     let client = api.client();
     let records = Records {
         ports: Cache::start(&client, KubeApi::all, watcher::Config::default(), Box::new(|_| {})),
         pods: Cache::start(&client, KubeApi::all, watcher::Config::default(), Box::new(|_| {})),
+        scope: Scope::Node,
+    };
+    let own = Own::watch(&client, "node1", "neutron-vif");
+    let has_switch = {
+        let own = own.clone();
+        async move { own.has_switch().await }
     };
     let node = Node {
         host: host.clone(),
         remover: LinkRemover::new(host.clone()),
-        ovsdb: Ovsdb::connect(server.endpoint()),
+        own,
+        ovsdb: Ovsdb::connect_after(server.endpoint(), has_switch),
+        link_iface: None,
         records,
         turns: Turns::default(),
         plug: PlugSettings { bridge: BRIDGE.into(), mtu_limit: None },
-        netns: NetnsPaths::default(),
+        // That is where the stage's are.
+        netns: NetnsPaths { folders: vec!["/proc/self/fd".into()], ..NetnsPaths::default() },
         limits: Limits::new(PATIENCE),
         metrics: Metrics::new(&mut Registry::default()),
         events: Events::new(client, "kuryr-daemon", Some("node1"), Voice::Mute),
@@ -237,7 +269,9 @@ async fn door(server: &Server, api: &Api, host: &NetNs) -> Door {
     let ready = async {
         node.records.ports.complete().await;
         node.records.pods.complete().await;
-        node.ovsdb.wait_for(|switch| switch.is_up().then_some(())).await;
+        if node.own.known().await == Kind::OpenVSwitch {
+            node.ovsdb.wait_for(|switch| switch.is_up().then_some(())).await;
+        }
     };
     timeout(Duration::from_secs(10), ready).await.expect("the stage is not ready");
     Door { node: Arc::new(node), calls: TaskTracker::new() }
@@ -248,6 +282,22 @@ pub fn vif(number: u16) -> Value {
     let v4 = subnet("10.1.0.0/16", &format!("10.1.0.{number}"), Some("10.1.255.254"));
     let v6 = subnet("fd10:1::/64", &format!("fd10:1::{number:x}"), Some("fd10:1::ffff"));
     vif_in(number, &json!([v4, v6]))
+}
+
+/// A VIF for a VM's pod, as the controller records it.
+pub fn nested(number: u16, stack: Stack) -> Value {
+    let mut vif = vif(number);
+    let (class, id) = match stack {
+        Stack::Vlan(id) => ("VIFVlanNested", Some(id)),
+        Stack::Macvlan => ("VIFMacvlanNested", None),
+        Stack::Ipvlan => ("VIFIpvlanNested", None),
+    };
+    vif["versioned_object.name"] = json!(class);
+    vif["versioned_object.data"]["plugin"] = json!("noop");
+    if let Some(id) = id {
+        vif["versioned_object.data"]["vlan_id"] = json!(id);
+    }
+    vif
 }
 
 pub fn vif_in(number: u16, subnets: &Value) -> Value {

@@ -7,6 +7,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
+use kuryr_net::Stack;
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -14,8 +15,9 @@ use nix::{
 use serde_json::{Value, json};
 
 use crate::{
+    api::NODE_ADDRESS,
     process::serve,
-    stage::{Pod, Stage, mac, until},
+    stage::{Pod, Stage, mac, nested, until},
 };
 
 /// The container, with the stage's node around it.
@@ -27,7 +29,11 @@ struct Container {
 
 impl Container {
     async fn start() -> Self {
-        let (stage, folder) = (Stage::new().await, tempfile::tempdir().unwrap());
+        Self::on(Stage::new().await).await
+    }
+
+    async fn on(stage: Stage) -> Self {
+        let folder = tempfile::tempdir().unwrap();
         let netlink = stage.host().await;
         netlink.set_up(netlink.link("lo").await.unwrap().unwrap().index).await.unwrap();
         let port = serve(&stage.api, &stage.host).await;
@@ -130,6 +136,26 @@ async fn the_plugin_alone_does_every_verb_in_every_version() {
     let pod = container.stage.pod_with_port(9);
     let (good, said) = container.plugin("VERSION", &pod, &container.config("1.1.0")).await;
     assert!(good && said["supportedVersions"].as_array().unwrap().len() == 5, "{said}");
+}
+
+#[tokio::test]
+async fn the_plugin_alone_connects_the_pods_of_a_vm() {
+    let mut container = Container::on(Stage::vm("nested-macvlan").await).await;
+    let pod = container.stage.pod("web-0", "u", "s");
+    let vif = nested(5, Stack::Macvlan);
+    container.stage.record(&pod, json!({"eth0": {"default": true, "vif": vif}}));
+    let mut config = container.config("1.1.0");
+    assert_eq!(config["node"], json!({"pod_vif": "nested-macvlan", "addresses": [NODE_ADDRESS]}));
+    let (good, result) = container.plugin("ADD", &pod, &config).await;
+    assert!(good && result["interfaces"][0]["mac"] == mac(5), "{result}");
+    config["prevResult"] = result.clone();
+    assert_eq!(container.plugin("ADD", &pod, &config).await, (true, result), "ADD may be repeated");
+    kill(Pid::from_raw(i32::try_from(container.child.id()).unwrap()), Signal::SIGTERM).unwrap();
+    assert!(container.child.wait().unwrap().success());
+    for command in ["CHECK", "DEL", "DEL"] {
+        assert_eq!(container.plugin(command, &pod, &config).await, (true, Value::Null), "{command}");
+    }
+    assert!(pod.inside().await.link("eth0").await.unwrap().is_none());
 }
 
 #[tokio::test]
