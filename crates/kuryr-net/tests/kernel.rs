@@ -25,6 +25,7 @@ fn pair(pod: &NetNs) -> VethPair<'_> {
     VethPair { near: "tap1", far: "eth0", namespace: pod, mac: mac(), mtu: 1442 }
 }
 
+/// The namespaces, and with them the pair, are there as long as the sockets are.
 async fn plugged() -> (Netlink, NetNs, Netlink) {
     let (host, pod) = (namespace().await.netlink().await.unwrap(), namespace().await);
     host.add_veth(&pair(&pod)).await.unwrap();
@@ -64,7 +65,7 @@ async fn a_pair_that_exists_is_an_error_that_names_it() {
 
 #[tokio::test]
 async fn addresses_and_routes_of_both_families_are_set_and_listed() {
-    let (_, _, inside) = plugged().await;
+    let (_host, _pod, inside) = plugged().await;
     let eth0 = inside.link("eth0").await.unwrap().unwrap().index;
     let addresses = ["10.1.0.5/16", "fd00:1::5/64"].map(|text| text.parse().unwrap());
     for _ in 0..2 {
@@ -93,7 +94,7 @@ async fn addresses_and_routes_of_both_families_are_set_and_listed() {
 
 #[tokio::test]
 async fn an_ipv6_address_can_be_bound_to_at_once() {
-    let (_, pod, inside) = plugged().await;
+    let (_host, pod, inside) = plugged().await;
     let eth0 = inside.link("eth0").await.unwrap().unwrap().index;
     inside.add_address(eth0, "fd00:1::5/64".parse().unwrap()).await.unwrap();
     inside.set_up(eth0).await.unwrap();
@@ -103,7 +104,7 @@ async fn an_ipv6_address_can_be_bound_to_at_once() {
 
 #[tokio::test]
 async fn a_route_that_cannot_be_is_refused_with_its_text() {
-    let (_, _, inside) = plugged().await;
+    let (_host, _pod, inside) = plugged().await;
     let eth0 = inside.link("eth0").await.unwrap().unwrap().index;
     let route =
         Route { destination: "10.9.0.0/16".parse().unwrap(), gateway: Some("10.8.0.1".parse().unwrap()) };
@@ -115,7 +116,7 @@ async fn a_route_that_cannot_be_is_refused_with_its_text() {
 
 #[tokio::test]
 async fn sysctls_are_those_of_the_namespace() {
-    let (_, pod, _) = plugged().await;
+    let (_host, pod, _inside) = plugged().await;
     let read = |path: &'static str| {
         let pod = pod.clone();
         async move { pod.enter(move || std::fs::read_to_string(path).unwrap().trim().to_owned()).await.unwrap() }
