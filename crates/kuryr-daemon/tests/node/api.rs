@@ -7,7 +7,7 @@ use axum::{
     body::Body,
     extract::{Path, Query, State},
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{get, patch},
 };
 use futures::StreamExt;
 use parking_lot::Mutex;
@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 pub const PORTS: &str = "kuryrports";
 pub const PODS: &str = "pods";
 pub const NODES: &str = "nodes";
+pub const KURYR_NODES: &str = "kuryrnodes";
 
 pub const NODE_ADDRESS: &str = "10.2.0.7";
 
@@ -45,6 +46,7 @@ impl Api {
             .route("/api/v1/{plural}", get(answer))
             .route("/apis/openstack.org/v1/namespaces/{namespace}/{plural}", get(answer_in))
             .route("/api/v1/namespaces/{namespace}/{plural}", get(answer_in))
+            .route("/apis/openstack.org/v1/kuryrnodes/{name}/status", patch(change_status))
             .with_state(self.clone())
     }
 
@@ -68,6 +70,10 @@ impl Api {
         let name = object["metadata"]["name"].as_str().unwrap().to_owned();
         let old = content.objects.insert((plural.to_owned(), name), object.clone());
         content.tell(plural, if old.is_some() { "MODIFIED" } else { "ADDED" }, &object);
+    }
+
+    pub fn get(&self, plural: &str, name: &str) -> Value {
+        self.state.lock().objects[&(plural.to_owned(), name.to_owned())].clone()
     }
 
     pub fn delete(&self, plural: &str, name: &str) {
@@ -126,4 +132,33 @@ async fn answer(
         json!({"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": version}, "items": items}),
     )
     .into_response()
+}
+
+async fn change_status(
+    State(api): State<Api>,
+    Path(name): Path<String>,
+    Json(change): Json<Value>,
+) -> Json<Value> {
+    let mut object = api.get(KURYR_NODES, &name);
+    merge(&mut object, &change);
+    api.put(KURYR_NODES, object);
+    Json(api.get(KURYR_NODES, &name))
+}
+
+/// RFC 7386.
+fn merge(target: &mut Value, change: &Value) {
+    let Value::Object(changes) = change else {
+        *target = change.clone();
+        return;
+    };
+    if !target.is_object() {
+        *target = json!({});
+    }
+    for (key, change) in changes {
+        if change.is_null() {
+            target.as_object_mut().unwrap().remove(key);
+        } else {
+            merge(&mut target[key], change);
+        }
+    }
 }

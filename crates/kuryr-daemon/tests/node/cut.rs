@@ -8,10 +8,10 @@ use tokio::time::sleep;
 use crate::stage::{Stage, tap};
 
 /// What was sent to the kernel or to OVSDB before the end still has its effect.
-const IN_FLIGHT: Duration = Duration::from_millis(30);
+pub const IN_FLIGHT: Duration = Duration::from_millis(30);
 
 /// Carries a future on for so many steps and drops it. Tells whether it came to its end.
-async fn cut_after(steps: usize, future: impl Future) -> bool {
+pub async fn cut_after(steps: usize, future: impl Future) -> bool {
     let mut future = pin!(future);
     let mut left = steps;
     std::future::poll_fn(|context| {

@@ -13,5 +13,6 @@ mod doors;
 mod nested;
 mod ovs;
 mod process;
+mod report;
 mod stage;
 mod standalone;

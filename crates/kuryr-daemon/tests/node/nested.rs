@@ -11,6 +11,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::{
     api::{NODES, PODS, PORTS},
+    cut::{IN_FLIGHT, cut_after},
     stage::{LOWER, PATIENCE, Pod, Stage, mac, namespace, nested, port_id, until},
 };
 
@@ -300,6 +301,29 @@ async fn links_of_pods_that_are_gone_are_swept() {
     assert!(
         eth0(&pods[0]).await.is_some() && eth0(&pods[1]).await.is_some() && eth0(&pods[2]).await.is_none()
     );
+}
+
+#[tokio::test]
+async fn an_add_that_is_cut_short_anywhere_keeps_no_later_sandbox_from_its_link() {
+    for stack in STACKS {
+        let Some(mut stage) = vm(stack).await else { continue };
+        let first = pod(&stage, 5, stack);
+        for steps in 0.. {
+            let (cut, next) = (first.again(&format!("cut-{steps}")), first.again(&format!("next-{steps}")));
+            let ended = cut_after(steps, stage.node().add(&cut.request(Command::Add))).await;
+            sleep(IN_FLIGHT).await;
+            stage.restart().await;
+            stage.add(&next).await.unwrap();
+            for pod in [&cut, &next] {
+                stage.del(pod).await.unwrap();
+                link_goes(pod).await;
+            }
+            if ended {
+                assert!(steps > 10, "ADD has many steps, not {steps}");
+                break;
+            }
+        }
+    }
 }
 
 #[tokio::test]
