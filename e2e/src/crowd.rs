@@ -14,6 +14,13 @@ impl Stage {
         self.deployment_of(name, replicas, self.template(name)).await
     }
 
+    /// A [`Stage::deployment`] whose pods are all on one node.
+    pub async fn deployment_on(&self, name: &str, replicas: usize, node: &str) -> Result<()> {
+        let mut template = self.template(name);
+        template["spec"]["nodeSelector"] = json!({ "kubernetes.io/hostname": node });
+        self.deployment_of(name, replicas, template).await
+    }
+
     /// A Deployment of pods that answer, and that are ready once the kubelet's probe gets through.
     pub async fn serving_deployment(&self, name: &str, replicas: usize) -> Result<()> {
         let mut template = self.template(name);

@@ -1,7 +1,7 @@
 //! What the lab says of itself in its `lab.json`.
 
 use anyhow::{Context, Result};
-use kuryr_api::{NetworkId, ProjectId, SecurityGroupId, SubnetId};
+use kuryr_api::{NetworkId, ProjectId, SecurityGroupId, SubnetId, TrunkId};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -23,6 +23,8 @@ pub struct Facts {
     pub ovn: Ovn,
     /// Its nodes.
     pub nodes: Vec<NodeFacts>,
+    /// Its nodes that are virtual machines, once one was made (`lab nested up`).
+    pub nested: Option<Nested>,
     /// Programs that look around.
     pub binaries: BTreeMap<String, PathBuf>,
     /// Images that every node has.
@@ -130,6 +132,22 @@ pub struct NodeFacts {
     pub name: String,
     /// Its own file system.
     pub file_system: PathBuf,
+}
+
+/// Nodes that are virtual machines.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Nested {
+    /// All of them.
+    pub vms: Vec<VmFacts>,
+}
+
+/// A node that is a virtual machine.
+#[derive(Debug, Clone, Deserialize)]
+pub struct VmFacts {
+    /// Name, in Kubernetes.
+    pub name: String,
+    /// The trunk of its port.
+    pub trunk: TrunkId,
 }
 
 impl Facts {

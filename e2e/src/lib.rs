@@ -40,7 +40,7 @@ pub use facts::Facts;
 pub use faults::Component;
 pub use guest::Guest;
 pub use installation::{CONTROLLER_PODS, DAEMON_PODS, FILES, Image, Installation};
-pub use node::{Node, OvsPort};
+pub use node::{Machine, Node, OvsPort};
 pub use packets::{Dialled, Protocol};
 pub use pod::{NewPod, RunningPod};
 pub use prober::{Outcome, PROBED_PORTS, PROBED_WITHIN, Probe, Prober};

@@ -1,10 +1,11 @@
 //! Looks into a node: its links, its switch, its namespaces.
 
 use crate::command;
-use crate::facts::Facts;
+use crate::facts::{Facts, NodeFacts};
 use crate::pod::RunningPod;
 use crate::stage::Stage;
 use anyhow::{Context, Result};
+use kuryr_api::TrunkId;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -16,7 +17,17 @@ pub struct Node {
     /// Its name, in Kubernetes and as Neutron's host.
     pub name: String,
     lab: PathBuf,
-    file_system: PathBuf,
+    /// A virtual machine has its own, that nobody else sees.
+    file_system: Option<PathBuf>,
+}
+
+/// A node that is a virtual machine.
+#[derive(Debug, Clone)]
+pub struct Machine {
+    /// The node.
+    pub node: Node,
+    /// The trunk of its port.
+    pub trunk: TrunkId,
 }
 
 /// A port of the node's switch, with what the daemon wrote beside it.
@@ -29,9 +40,12 @@ pub struct OvsPort {
 
 impl Node {
     pub(crate) fn of(facts: &Facts, name: &str) -> Result<Self> {
-        let known = facts.nodes.iter().find(|node| node.name == name);
-        let node = known.with_context(|| format!("lab.json has no {name}"))?;
-        Ok(Self { name: name.to_owned(), lab: facts.command(), file_system: node.file_system.clone() })
+        let of_machine = |node: &NodeFacts| (node.name == name).then(|| Some(node.file_system.clone()));
+        let vms = facts.nested.iter().flat_map(|nested| &nested.vms);
+        let mut all =
+            facts.nodes.iter().filter_map(of_machine).chain(vms.filter(|vm| vm.name == name).map(|_| None));
+        let file_system = all.next().with_context(|| format!("lab.json has no {name}"))?;
+        Ok(Self { name: name.to_owned(), lab: facts.command(), file_system })
     }
 
     /// Runs a command inside the node and returns what it printed.
@@ -100,7 +114,19 @@ impl Node {
 
     /// The path, outside of the node, of a file inside it.
     pub fn file(&self, path: &str) -> PathBuf {
-        self.file_system.join(path.trim_start_matches('/'))
+        self.file_system.clone().unwrap_or_default().join(path.trim_start_matches('/'))
+    }
+}
+
+impl Machine {
+    /// The VLAN links of its pods: id and, where it has one, the namespace that it is in.
+    pub async fn vlans(&self) -> Result<Vec<String>> {
+        let script = "for net in $(ls /run/netns 2>/dev/null); do \
+                      ip -n $net -d link show type vlan | grep -o 'vlan protocol 802.1Q id [0-9]*' | sed 's/.* id //'; done";
+        let mut ids: Vec<_> =
+            self.node.run(["sh", "-c", script]).await?.lines().map(ToOwned::to_owned).collect();
+        ids.sort();
+        Ok(ids)
     }
 }
 
@@ -112,12 +138,24 @@ impl OvsPort {
 }
 
 impl Stage {
-    /// A node by its name.
+    /// A node by its name. A virtual machine may be younger than what was read of the lab.
     pub fn node(&self, name: &str) -> Result<Node> {
-        Node::of(&self.facts, name)
+        Node::of(&self.facts, name).or_else(|_| Node::of(&Facts::read()?, name))
     }
 
-    /// All nodes.
+    /// Boots a node that is a virtual machine, with a daemon of Kuryr's. It goes when the story ends.
+    pub async fn machine(&self) -> Result<Machine> {
+        self.lab_at_end(["nested", "down", "--purge"].map(Into::into).into());
+        self.lab(["nested", "up"]).await?;
+        let programs = self.facts.lab.join("kuryr/bin");
+        self.lab(["kuryr".as_ref(), "up".as_ref(), "--bin".as_ref(), programs.as_os_str()]).await?;
+        let facts = Facts::read()?;
+        let mut vms = facts.nested.iter().flat_map(|nested| &nested.vms);
+        let vm = vms.next().context("lab.json has no virtual machine")?;
+        Ok(Machine { node: Node::of(&facts, &vm.name)?, trunk: vm.trunk.clone() })
+    }
+
+    /// All nodes but virtual machines.
     pub fn nodes(&self) -> Result<Vec<Node>> {
         self.facts.nodes.iter().map(|node| self.node(&node.name)).collect()
     }

@@ -58,6 +58,8 @@ id! {
     SubnetId,
     /// A Neutron router.
     RouterId,
+    /// A Neutron trunk.
+    TrunkId,
     /// A Neutron security group.
     SecurityGroupId,
     /// A rule of a Neutron security group.

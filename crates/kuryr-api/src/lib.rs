@@ -42,7 +42,7 @@ pub use definitions::crds;
 pub(crate) use definitions::free_form_object;
 pub use ids::{
     AddressGroupId, FloatingIpId, HealthMonitorId, ListenerId, LoadBalancerId, MemberId, NetworkId, PoolId,
-    PortId, ProjectId, RouterId, SecurityGroupId, SecurityGroupRuleId, SubnetId,
+    PortId, ProjectId, RouterId, SecurityGroupId, SecurityGroupRuleId, SubnetId, TrunkId,
 };
 #[cfg(feature = "kubernetes")]
 pub use load_balancer::KuryrLoadBalancer;

@@ -12,6 +12,8 @@ pub const SERVICE_FINALIZER: &str = "kuryr.openstack.org/service-finalizer";
 pub const NETWORK_POLICY_FINALIZER: &str = "kuryr.openstack.org/networkpolicy-finalizer";
 /// Label of a KuryrPort: the node whose daemon plugs it.
 pub const NODE_NAME_LABEL: &str = "kuryr.openstack.org/nodeName";
+/// Label of a Node: how its pods are plugged, where that is not `[kubernetes] pod_vif_driver`.
+pub const POD_VIF_LABEL: &str = "pod_vif";
 /// Namespace annotation: the OpenStack project of what is made for the namespace.
 pub const PROJECT_ANNOTATION: &str = "openstack.org/kuryr-project";
 /// Pod annotation by which the kubelet tells where a pod comes from; other than `api` means a static pod.
@@ -19,7 +21,9 @@ pub const CONFIG_SOURCE_ANNOTATION: &str = "kubernetes.io/config.source";
 
 /// `device_owner` of every Neutron port that Kuryr makes for a pod.
 pub const DEVICE_OWNER: &str = "compute:kuryr";
-/// What `device_id` of a port begins with that was made for no pod: it is free, or a KuryrPort names it.
+/// `device_owner` that Neutron gives a port on a trunk.
+pub const SUBPORT_OWNER: &str = "trunk:subport";
+/// What `device_id` of a port, or the description of one on a trunk, begins with that was made for no pod: it is free, or a KuryrPort names it.
 pub const WARM_DEVICE: &str = "kuryr-pool:";
 /// Key of the pod's first interface in `KuryrPort.status.vifs`, whatever `CNI_IFNAME` says.
 pub const DEFAULT_IFNAME: &str = "eth0";

@@ -110,12 +110,12 @@ fn the_command_line_wins_over_everything() {
 
 #[test]
 fn all_faults_are_told_at_once_and_no_secret_is() {
-    let text = "[kubernetes]\nuse_events = perhaps\npod_vif_driver = nested-vlan\n[neutron]\npassword = $x\ntimeout = -1\n\
+    let text = "[kubernetes]\nuse_events = perhaps\npod_vif_driver = nested-dpdk\n[neutron]\npassword = $x\ntimeout = -1\n\
                 [octavia_defaults]\nenforce_sg_rules = 7\n[neutron_defaults]\nnetwork_device_mtu = 1\n 2\n";
     let found = faults(&[text]);
     let expected = [
         "0.conf:2: [kubernetes] use_events = \"perhaps\": only true, yes, on, 1, false, no, off or 0 is allowed here",
-        "0.conf:3: [kubernetes] pod_vif_driver = \"nested-vlan\": only neutron-vif (until there is support for pods on VMs by VLAN) is allowed here",
+        "0.conf:3: [kubernetes] pod_vif_driver = \"nested-dpdk\": only neutron-vif or nested-vlan (until there is support for pods on VMs by DPDK) is allowed here",
         "0.conf:5: [neutron] password: ${x} names no option; write $$ for a plain dollar sign",
         "0.conf:6: [neutron] timeout = \"-1\": only a number, 0 or more is allowed here",
         "0.conf:10: [neutron_defaults] network_device_mtu = \"1\\n2\": only a whole number from 0 to 4294967295 is allowed here",
@@ -178,7 +178,7 @@ fn what_has_no_effect_is_told_only_when_it_is_set() {
         "0.conf:4: [kubernetes] pod_subnets_driver = namespace has no effect yet (a subnet for each namespace)",
         "0.conf:2: [cni_daemon] worker_num has no effect any more: any number of requests is served at once, without a process each",
         "0.conf:7: [binding] driver is now called [binding] default_driver",
-        "0.conf:7: [binding] default_driver has no effect yet (pods on VMs)",
+        "0.conf:7: [binding] default_driver has no effect any more: the KuryrPort of a pod says how it is plugged",
     ];
     assert_eq!(warnings(text), expected);
 }

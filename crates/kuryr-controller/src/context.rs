@@ -8,6 +8,7 @@ use crate::queue::Queue;
 use crate::services::Services;
 use crate::settings::{PodDefaults, PolicyDefaults, ServiceDefaults};
 use crate::slices::SlicesOf;
+use crate::trunks::Trunks;
 use crate::wiring::Wiring;
 use kube::Api;
 use kube::runtime::watcher;
@@ -59,6 +60,8 @@ pub struct Context {
     pub ports: Ports,
     /// Names of pods to look at.
     pub queue: Arc<Queue<Key>>,
+    /// The trunks of nodes that are virtual machines.
+    pub trunks: Trunks,
     /// Ports whose wiring is awaited.
     pub wiring: Wiring,
     /// To write to Kubernetes.
@@ -124,6 +127,7 @@ impl Context {
             caches,
             ports: Ports::default(),
             queue: Arc::new(Queue::new(depth("pod"))),
+            trunks: Trunks::default(),
             wiring: Wiring::default(),
             events: Events::new(client.clone(), "kuryr-controller", None, voice),
             client,
@@ -301,7 +305,9 @@ fn nodes(client: &Client, current: &Current) -> Cache<Node> {
     let current = current.clone();
     follow(client, move |change: &Change<Node>| {
         let is_as_before = match change {
-            Change::Set { old: Some(old), new } => old.addresses == new.addresses,
+            Change::Set { old: Some(old), new } => {
+                (&old.addresses, &old.pod_vif) == (&new.addresses, &new.pod_vif)
+            }
             Change::Set { old: None, .. } | Change::Gone(_) => false,
         };
         if !is_as_before && let Some(context) = current.get() {

@@ -186,7 +186,7 @@ impl Candidate {
             defaults: self.defaults.clone(),
             services: self.services.clone(),
             policies: self.policies.clone(),
-            pools: self.pools,
+            pools: self.pools.clone(),
             voice: self.voice,
         }))
     }

@@ -18,12 +18,14 @@
 //! - [`reconcile`]: observe, plan, apply; one file for each kind
 //! - [`relist`], [`wiring`]: the two tasks that look at Neutron on their own
 //! - [`services`]: what Octavia has, and the tasks that look at it; [`slices`]: the endpoints of Services
+//! - [`driver`], [`trunks`]: how ports get to their nodes, and the trunks of those that are virtual machines
 //! - [`upkeep`]: health and metrics
 //! - [`mod@run`]: starts and stops it all
 
 mod args;
 mod context;
 mod dispatch;
+mod driver;
 pub mod explain;
 mod leader;
 mod metrics;
@@ -40,6 +42,7 @@ mod settings;
 mod slices;
 #[cfg(test)]
 mod tests;
+mod trunks;
 mod upkeep;
 mod wiring;
 

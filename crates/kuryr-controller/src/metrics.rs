@@ -89,6 +89,8 @@ pub struct Metrics {
     pub pod_creation: Histogram,
     /// Ports that were not wired when first looked at, `kuryr_port_readiness_total`.
     pub port_readiness: Counter,
+    /// Ports that were put on their trunk once more, `kuryr_controller_subports_stuck_total`.
+    pub subports_stuck: Counter,
     /// Time that a reconcile took.
     pub reconciles: Latencies<Kind>,
     /// Reconciles that failed.
@@ -114,6 +116,7 @@ impl Default for Metrics {
             subnet_free: Family::default(),
             pod_creation: pod_latency(),
             port_readiness: Counter::default(),
+            subports_stuck: Counter::default(),
             reconciles: Family::new_with_constructor(latency),
             failures: Family::default(),
             queue_depth: Family::default(),
@@ -159,6 +162,11 @@ impl Metrics {
             self.pod_creation.clone(),
         );
         all.register("port_readiness", "Ports that were waited for", self.port_readiness.clone());
+        all.register(
+            "controller_subports_stuck",
+            "Ports that were put on their trunk once more, since OVN had missed it",
+            self.subports_stuck.clone(),
+        );
         all.register("controller_reconcile_seconds", "Time that a reconcile took", self.reconciles.clone());
         all.register("controller_reconcile_failures", "Reconciles that failed", self.failures.clone());
         all.register("controller_queue_depth", "Names that wait or are looked at", self.queue_depth.clone());

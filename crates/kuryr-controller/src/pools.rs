@@ -7,6 +7,7 @@
 //! ```
 
 use crate::context::Context;
+use crate::driver::Driver;
 use crate::metrics::Gauge;
 use crate::queue::Queue;
 use crate::relist;
@@ -15,7 +16,7 @@ use kuryr_core::network::PodNetwork;
 use kuryr_core::pod::{Plugging, PortRequest};
 use kuryr_core::pool::{Fitness, Sizing, Supply};
 use kuryr_core::port::{Binding, Port};
-use kuryr_k8s::slim::{Network, Phase, PortRecord};
+use kuryr_k8s::slim::{Network, Node, Phase, PortRecord};
 use kuryr_k8s::{Key, node_records, records};
 use kuryr_openstack::Kind;
 use parking_lot::Mutex;
@@ -37,8 +38,10 @@ pub const SHORTAGE: Duration = Duration::from_mins(2);
 const WRITE_EVERY: Duration = Duration::from_secs(1);
 
 /// How pools are kept, from `[vif_pool]`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct PoolDefaults {
+    /// The drivers whose nodes have pools.
+    pub drivers: Vec<Driver>,
     /// How large they are.
     pub sizing: Sizing,
     /// How often they are looked at for ports to give back.
@@ -105,6 +108,11 @@ impl Pools {
     pub fn device_id(&self) -> String {
         let number = self.made.fetch_add(1, Ordering::Relaxed);
         format!("{}{:016x}-{number}", names::WARM_DEVICE, self.life)
+    }
+
+    /// A description for a port of the pool of a node that is a virtual machine: nothing else tells whose pool it is.
+    pub fn description(&self, node: &str) -> String {
+        format!("{}@{node}", self.device_id())
     }
 
     /// A pod may have come to a node, or left it.
@@ -262,6 +270,12 @@ async fn forget_all(context: &Context) {
     }
 }
 
+/// Whether ports are kept ready on a node.
+pub fn serves(context: &Context, pools: &Pools, node: &Node) -> bool {
+    let driver = context.defaults.driver.of(node);
+    !node.is_virtual && driver.is_ok_and(|driver| pools.defaults.drivers.contains(&driver))
+}
+
 /// The security groups that ports of pools are made with: those of a pod that no policy is for.
 pub fn security_groups(network: &PodNetwork) -> BTreeSet<SecurityGroupId> {
     network.security_groups.iter().cloned().collect()
@@ -271,11 +285,11 @@ pub fn security_groups(network: &PodNetwork) -> BTreeSet<SecurityGroupId> {
 /// free for longest.
 pub fn take(context: &Context, key: &Key, request: &PortRequest) -> Option<PortId> {
     let network = context.network()?;
-    let free = context.ports.free(&request.host).into_iter().map(|(port, _)| port);
+    let free = context.ports.free(&request.node).into_iter().map(|(port, _)| port);
     let mut fit: Vec<_> = free.filter(|port| fitness(context, &network, port) == Fitness::Fit).collect();
     fit.sort_by_key(|port| port.security_groups != request.security_groups);
     // Another pod may take one meanwhile.
-    let taken = fit.into_iter().find(|port| context.ports.claim(&port.id, key, &request.device_id))?;
+    let taken = fit.into_iter().find(|port| context.ports.claim(&port.id, key, &request.pod_uid))?;
     Some(taken.id.clone())
 }
 
@@ -288,7 +302,7 @@ pub fn plugging<'p>(
 ) -> BTreeMap<PortId, Plugging> {
     let (Some(pools), Some(network)) = (&context.pools, context.network()) else { return BTreeMap::new() };
     let pooled = ports.into_iter().filter(|port| context.ports.is_claimed(&port.id));
-    let pooled = pooled.filter(|port| is_as_made(&network, port));
+    let pooled = pooled.filter(|port| is_as_made(context, &network, port));
     let state = |port: &Arc<Port>| {
         let recorded = record.filter(|record| names_port(record, &port.id));
         let Some(recorded) = recorded else { return Some(Plugging::Unplugged) };
@@ -323,15 +337,28 @@ fn names_port(record: &PortRecord, id: &PortId) -> bool {
 
 /// Whether a port is as a pod's would be made now. Its groups can be changed, which is done where policies are enforced.
 pub fn fitness(context: &Context, network: &PodNetwork, port: &Port) -> Fitness {
-    let is_fit = is_as_made(network, port)
+    let is_fit = is_as_made(context, network, port)
         && (context.policies.is_some() || port.security_groups == security_groups(network));
     if is_fit { Fitness::Fit } else { Fitness::Unfit }
 }
 
-fn is_as_made(network: &PodNetwork, port: &Port) -> bool {
+fn is_as_made(context: &Context, network: &PodNetwork, port: &Port) -> bool {
     let wanted: BTreeSet<_> = network.subnets.iter().map(|subnet| &subnet.id).collect();
     let subnets: BTreeSet<_> = port.addresses.iter().map(|(subnet, _)| subnet).collect();
-    port.network == network.id && subnets == wanted && matches!(port.binding, Binding::Bound(_))
+    port.network == network.id && subnets == wanted && is_in_reach(context, port)
+}
+
+/// Whether a port gets to the node that it is kept ready for, in the way that the node's ports do now.
+fn is_in_reach(context: &Context, port: &Port) -> bool {
+    let Some(node) = context.caches.nodes.get(&Key::new("", &port.host)) else { return false };
+    let place = context.trunks.place(&port.id);
+    match context.defaults.driver.of(&node) {
+        Ok(Driver::NeutronVif) => place.is_none() && matches!(port.binding, Binding::Bound(_)),
+        Ok(Driver::NestedVlan) => {
+            place.is_some_and(|place| context.trunks.of(&node.addresses) == Some(place.trunk))
+        }
+        Err(_) => false,
+    }
 }
 
 fn is_shortage(why: Kind) -> bool {

@@ -1,11 +1,14 @@
 //! Looks at all our ports in Neutron: once at the start, then slowly, to notice what others changed and what nobody needs.
 
 use crate::context::Context;
+use crate::driver::Driver;
 use crate::metrics::{Resource, Subnet};
 use crate::network;
 use crate::policies;
 use crate::reconcile::translate;
+use crate::trunks;
 use kuryr_api::PortId;
+use kuryr_api::vif::Vif;
 use kuryr_core::orphan;
 use kuryr_core::port::Ownership;
 use kuryr_k8s::slim::PortRecord;
@@ -32,6 +35,9 @@ pub enum Error {
     /// The security groups of network policies can't be listed.
     #[error("failed to list the security groups of network policies in Neutron")]
     ListGroups(#[source] kuryr_openstack::Error),
+    /// The trunks can't be listed.
+    #[error("failed to list trunks in Neutron")]
+    ListTrunks(#[source] kuryr_openstack::Error),
     /// The ports can't be listed.
     #[error("failed to list our ports in Neutron")]
     List(#[source] kuryr_openstack::Error),
@@ -80,6 +86,9 @@ async fn look(context: &Context) -> Result<(), Error> {
     context.ports.end_relist(listed, &untagged.iter().cloned().collect());
     look_up(context, untagged).await.map_err(Error::List)?;
     claim_recorded(context, &records);
+    if needs_trunks(context, &records) {
+        trunks::relist(&context.trunks, &context.neutron).await.map_err(Error::ListTrunks)?;
+    }
     if let Some(policies) = &context.policies {
         policies::look(context, policies).await.map_err(Error::ListGroups)?;
     }
@@ -116,6 +125,15 @@ fn claim_recorded(context: &Context, records: &[Arc<PortRecord>]) {
     }
 }
 
+/// Whether any node's pods are, or were, on a trunk.
+fn needs_trunks(context: &Context, records: &[Arc<PortRecord>]) -> bool {
+    let default = context.defaults.driver;
+    let is_nested = |vif: &Vif| matches!(vif, Vif::VlanNested(_));
+    default == Driver::NestedVlan
+        || context.caches.nodes.all().iter().any(|node| default.of(node) == Ok(Driver::NestedVlan))
+        || records.iter().any(|record| record.content.vifs().any(|(_, entry)| is_nested(&entry.vif)))
+}
+
 /// Deletes ports of ours that neither a pod nor a record needs. A failure waits for the next look.
 async fn sweep(context: &Context, records: &[Arc<PortRecord>]) {
     let pods = context.caches.pods.all();
@@ -126,18 +144,27 @@ async fn sweep(context: &Context, records: &[Arc<PortRecord>]) {
     let nodes = context.pools.as_ref().map(|_| context.caches.nodes.all()).unwrap_or_default();
     let pooled: HashSet<&str> = nodes.iter().map(|node| node.key.name()).collect();
     for id in orphan::plan(ports.iter().map(Arc::as_ref), &uids, &recorded, &pooled) {
-        match context.neutron.delete_port(&id).await {
-            Ok(_) => {
+        match delete(context, &id).await {
+            Ok(()) => {
                 tracing::info!(port = %id, "deleted a port that no pod and no record needs");
                 context.ports.remove(&id);
             }
             Err(error) => {
-                tracing::warn!(port = %id, error = error.chain(), "failed to delete an orphaned port");
+                tracing::warn!(port = %id, error = chain(&error), "failed to delete an orphaned port");
             }
         }
     }
     let ours = ports.iter().filter(|port| port.ownership == Ownership::Ours).count();
     tracing::info!(ports = ours, records = records.len(), pods = pods.len(), "looked at what is in Neutron");
+}
+
+/// Neutron deletes no port that a trunk carries.
+pub async fn delete(context: &Context, id: &PortId) -> Result<(), trunks::ChangeError> {
+    if let Some(place) = context.trunks.place(id) {
+        context.trunks.detach(&context.neutron, &place.trunk, id).await?;
+    }
+    context.neutron.delete_port(id).await?;
+    Ok(())
 }
 
 /// How much the project of pods' ports may have, if Neutron tells.

@@ -1,5 +1,6 @@
 //! From kuryr.conf to what the parts of the controller need.
 
+use crate::driver::Driver;
 use crate::pools::PoolDefaults;
 use anyhow::{Context as _, bail};
 use kuryr_api::SubnetId;
@@ -21,9 +22,6 @@ pub const VHOSTUSER_DIR: &str = "/var/cni/vhostuser";
 
 /// The value of `[kubernetes] pod_security_groups_driver` that has network policies enforced.
 const POLICY_DRIVER: &str = "policy";
-
-/// The value of `[kubernetes] vif_pool_driver` that has ports kept ready.
-const POOL_DRIVER: &str = "neutron";
 
 /// The name of Octavia's own default provider.
 const ANY_PROVIDER: &str = "default";
@@ -48,6 +46,10 @@ pub struct PodDefaults {
     pub tags: Vec<String>,
     /// Whether ports carry names.
     pub naming: Naming,
+    /// How they get to nodes that do not say it themselves.
+    pub driver: Driver,
+    /// Ids of the subnets of nodes that are virtual machines; empty: any.
+    pub workers: Vec<SubnetId>,
 }
 
 /// How Services get their load balancers, from `[neutron_defaults]`, `[octavia_defaults]` and `[kubernetes]`.
@@ -134,6 +136,8 @@ pub fn pod_defaults(config: &Config) -> anyhow::Result<PodDefaults> {
         bridge: options.ovs_bridge.clone(),
         tags: options.resource_tags.clone(),
         naming: if config.kubernetes.port_debug { Naming::Pod } else { Naming::None },
+        driver: config.kubernetes.pod_vif_driver.parse().unwrap_or_default(),
+        workers: config.pod_vif_nested.worker_nodes_subnets.iter().map(|id| id.as_str().into()).collect(),
     })
 }
 
@@ -183,11 +187,12 @@ pub fn policy_defaults(config: &Config) -> Option<PolicyDefaults> {
     is_enforced.then(|| PolicyDefaults { project: config.neutron_defaults.project.clone() })
 }
 
-/// How ports are kept ready for pods to come. Nothing where none are: `vif_pool_driver` is another.
+/// How ports are kept ready for pods to come. Nothing where none are: `vif_pool_driver` and `vif_pool_mapping` name no pool.
 pub fn pool_defaults(config: &Config) -> Option<PoolDefaults> {
-    let (is_kept, options) = (config.kubernetes.vif_pool_driver == POOL_DRIVER, &config.vif_pool);
+    let (drivers, options) = (pooled_drivers(config), &config.vif_pool);
     let count = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
-    is_kept.then(|| PoolDefaults {
+    (!drivers.is_empty()).then(|| PoolDefaults {
+        drivers,
         sizing: Sizing {
             min: count(options.ports_pool_min),
             max: NonZeroUsize::new(count(options.ports_pool_max)),
@@ -197,6 +202,21 @@ pub fn pool_defaults(config: &Config) -> Option<PoolDefaults> {
         },
         period: options.ports_pool_update_frequency,
     })
+}
+
+/// The drivers whose nodes have pools: those that `vif_pool_mapping` gives one, and where it is empty the one that `vif_pool_driver` is
+/// the pool of.
+fn pooled_drivers(config: &Config) -> Vec<Driver> {
+    let mapping = &config.vif_pool.vif_pool_mapping;
+    let pool_of = |driver: Driver| match driver {
+        Driver::NeutronVif => "neutron",
+        Driver::NestedVlan => "nested",
+    };
+    let has_pool = |driver: &Driver| match mapping.get(driver.as_str()) {
+        Some(pool) => pool == pool_of(*driver),
+        None => mapping.is_empty() && config.kubernetes.vif_pool_driver == pool_of(*driver),
+    };
+    Driver::ALL.into_iter().filter(has_pool).collect()
 }
 
 /// An option that is set to something.

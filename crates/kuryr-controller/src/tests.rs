@@ -11,8 +11,10 @@ mod policy_storm;
 mod pools;
 mod services;
 mod storm;
+mod trunks;
 
 use crate::context::{Caches, Context, Current, Parts};
+use crate::driver::Driver;
 use crate::metrics::{Kind, Metrics};
 use crate::pools::PoolDefaults;
 use crate::settings::{PodDefaults, PolicyDefaults, Projects, ServiceDefaults};
@@ -42,6 +44,8 @@ struct World {
     pools: Option<PoolDefaults>,
     /// Whether ports carry names.
     naming: Naming,
+    /// How ports get to nodes without a label.
+    driver: Driver,
 }
 
 impl World {
@@ -60,19 +64,20 @@ impl World {
             policies: None,
             pools: None,
             naming: Naming::None,
+            driver: Driver::default(),
         }
     }
 
     /// A pod as the scheduler leaves it.
     fn pod(&self, name: &str) -> Value {
-        self.kubernetes.create(
-            PODS,
-            json!({
-                "metadata": { "name": name },
-                "spec": { "nodeName": "node1" },
-                "status": { "phase": "Pending" },
-            }),
-        )
+        self.pod_on("node1", name)
+    }
+
+    /// One on that node.
+    fn pod_on(&self, node: &str, name: &str) -> Value {
+        let (metadata, spec) = (json!({ "name": name }), json!({ "nodeName": node }));
+        let pod = json!({ "metadata": metadata, "spec": spec, "status": { "phase": "Pending" } });
+        self.kubernetes.create(PODS, pod)
     }
 
     fn set_phase(&self, pod: &str, phase: &str) {
@@ -116,6 +121,8 @@ impl World {
             bridge: Some("br-int".into()),
             tags: vec!["test".into()],
             naming: self.naming,
+            driver: self.driver,
+            workers: Vec::new(),
         }
     }
 
@@ -164,7 +171,7 @@ impl World {
             defaults: self.defaults(),
             services: Some(services),
             policies: self.policies.clone(),
-            pools: self.pools,
+            pools: self.pools.clone(),
             voice: Voice::On,
         }));
         current.set(&context);

@@ -15,6 +15,7 @@
 //! - [`pool`]: how many ports a node keeps ready for pods to come
 //! - [`orphan`]: which of our ports nobody needs
 //! - [`vif`]: how a port looks to the node that plugs it
+//! - [`vlan`]: which VLAN ids of a trunk are free
 //! - [`layout`]: what has to be there in OpenStack before the first pod
 //! - [`network`], [`port`], [`protocol`], [`news`]: the nouns that the planners share
 
@@ -29,3 +30,4 @@ pub mod port;
 pub mod protocol;
 pub mod service;
 pub mod vif;
+pub mod vlan;

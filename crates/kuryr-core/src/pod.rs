@@ -1,13 +1,16 @@
 //! Which Neutron port a pod has, which it should have, and what to do about the difference.
 //!
 //! ```text
+//!                                 on a trunk: Attach
 //!   no port ── CreatePort ──► port, no record ── Record ──► recorded ── Activate ──► active (nothing to plan)
 //!                                    ▲                          │
-//!                 record lost ───────┘        pod gone or done: DeleteRecord, DeletePort or ReturnPort, ReleaseRecord
+//!                 record lost ───────┘        pod gone or done: DeleteRecord, then Detach and DeletePort, or ReturnPort,
+//!                                                               then ReleaseRecord
 //! ```
 //!
 //! The record (a KuryrPort) is what the node plugs from and what survives the controller. It is written once, complete.
-//! A port is known by `device_id`, the pod's uid, so that one whose record was never written is found again.
+//! A port is known by the pod's uid (`device_id`, or the description of one that is to be on a trunk, which Neutron wants to have no
+//! device), so that one whose record was never written is found again.
 
 mod keep;
 mod release;
@@ -18,7 +21,7 @@ use crate::network::PodNetwork;
 use crate::news::News;
 use crate::port::Port;
 use kuryr_api::port::VifEntry;
-use kuryr_api::{NetworkId, PortId, ProjectId, SecurityGroupId, SubnetId};
+use kuryr_api::{NetworkId, PortId, ProjectId, SecurityGroupId, SubnetId, TrunkId};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What Kubernetes, our record and Neutron say of one pod name.
@@ -34,6 +37,10 @@ pub struct Observed<'a> {
     pub ports: Vec<Port>,
     /// Those of them that are a pool's, and go back to it when their pod needs them no more.
     pub pooled: BTreeMap<PortId, Plugging>,
+    /// What carries the ports of pods to the pod's node.
+    pub carrier: Carrier,
+    /// Those of the ports that a trunk carries.
+    pub carried: BTreeMap<PortId, Attachment>,
     /// Where pods get their ports.
     pub network: &'a PodNetwork,
     /// Which security groups its ports carry.
@@ -51,6 +58,26 @@ pub enum Plugging {
     Plugged,
     /// The node's daemon says that it is no more, or it never was.
     Unplugged,
+}
+
+/// What carries the ports of pods to a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Carrier {
+    /// The node is a host that Neutron binds ports to.
+    Host,
+    /// The node is a virtual machine, and this its trunk.
+    Trunk(TrunkId),
+    /// The node is to be a virtual machine with a trunk, and has none, for this reason.
+    Missing(String),
+}
+
+/// Where a subport is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attachment {
+    /// Trunk.
+    pub trunk: TrunkId,
+    /// VLAN id on it.
+    pub vlan: u16,
 }
 
 /// Which security groups a pod's ports carry.
@@ -174,7 +201,11 @@ pub enum Action {
     Secure(PortId, BTreeSet<SecurityGroupId>),
     /// Put this cluster's tag on a port that the Python Kuryr made.
     TagPort(PortId),
-    /// Delete a port; one that is gone is fine.
+    /// Let a trunk carry a port, by a VLAN id that is free.
+    Attach(PortId, TrunkId),
+    /// Take a port off the trunk that carries it.
+    Detach(PortId, TrunkId),
+    /// Delete a port that no trunk carries; one that is gone is fine.
     DeletePort(PortId),
     /// Give a port back to its pool.
     ReturnPort(PortId),
@@ -205,6 +236,8 @@ pub enum Why {
     BindingFailed,
     /// The port is bound in a way that nobody can plug.
     NotPluggable,
+    /// The node has no trunk.
+    NoTrunk,
 }
 
 /// The port that a pod needs.
@@ -214,10 +247,12 @@ pub struct PortRequest {
     pub network: NetworkId,
     /// One address in each of these.
     pub subnets: Vec<SubnetId>,
-    /// Node.
-    pub host: String,
+    /// Node of the pod.
+    pub node: String,
+    /// Host to bind it to; none: a trunk carries it.
+    pub host: Option<String>,
     /// The pod's uid.
-    pub device_id: String,
+    pub pod_uid: String,
     /// Security groups.
     pub security_groups: BTreeSet<SecurityGroupId>,
     /// Owner, if not the project of the credentials.

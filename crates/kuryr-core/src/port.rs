@@ -15,9 +15,10 @@ pub struct Port {
     pub mac: String,
     /// Addresses, with the subnets they are from.
     pub addresses: Vec<(SubnetId, IpAddr)>,
-    /// Uid of the pod that it was made for (`device_id`), or that took it.
+    /// Uid of the pod that it was made for (`device_id`, or the description of a subport), or that took it.
     pub pod_uid: String,
-    /// Node that it is bound to (`binding:host_id`).
+    /// Node that it is bound to (`binding:host_id`), or, of a port that is kept ready on a trunk, whose trunk that is. The host of any
+    /// other port on a trunk is that of a virtual machine.
     pub host: String,
     /// Security groups that it carries.
     pub security_groups: BTreeSet<SecurityGroupId>,

@@ -3,14 +3,16 @@
 //! ```text
 //!   binding:vif_type   ovs        ──► VIFOpenVSwitch, or VIFBridge with ovs_hybrid_plug
 //!                      vhostuser  ──► VIFVHostUser
+//!   carried by a trunk            ──► VIFVlanNested
 //! ```
 
 use crate::network::{PodNetwork, Subnet};
+use crate::pod::Attachment;
 use crate::port::{Binding, Bound, Confirmation, Plug, Port, Wiring};
 use kuryr_api::names;
 use kuryr_api::vif::{
     Base, Bridge, FixedIp, FixedIpList, Network, OpenVSwitch, Route, RouteList, Subnet as VifSubnet,
-    SubnetList, VHostUser, Vif, open_vswitch_profile,
+    SubnetList, VHostUser, Vif, VlanNested, open_vswitch_profile,
 };
 use serde_json::Map;
 use thiserror::Error;
@@ -44,7 +46,10 @@ pub enum Error {
 ///
 /// It is active from the start where the node itself confirms the wiring, so that a daemon that waits for the mark
 /// (the Python Kuryr's, met in mid-upgrade) goes on.
-pub fn vif(port: &Port, network: &PodNetwork) -> Result<Vif, Error> {
+pub fn vif(port: &Port, network: &PodNetwork, carried: Option<&Attachment>) -> Result<Vif, Error> {
+    if let Some(carried) = carried {
+        return Ok(vlan(port, carried, network));
+    }
     let name = || port.id.to_string();
     let Binding::Bound(bound) = &port.binding else { return Err(Error::NotBound { port: name() }) };
     match (bound.vif_type.as_str(), bound.plug) {
@@ -71,6 +76,25 @@ fn bridge(port: &Port, bound: &Bound, network: &PodNetwork) -> Result<Vif, Error
         bridge_name: names::hybrid_bridge_name(port.id.as_str()),
         base: base(port, bound, network, Some(integration)),
     })))
+}
+
+/// Nobody but Neutron can tell when a subport is wired.
+fn vlan(port: &Port, carried: &Attachment, network: &PodNetwork) -> Vif {
+    Vif::VlanNested(Box::new(VlanNested {
+        vif_name: names::tap_name(port.id.as_str()),
+        vlan_id: carried.vlan,
+        base: Base {
+            id: port.id.to_string(),
+            address: port.mac.clone(),
+            network: vif_network(port, network, None).into(),
+            plugin: "noop".to_owned(),
+            active: port.wiring == Wiring::Active,
+            preserve_on_delete: false,
+            has_traffic_filtering: true,
+            port_profile: None,
+            extra: Map::new(),
+        },
+    }))
 }
 
 fn vhostuser(port: &Port, bound: &Bound, network: &PodNetwork) -> Vif {
@@ -220,14 +244,25 @@ mod tests {
             ("VIFVHostUser-client", client, &network),
         ];
         for (name, port, network) in cases {
-            assert_eq!(serde_json::to_value(vif(&port, network).unwrap()).unwrap(), golden(name), "{name}");
+            assert_eq!(
+                serde_json::to_value(vif(&port, network, None).unwrap()).unwrap(),
+                golden(name),
+                "{name}"
+            );
         }
+    }
+
+    #[test]
+    fn a_port_on_a_trunk_becomes_what_the_original_made_of_it() {
+        let carried = Attachment { trunk: "trunk".into(), vlan: 3934 };
+        let found = vif(&golden_port(), &golden_network(), Some(&carried)).unwrap();
+        assert_eq!(serde_json::to_value(&found).unwrap(), golden("VIFVlanNested"));
     }
 
     #[test]
     fn a_port_that_ovn_bound_is_active_from_the_start() {
         let port = with(golden_port(), |bound| bound.confirmation = Confirmation::Node);
-        assert!(vif(&port, &golden_network()).unwrap().base().active);
+        assert!(vif(&port, &golden_network(), None).unwrap().base().active);
     }
 
     #[test]
@@ -235,17 +270,17 @@ mod tests {
         let mut network = golden_network();
         let other = Subnet { id: "other".into(), ..network.subnets[0].clone() };
         network.subnets.push(other);
-        assert_eq!(vif(&golden_port(), &network).unwrap().base().network.subnets.objects.len(), 1);
+        assert_eq!(vif(&golden_port(), &network, None).unwrap().base().network.subnets.objects.len(), 1);
     }
 
     #[test]
     fn what_nobody_can_plug_is_named() {
         let network = PodNetwork { bridge: None, ..golden_network() };
-        let no_bridge = vif(&golden_port(), &network).unwrap_err();
+        let no_bridge = vif(&golden_port(), &network, None).unwrap_err();
         assert!(matches!(no_bridge, Error::NoBridge { .. }), "{no_bridge}");
         let odd = with(golden_port(), |bound| bound.vif_type = "tap".into());
-        assert!(vif(&odd, &network).unwrap_err().to_string().contains("bound as `tap`"));
+        assert!(vif(&odd, &network, None).unwrap_err().to_string().contains("bound as `tap`"));
         let failed = Port { binding: Binding::Failed, ..golden_port() };
-        assert!(matches!(vif(&failed, &network), Err(Error::NotBound { .. })));
+        assert!(matches!(vif(&failed, &network, None), Err(Error::NotBound { .. })));
     }
 }

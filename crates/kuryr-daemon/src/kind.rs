@@ -13,6 +13,7 @@ use std::{net::IpAddr, time::Duration};
 
 use k8s_openapi::api::core::v1 as core;
 use kube::{Api, runtime::watcher};
+use kuryr_api::names::POD_VIF_LABEL;
 use kuryr_k8s::{
     Cache, Client, Key, Sync,
     slim::{Empty, Slim, Typed},
@@ -21,7 +22,6 @@ use serde::{Deserialize, Serialize};
 use tokio::{sync::watch, time::timeout};
 
 /// What the Python Kuryr looks for as well.
-const LABEL: &str = "pod_vif";
 const NESTED: &str = "nested-";
 const INTERNAL_IP: &str = "InternalIP";
 /// After this long without a word of the API server, what the configuration says must do: pods are to go in any case.
@@ -145,9 +145,12 @@ impl Own {
     /// By what the node's kind is known, for people.
     pub fn reason(&self) -> String {
         match self.facts().and_then(|facts| facts.pod_vif) {
-            Some(label) => format!("the node's label {LABEL} is {label}"),
+            Some(label) => format!("the node's label {POD_VIF_LABEL} is {label}"),
             None => {
-                format!("[kubernetes] pod_vif_driver is {} and the node has no label {LABEL}", self.driver)
+                format!(
+                    "[kubernetes] pod_vif_driver is {} and the node has no label {POD_VIF_LABEL}",
+                    self.driver
+                )
             }
         }
     }
@@ -197,7 +200,7 @@ impl Slim for OwnNode {
         let text = |value: Option<String>| value.unwrap_or_default().into_boxed_str();
         let metadata = wire.metadata;
         let addresses = wire.status.addresses.iter().filter(|address| address.kind == INTERNAL_IP);
-        let label = metadata.labels.and_then(|mut labels| labels.remove(LABEL));
+        let label = metadata.labels.and_then(|mut labels| labels.remove(POD_VIF_LABEL));
         Self {
             facts: Facts {
                 pod_vif: label.filter(|label| !label.is_empty()),

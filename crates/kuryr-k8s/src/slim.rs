@@ -90,6 +90,8 @@ pub struct Node {
     pub resource_version: Box<str>,
     /// No machine stands behind it (a virtual kubelet), so no daemon of ours can run there.
     pub is_virtual: bool,
+    /// How its pods are plugged, where its label says so.
+    pub pod_vif: Option<Box<str>>,
     /// Its addresses, sorted.
     pub addresses: Box<[IpAddr]>,
 }
@@ -211,6 +213,7 @@ impl Slim for Node {
             resource_version: text(wire.metadata.resource_version.as_deref()),
             is_virtual: labelled
                 || taints.into_iter().any(|taint| taint.key.starts_with("virtual-kubelet.io/")),
+            pod_vif: labels.and_then(|map| map.get(names::POD_VIF_LABEL)).map(|kind| kind.as_str().into()),
             addresses: addresses(&wire.status),
         }
     }

@@ -76,7 +76,7 @@ impl NetNs {
 
     /// A file that was a mount point of a namespace stays behind as an empty one when the namespace goes.
     fn from_file(file: File, path: &Path) -> io::Result<Option<Self>> {
-        if fstatfs(&file)?.filesystem_type() != NSFS_MAGIC || !is_of_networks(&file)? {
+        if fstatfs(&file)?.filesystem_type() != NSFS_MAGIC {
             return Ok(None);
         }
         let id = NetNsId::from(&file.metadata()?);
@@ -133,10 +133,4 @@ impl From<&Metadata> for NetNsId {
     fn from(file: &Metadata) -> Self {
         Self { device: file.dev(), inode: file.ino() }
     }
-}
-
-/// Namespaces of other kinds are files of the same file system.
-fn is_of_networks(file: &File) -> io::Result<bool> {
-    let name = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
-    Ok(name.to_string_lossy().starts_with("net:"))
 }

@@ -9,6 +9,7 @@ mod quotas;
 mod rules;
 mod security_groups;
 mod seed;
+mod trunks;
 mod vips;
 
 use crate::{
@@ -70,6 +71,7 @@ pub(crate) struct State {
     address_groups: BTreeMap<String, Object>,
     ports: BTreeMap<String, Object>,
     floating_ips: BTreeMap<String, Object>,
+    trunks: BTreeMap<String, Object>,
     quotas: HashMap<String, BTreeMap<String, i64>>,
     extensions: BTreeSet<&'static str>,
     hosts: BTreeSet<String>,
@@ -122,6 +124,11 @@ impl FakeNeutron {
             groups: state.groups.iter().cloned().map(Value::Object).collect(),
             peers: state.address_groups.values().cloned().map(Value::Object).collect(),
         }
+    }
+
+    /// All trunks as they are shown.
+    pub fn trunks(&self) -> Vec<Value> {
+        self.state.lock().trunks.values().cloned().map(Value::Object).collect()
     }
 
     /// All floating IPs as they are shown.
@@ -231,6 +238,11 @@ impl State {
             ("GET", ["ports", id]) => query::show("port", self.ports.values(), id),
             ("PUT", ["ports", id]) => self.update_port(id, headers, body),
             ("DELETE", ["ports", id]) => self.delete_port(id),
+            ("GET", ["trunks"]) => query::list("trunks", self.trunks.values(), query),
+            ("POST", ["trunks"]) => self.create_trunk(body),
+            ("DELETE", ["trunks", id]) => self.delete_trunk(id),
+            ("PUT", ["trunks", id, "add_subports"]) => self.add_subports(id, body),
+            ("PUT", ["trunks", id, "remove_subports"]) => self.remove_subports(id, body),
             ("GET", ["floatingips"]) => query::list("floatingips", self.floating_ips.values(), query),
             ("POST", ["floatingips"]) => self.create_floating_ip(body),
             ("PUT", ["floatingips", id]) => self.update_floating_ip(id, body),

@@ -63,9 +63,10 @@ fn the_custom_resource_definitions_are_fresh() {
 
 #[test]
 fn a_good_file_is_good_and_its_warnings_are_named() {
-    let (code, text) = check("[neutron_defaults]\npod_subnt = 5\n[kubernetes]\nvif_pool_driver = nested\n");
+    let (code, text) =
+        check("[neutron_defaults]\npod_subnt = 5\n[kubernetes]\npod_subnets_driver = namespace\n");
     assert_eq!(code, Some(0));
-    let warnings = "warning: kuryr.conf:4: [kubernetes] vif_pool_driver = nested has no effect yet (pools of ports of VMs)\n\
+    let warnings = "warning: kuryr.conf:4: [kubernetes] pod_subnets_driver = namespace has no effect yet (a subnet for each namespace)\n\
                     warning: kuryr.conf:2: [neutron_defaults] pod_subnt is not a known option and is ignored; \
                     did you mean pod_subnet?\n";
     assert_eq!(text, format!("read kuryr.conf\n{warnings}good, 2 warnings\n"));

@@ -10,7 +10,7 @@ use std::{
 /// Kinds of objects, which look like reasons of Events.
 const KINDS: [&str; 3] = ["KuryrPort", "KuryrPorts", "NetworkPolicy"];
 /// Values of a Service's `type`.
-const TYPES: [&str; 4] = ["ClusterIP", "NodePort", "LoadBalancer", "ExternalName"];
+const TYPES: [&str; 5] = ["ClusterIP", "NodePort", "LoadBalancer", "ExternalName", "InternalIP"];
 
 /// Operators of label selectors.
 const OPERATORS: [&str; 2] = ["NotIn", "DoesNotExist"];

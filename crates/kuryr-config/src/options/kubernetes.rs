@@ -13,11 +13,11 @@ const BALANCERS_GROUPS: &[Choice] =
     &[Works("default"), Ignored("policy", "security groups of load balancers that are machines")];
 const VIFS: &[Choice] = &[
     Works("neutron-vif"),
-    Refused("nested-vlan", "pods on VMs by VLAN"),
+    Works("nested-vlan"),
     Refused("nested-macvlan", "pods on VMs by MACVLAN"),
     Refused("nested-dpdk", "pods on VMs by DPDK"),
 ];
-const POOLS: &[Choice] = &[Works("noop"), Works("neutron"), Ignored("nested", "pools of ports of VMs")];
+const POOLS: &[Choice] = &[Works("noop"), Works("neutron"), Works("nested")];
 const INTERFACES: &[Choice] =
     &[Works("noop"), Ignored("npwg_multiple_interfaces", "more than one interface in a pod")];
 const DEFAULT: &[Choice] = &[Works("default")];
@@ -57,7 +57,8 @@ group! {
         /// What finds a pod's security groups: default is `[neutron_defaults] pod_security_groups`, and network policies are not enforced;
         /// with policy they are, and those are the groups of pods that no policy is for.
         pod_security_groups_driver: String = preset("default") choices(SECURITY_GROUPS);
-        /// What keeps ports ready for pods to come: noop keeps none, neutron some for each node (`[vif_pool]`).
+        /// What keeps ports ready for pods to come: noop keeps none, neutron some for each node that is no VM, nested some for each
+        /// node that is one (`[vif_pool]`).
         vif_pool_driver: String = preset("noop") choices(POOLS);
         /// What makes a pod's interface, on nodes whose label `pod_vif` does not say otherwise.
         pod_vif_driver: String = preset("neutron-vif") choices(VIFS);

@@ -20,7 +20,7 @@ pub use self::{
     neutron::{Neutron, NeutronDefaults},
     servers::{CniHealthServer, HealthServer, PrometheusExporter},
     services::OctaviaDefaults,
-    vif::{Binding, VifPool},
+    vif::{Binding, PodVifNested, VifPool},
 };
 use crate::{layers::Layers, reader::Reader, schema::Schema};
 
@@ -127,11 +127,12 @@ config! {
     octavia_defaults: OctaviaDefaults,
     /// `[vif_pool]`
     vif_pool: VifPool,
+    /// `[pod_vif_nested]`
+    pod_vif_nested: PodVifNested,
     /// `[binding]`
     binding: Binding,
     ;
     vif::NAMESPACE_SUBNET,
-    vif::POD_VIF_NESTED,
     vif::POOL_MANAGER,
     vif::VHOSTUSER,
     vif::NESTED_DPDK,

@@ -7,9 +7,7 @@ use crate::kind::Kind;
 
 /// A whole number of hundredths.
 const PERCENT: Kind = Kind::Int { min: 0, max: 100 };
-const POOLS: &str = "several kinds of nodes in one cluster";
 const POOL_MANAGER_SOCKET: &str = "pools of ports of VMs";
-const NESTED: &str = "pods on VMs";
 const DOCKER: &str = "it belongs to Kuryr for Docker";
 
 group! {
@@ -28,10 +26,11 @@ group! {
         ports_pool_update_frequency: Duration = preset("20");
         /// After how many seconds in which no pod took it a port that is too many is given back.
         ports_pool_idle: Duration = preset("600") added();
+        /// Pool of each driver of pods' interfaces (`neutron-vif:neutron,nested-vlan:nested`), for clusters whose nodes are of several
+        /// kinds. Empty: `[kubernetes] vif_pool_driver` says which kind of node has one.
+        vif_pool_mapping: BTreeMap<String, String> = preset("");
     }
     known {
-        /// Pool of each driver of pods' interfaces.
-        vif_pool_mapping: BTreeMap<String, String> = preset("") later(POOLS);
         /// Driver of pods' interfaces of each pool.
         pools_vif_drivers: BTreeMap<String, String> = preset("") obsolete("vif_pool_mapping took its place");
     }
@@ -49,24 +48,27 @@ group! {
 
 group! {
     /// Pods on nodes that are VMs of the same OpenStack.
-    "pod_vif_nested" const POD_VIF_NESTED known {
-        /// Ids of the subnets of the nodes.
-        worker_nodes_subnets: Vec<String> = preset("") later(NESTED);
+    "pod_vif_nested" PodVifNested {
+        /// Ids of the subnets of the nodes. Empty: a node's port is looked for on all that Kuryr's OpenStack user sees.
+        worker_nodes_subnets: Vec<String> = preset("");
+    }
+    known {
         /// How often an update of a node's port is tried when others change it at the same time.
-        rev_update_attempts: u32 = preset("3") later(NESTED);
+        rev_update_attempts: u32 = preset("3") later("pods on VMs by MACVLAN");
     }
 }
 
 group! {
     /// The interface of a node that is a VM.
     "binding" Binding {
-        /// The node's link that its pods' links are on top of. Empty: the one that has the Node's internal address.
+        /// The interface of a node that is a VM, by which its port's trunk is reached. Empty: the one that has the node's address in
+        /// Kubernetes.
         link_iface: String = preset("");
     }
     known {
         /// What plugs pods on VMs.
-        default_driver: String =
-            preset("kuryr.lib.binding.drivers.veth") later(NESTED) deprecated(&[("", "driver")]);
+        default_driver: String = preset("kuryr.lib.binding.drivers.veth") deprecated(&[("", "driver")])
+            obsolete("the KuryrPort of a pod says how it is plugged");
         /// How interfaces begin in kuryr-lib.
         veth_dst_prefix: String = preset("eth") obsolete(DOCKER);
         /// Drivers that kuryr-lib may use.

@@ -1,6 +1,7 @@
 //! Why a reconcile failed, what a user should know of it, and when it is worth another try.
 
 use crate::policies::Shortage;
+use crate::trunks::ChangeError as AttachError;
 use kuryr_core::news::News;
 use kuryr_k8s::records;
 use kuryr_openstack::{self as openstack, Kind};
@@ -18,6 +19,12 @@ pub enum Error {
     /// A port can't be deleted.
     #[error("failed to delete a port")]
     DeletePort(#[source] openstack::Error),
+    /// A trunk does not take a port.
+    #[error("failed to put a port on its node's trunk")]
+    Attach(#[source] AttachError),
+    /// A trunk does not give a port back.
+    #[error("failed to take a port off a trunk")]
+    Detach(#[source] AttachError),
     /// A port can't be given its security groups.
     #[error("failed to give a port its security groups")]
     Secure(#[source] openstack::Error),
@@ -74,6 +81,8 @@ impl Error {
         match self {
             Self::CreatePort(error)
             | Self::DeletePort(error)
+            | Self::Attach(AttachError::Call(error))
+            | Self::Detach(AttachError::Call(error))
             | Self::Secure(error)
             | Self::MakeGroup(error)
             | Self::ChangeGroup(error)
@@ -92,6 +101,8 @@ impl Error {
             | Self::SiteUnknown
             | Self::PoliciesUnknown
             | Self::AddressHeld
+            | Self::Attach(AttachError::Full(_))
+            | Self::Detach(AttachError::Full(_))
             | Self::NoRoom(_) => "wait",
             Self::Record(records::Error::Refused { .. }) | Self::Restless => "permanent",
             Self::Record(_) => "retry",
@@ -108,6 +119,8 @@ impl Error {
         match self {
             Self::CreatePort(error)
             | Self::DeletePort(error)
+            | Self::Attach(AttachError::Call(error))
+            | Self::Detach(AttachError::Call(error))
             | Self::Secure(error)
             | Self::MakeGroup(error)
             | Self::ChangeGroup(error)
@@ -126,6 +139,7 @@ impl Error {
     pub fn news(&self) -> Option<News> {
         match self {
             Self::CreatePort(error)
+            | Self::Attach(AttachError::Call(error))
             | Self::Balance(error)
             | Self::Address(error)
             | Self::Secure(error)
@@ -136,6 +150,7 @@ impl Error {
                 None
             }
             Self::CreatePort(error) => Some(create_failed(error)),
+            Self::Attach(error) => Some(attach_failed(error)),
             Self::Balance(error) => Some(balance_failed(error)),
             Self::Address(error) => Some(address_failed(error)),
             Self::Secure(error) | Self::MakeGroup(error) | Self::ChangeGroup(error) => {
@@ -186,6 +201,38 @@ fn create_failed(error: &openstack::Error) -> News {
             "NeutronUnavailable",
             "Neutron does not make ports now. Kuryr tries again; the pod starts as soon as Neutron answers.",
         ),
+    };
+    said(reason, advice, "Neutron", error)
+}
+
+fn attach_failed(error: &AttachError) -> News {
+    let error = match error {
+        AttachError::Call(error) => error,
+        AttachError::Full(_) => {
+            return News::warning(
+                "NodeFull",
+                format!(
+                    "{error}: the node takes no more pods. The pod starts by itself when one of them goes."
+                ),
+            );
+        }
+    };
+    let (reason, advice) = match error.kind() {
+        Kind::OverQuota => (
+            "TrunkQuotaExceeded",
+            "The project's quota of subports is used up. Raise it; the pod starts by itself then.",
+        ),
+        Kind::Conflict => (
+            "SubportInUse",
+            "Neutron does not put the pod's port on the trunk of its node: the port, or every VLAN id that Kuryr tried, is in use. \
+             Only Kuryr should change the trunks of nodes.",
+        ),
+        Kind::Forbidden => (
+            "TrunkForbidden",
+            "Kuryr's OpenStack user may not change the trunk of the pod's node. It has to be of the same project.",
+        ),
+        Kind::NotFound => ("TrunkGone", "The trunk of the pod's node is gone. Kuryr looks for another one."),
+        _ => ("NeutronUnavailable", "Neutron does not change trunks now. Kuryr tries again."),
     };
     said(reason, advice, "Neutron", error)
 }

@@ -1,5 +1,6 @@
 //! Keeps every pod's port as the planner wants it.
 
+pub(super) mod carrier;
 mod ports;
 
 use super::error::Error;
@@ -13,7 +14,9 @@ use kuryr_api::port::{KuryrPort, KuryrPortSpec, KuryrPortStatus, Vifs};
 use kuryr_api::{PortId, names};
 use kuryr_core::network::PodNetwork;
 use kuryr_core::news::News;
-use kuryr_core::pod::{Action, Namespace, NewRecord, Observed, Plugging, Security, plan};
+use kuryr_core::pod::{
+    Action, Attachment, Carrier, Namespace, NewRecord, Observed, Plugging, Security, plan,
+};
 use kuryr_core::port::{Binding, Port};
 use kuryr_k8s::Key;
 use kuryr_k8s::records::{self, Written};
@@ -28,6 +31,8 @@ struct Seen {
     record: Option<Arc<PortRecord>>,
     ports: Vec<Port>,
     pooled: BTreeMap<PortId, Plugging>,
+    carrier: Carrier,
+    carried: BTreeMap<PortId, Attachment>,
     namespace: Namespace,
     failures: u32,
 }
@@ -73,6 +78,8 @@ impl Seen {
             record: self.record.as_deref().map(translate::record),
             ports: self.ports.clone(),
             pooled: self.pooled.clone(),
+            carrier: self.carrier.clone(),
+            carried: self.carried.clone(),
             network,
             security,
             namespace: self.namespace,
@@ -102,7 +109,8 @@ async fn observe(context: &Context, key: &Key) -> Result<Seen, Error> {
         }
     }
     let made = || context.ports.of(key, pod.as_deref().map(|pod| &*pod.uid));
-    look_up_unclear(context, &recorded, &made()).await?;
+    let carrier = carrier::find(context, pod.as_deref(), node.as_deref(), record.as_deref()).await?;
+    look_up_unclear(context, &carrier, &recorded, &made()).await?;
     let made = made();
     if let Some(policies) = &context.policies {
         policies.refresh_pod(context, key);
@@ -110,12 +118,15 @@ async fn observe(context: &Context, key: &Key) -> Result<Seen, Error> {
     let named = recorded.iter().filter_map(|id| context.ports.get(id));
     let ports: BTreeMap<_, _> = made.into_iter().chain(named).map(|port| (port.id.clone(), port)).collect();
     let pooled = pools::plugging(context, record.as_deref(), ports.values());
+    let on_trunks = ports.keys().filter_map(|id| Some((id.clone(), context.trunks.place(id)?))).collect();
     Ok(Seen {
         pod,
         node,
         record,
         ports: ports.into_values().map(|port| (*port).clone()).collect(),
         pooled,
+        carrier,
+        carried: on_trunks,
         namespace: match namespace {
             Some(namespace) if namespace.terminating => Namespace::Terminating,
             _ => Namespace::Open,
@@ -130,11 +141,21 @@ fn recorded(record: Option<&PortRecord>) -> Vec<PortId> {
 }
 
 /// Asks Neutron for ports that a record names and that we have not heard of, and again for those that it had not bound:
-/// a list that comes while another process makes a port shows it before its binding.
-async fn look_up_unclear(context: &Context, recorded: &[PortId], made: &[Arc<Port>]) -> Result<(), Error> {
+/// a list that comes while another process makes a port shows it before its binding. One for a trunk never has any.
+async fn look_up_unclear(
+    context: &Context,
+    carrier: &Carrier,
+    recorded: &[PortId],
+    made: &[Arc<Port>],
+) -> Result<(), Error> {
     let ports = &context.ports;
     let unknown = recorded.iter().filter(|id| ports.get(id).is_none() && !ports.is_missing(id));
-    let unbound = made.iter().filter(|port| port.binding == Binding::Unbound).map(|port| &port.id);
+    let is_unclear = |port: &&Arc<Port>| {
+        *carrier == Carrier::Host
+            && port.binding == Binding::Unbound
+            && context.trunks.place(&port.id).is_none()
+    };
+    let unbound = made.iter().filter(is_unclear).map(|port| &port.id);
     let unclear = unknown.chain(unbound).cloned().collect();
     relist::look_up(context, unclear).await.map_err(Error::LookUp)
 }
@@ -142,6 +163,8 @@ async fn look_up_unclear(context: &Context, recorded: &[PortId], made: &[Arc<Por
 async fn apply(context: &Context, key: &Key, seen: &Seen, action: Action) -> Result<Outcome, Error> {
     match action {
         Action::CreatePort(request) => ports::obtain_port(context, key, &request).await,
+        Action::Attach(id, trunk) => carrier::attach(context, key, &id, &trunk).await,
+        Action::Detach(id, trunk) => carrier::detach(context, key, &id, &trunk).await,
         Action::DeletePort(id) => ports::delete_port(context, key, &id).await,
         Action::ReturnPort(id) => ports::return_port(context, key, &id).await,
         Action::AwaitUnplugging(ids) => {

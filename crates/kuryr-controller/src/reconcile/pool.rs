@@ -1,13 +1,17 @@
 //! Keeps as many ports ready on every node as the planner wants.
 
 use super::error::Error;
+use super::pod::carrier;
 use super::{Next, translate};
 use crate::context::Context;
 use crate::pools::{self, Pools, SHORTAGE};
+use crate::relist;
+use futures::future::join_all;
 use kuryr_api::PortId;
 use kuryr_api::names::DEVICE_OWNER;
 use kuryr_api::node::KuryrNodeSpec;
 use kuryr_core::network::PodNetwork;
+use kuryr_core::pod::Carrier;
 use kuryr_core::pool::{Action, Free, Node, Observed, Supply, plan};
 use kuryr_core::port::{Binding, Port};
 use kuryr_k8s::Key;
@@ -24,11 +28,15 @@ const SOON: Duration = Duration::from_secs(1);
 /// Looks at the pool of `node` and does what is to be done.
 pub async fn reconcile(context: &Context, pools: &Pools, node: &Key) -> Result<Next, Error> {
     let network = context.network().ok_or(Error::NetworkUnknown)?;
-    let seen = observe(context, pools, &network, node);
+    let carrier = match context.caches.nodes.get(node) {
+        Some(machine) => carrier::of_node(context, &machine).await?,
+        None => Carrier::Host,
+    };
+    let seen = observe(context, pools, &network, node, &carrier);
     let mut next = Next::OnChange;
     for action in plan(pools.sizing(), &seen) {
         next = next.or_sooner(match action {
-            Action::Make(count) => make(context, pools, &network, node, count).await?,
+            Action::Make(count) => make(context, pools, &network, node, &carrier, count).await?,
             Action::GiveBack(id) => {
                 give_back(context, node, &id).await?;
                 Next::Within(SOON)
@@ -38,7 +46,14 @@ pub async fn reconcile(context: &Context, pools: &Pools, node: &Key) -> Result<N
     Ok(next.or_sooner(tell(context, pools, node, &seen).await?))
 }
 
-fn observe(context: &Context, pools: &Pools, network: &PodNetwork, node: &Key) -> Observed {
+fn observe(
+    context: &Context,
+    pools: &Pools,
+    network: &PodNetwork,
+    node: &Key,
+    carrier: &Carrier,
+) -> Observed {
+    let is_cut_off = matches!(carrier, Carrier::Missing(_));
     let pods: HashSet<_> = pools.pods_on(node).into_iter().collect();
     let known = pods.iter().filter_map(|pod| context.caches.pods.get(pod));
     let (served, others): (Vec<_>, Vec<_>) =
@@ -53,7 +68,7 @@ fn observe(context: &Context, pools: &Pools, network: &PodNetwork, node: &Key) -
     });
     Observed {
         node: match context.caches.nodes.get(node) {
-            Some(node) if !node.is_virtual => Node::Serves,
+            Some(node) if pools::serves(context, pools, &node) && !is_cut_off => Node::Serves,
             _ => Node::Gone,
         },
         pods: served.len() + waiting,
@@ -73,7 +88,7 @@ async fn tell(context: &Context, pools: &Pools, node: &Key, seen: &Observed) -> 
     else {
         return Ok(Next::OnChange);
     };
-    if machine.is_virtual {
+    if !pools::serves(context, pools, &machine) {
         return Ok(Next::OnChange);
     }
     let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
@@ -107,10 +122,11 @@ async fn make(
     pools: &Pools,
     network: &PodNetwork,
     node: &Key,
+    carrier: &Carrier,
     count: usize,
 ) -> Result<Next, Error> {
     let Ok(_place) = pools.places.acquire().await else { return Ok(Next::Later) };
-    let wanted: Vec<_> = (0..count).map(|_| new_port(pools, network, node)).collect();
+    let wanted: Vec<_> = (0..count).map(|_| new_port(pools, network, node, carrier)).collect();
     let (mut made, mut failure) = (Vec::new(), None);
     for result in context.neutron.make_ports(&wanted).await {
         match result {
@@ -125,6 +141,7 @@ async fn make(
             "Neutron binds no port to the node: no ports are kept ready for it (openstack network agent list --host)"
         );
     }
+    attach(context, carrier, &made).await;
     made.into_iter().for_each(|port| context.ports.insert(port));
     let Some(error) = failure else { return Ok(Next::Within(SOON)) };
     if pools.note_shortage(error.kind()) {
@@ -139,15 +156,34 @@ async fn make(
     }
 }
 
+/// Puts ports on their node's trunk, where it has one. One that does not get there is given back by the next look.
+async fn attach(context: &Context, carrier: &Carrier, ports: &[Port]) {
+    let Carrier::Trunk(trunk) = carrier else { return };
+    let attaching = ports.iter().map(|port| context.trunks.attach(&context.neutron, trunk, &port.id));
+    for (port, outcome) in ports.iter().zip(join_all(attaching).await) {
+        match outcome {
+            Ok(()) => context.wiring.watch(std::slice::from_ref(&port.id)),
+            Err(error) => {
+                tracing::warn!(port = %port.id, %trunk, error = relist::chain(&error), "a port is not kept ready on a trunk");
+            }
+        }
+    }
+}
+
 /// A port as the pod's would be that takes it.
-fn new_port(pools: &Pools, network: &PodNetwork, node: &Key) -> NewPort {
+fn new_port(pools: &Pools, network: &PodNetwork, node: &Key, carrier: &Carrier) -> NewPort {
+    let (device_id, description, host) = match carrier {
+        Carrier::Trunk(_) => (String::new(), pools.description(node.name()), None),
+        _ => (pools.device_id(), String::new(), Some(node.name().to_owned())),
+    };
     NewPort {
         project_id: network.project.clone(),
         fixed_ips: network.subnets.iter().map(|subnet| FixedIpRequest::any(subnet.id.clone())).collect(),
         device_owner: DEVICE_OWNER.to_owned(),
-        device_id: pools.device_id(),
+        device_id,
+        description,
         security_groups: Some(pools::security_groups(network).into_iter().collect()),
-        host: Some(node.name().to_owned()),
+        host,
         tags: network.tags.clone(),
         ..NewPort::on(network.id.clone())
     }
@@ -155,9 +191,9 @@ fn new_port(pools: &Pools, network: &PodNetwork, node: &Key) -> NewPort {
 
 async fn give_back(context: &Context, node: &Key, id: &PortId) -> Result<(), Error> {
     let Some(port) = context.ports.withdraw(id) else { return Ok(()) };
-    if let Err(error) = context.neutron.delete_port(id).await {
+    if let Err(error) = relist::delete(context, id).await {
         context.ports.insert(Port::clone(&port));
-        return Err(Error::DeletePort(error));
+        return Err(Error::Detach(error));
     }
     context.ports.remove(id);
     tracing::info!(node = node.name(), port = %id, "gave a port back that no pod took");

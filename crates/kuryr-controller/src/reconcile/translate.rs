@@ -1,6 +1,6 @@
 //! From Neutron's and Kubernetes' words to the planners'.
 
-use kuryr_api::names::DEVICE_OWNER;
+use kuryr_api::names::{DEVICE_OWNER, SUBPORT_OWNER, WARM_DEVICE};
 use kuryr_core::pod;
 use kuryr_core::port::{Binding, Bound, Confirmation, Ownership, Plug, Port, Wiring};
 use kuryr_k8s::slim;
@@ -14,8 +14,8 @@ pub fn port(port: &neutron::Port, own_tag: &str) -> Port {
         network: port.network_id.clone().unwrap_or_else(|| "".into()),
         mac: port.mac_address.clone(),
         addresses: port.fixed_ips.iter().map(|ip| (ip.subnet_id.clone(), ip.ip_address)).collect(),
-        pod_uid: port.device_id.clone(),
-        host: port.host.clone(),
+        pod_uid: if port.device_id.is_empty() { &port.description } else { &port.device_id }.clone(),
+        host: node_of(port).to_owned(),
         security_groups: port.security_groups.iter().cloned().collect(),
         wiring: if port.status == PortStatus::Active { Wiring::Active } else { Wiring::Pending },
         binding: binding(port),
@@ -23,11 +23,18 @@ pub fn port(port: &neutron::Port, own_tag: &str) -> Port {
     }
 }
 
+/// A port that is kept ready on a trunk is called `kuryr-pool:…@node`.
+fn node_of(port: &neutron::Port) -> &str {
+    let warm = port.description.strip_prefix(WARM_DEVICE).filter(|_| port.device_id.is_empty());
+    warm.and_then(|warm| Some(warm.split_once('@')?.1)).unwrap_or(&port.host)
+}
+
 fn ownership(port: &neutron::Port, own_tag: &str) -> Ownership {
     if port.tags.iter().any(|tag| tag == own_tag) {
         return Ownership::Ours;
     }
-    if port.device_owner == DEVICE_OWNER { Ownership::Kuryr } else { Ownership::Foreign }
+    let is_of_kuryr = port.device_owner == DEVICE_OWNER || port.device_owner == SUBPORT_OWNER;
+    if is_of_kuryr { Ownership::Kuryr } else { Ownership::Foreign }
 }
 
 fn binding(port: &neutron::Port) -> Binding {
@@ -93,16 +100,22 @@ pub fn record(record: &slim::PortRecord) -> pod::Record<'_> {
     }
 }
 
-/// The request for a port, as the Python Kuryr makes it, with our tag.
+/// The request for a port, as the Python Kuryr makes it, with our tag. Neutron takes no port on a trunk that has a device, so that
+/// the description says whose one is that is bound to no host.
 pub fn new_port(request: &pod::PortRequest) -> NewPort {
+    let (device_id, description) = match &request.host {
+        Some(_) => (request.pod_uid.clone(), String::new()),
+        None => (String::new(), request.pod_uid.clone()),
+    };
     NewPort {
         project_id: request.project.clone(),
         name: request.name.clone().unwrap_or_default(),
         fixed_ips: request.subnets.iter().cloned().map(FixedIpRequest::any).collect(),
         device_owner: DEVICE_OWNER.to_owned(),
-        device_id: request.device_id.clone(),
+        device_id,
+        description,
         security_groups: Some(request.security_groups.iter().cloned().collect()),
-        host: Some(request.host.clone()),
+        host: request.host.clone(),
         tags: request.tags.clone(),
         ..NewPort::on(request.network.clone())
     }

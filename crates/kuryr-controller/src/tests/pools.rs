@@ -12,7 +12,7 @@ const READY: usize = 4;
 
 impl World {
     /// One whose controllers keep a few ports ready on each of its two nodes.
-    async fn with_pools() -> Self {
+    pub(super) async fn with_pools() -> Self {
         let sizing = Sizing {
             min: 2,
             max: None,
@@ -20,7 +20,10 @@ impl World {
             free_percent: 50,
             idle: Duration::from_mins(10),
         };
-        Self { pools: Some(PoolDefaults { sizing, period: Duration::from_secs(1) }), ..Self::new().await }
+        Self {
+            pools: Some(PoolDefaults { drivers: Driver::ALL.into(), sizing, period: Duration::from_secs(1) }),
+            ..Self::new().await
+        }
     }
 
     /// Ports that no pod has, of a node.
@@ -34,7 +37,7 @@ impl World {
     }
 
     /// Ports that records name.
-    fn recorded(&self) -> BTreeSet<String> {
+    pub(super) fn recorded(&self) -> BTreeSet<String> {
         let records = self.kubernetes.all("kuryrports");
         records.iter().map(|record| port_of(record).to_owned()).collect()
     }
@@ -45,13 +48,13 @@ impl World {
     }
 
     /// The daemon of a node is there, and says that these ports are unplugged.
-    fn daemon_says(&self, node: &str, unplugged: &Value) {
+    pub(super) fn daemon_says(&self, node: &str, unplugged: &Value) {
         let status = json!({ "status": { "daemon": "1.0.0", "unplugged": unplugged } });
         self.kubernetes.patch(&format!("{NODES}/{node}"), &status);
     }
 
     /// A daemon comes to a node, and the controller hears of it.
-    async fn start_daemon(&self, node: &str, controller: &Controller) {
+    pub(super) async fn start_daemon(&self, node: &str, controller: &Controller) {
         let (place, key) = (format!("{NODES}/{node}"), kuryr_k8s::Key::new("", node));
         self.until("the node has a KuryrNode", |world| world.kubernetes.get(&place).is_some()).await;
         self.daemon_says(node, &json!({}));
@@ -60,19 +63,11 @@ impl World {
         self.until("the controller hears of the daemon", is_heard).await;
     }
 
-    async fn until_going(&self, pod: &str) {
+    pub(super) async fn until_going(&self, pod: &str) {
         let is_going = |world: &Self| {
             world.record(pod).is_some_and(|record| !record["metadata"]["deletionTimestamp"].is_null())
         };
         self.until("the record is being deleted", is_going).await;
-    }
-
-    /// A pod on that node.
-    fn pod_on(&self, node: &str, name: &str) {
-        let spec = json!({
-            "metadata": { "name": name }, "spec": { "nodeName": node }, "status": { "phase": "Pending" },
-        });
-        self.kubernetes.create(PODS, spec);
     }
 }
 
@@ -112,7 +107,7 @@ async fn a_burst_gets_what_is_ready_and_more_and_the_pool_grows_with_it() {
         world.pod(&format!("web-{n}"));
     }
     world.until("all are recorded", |world| world.kubernetes.all("kuryrports").len() == pods).await;
-    let target = world.pools.unwrap().sizing.target(pods);
+    let target = world.pools.as_ref().unwrap().sizing.target(pods);
     world.until("the pool has grown", |world| world.warm("node1").len() >= target).await;
     world.until("the queue rests", |_| controller.rests()).await;
     assert_eq!(world.recorded().len(), pods, "two pods share a port");

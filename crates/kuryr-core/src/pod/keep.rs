@@ -1,10 +1,10 @@
 //! A pod has a right to a port: see that it has one, and a record of it.
 
 use super::{
-    Action, Content, Interface, Namespace, NewRecord, Observed, Pod, PortRequest, Record, Security, Stage,
-    Why, release,
+    Action, Carrier, Content, Interface, Namespace, NewRecord, Observed, Pod, PortRequest, Record, Security,
+    Stage, Why, release,
 };
-use crate::network::{Naming, PodNetwork};
+use crate::network::Naming;
 use crate::news::News;
 use crate::port::{Binding, Confirmation, Ownership, Port, Wiring};
 use crate::vif::{self, vif};
@@ -36,9 +36,7 @@ fn without_record(seen: &Observed<'_>, pod: &Pod<'_>, node: &str, actions: &mut 
         return release::everything(seen, actions);
     }
     let (usable, useless) = sort(seen, pod, node);
-    for port in &useless {
-        actions.push(Action::DeletePort(port.id.clone()));
-    }
+    useless.iter().for_each(|port| release::port(seen, port, actions));
     if let Some(failed) = useless.iter().find(|port| port.binding == Binding::Failed) {
         return binding_failed(failed, node, actions);
     }
@@ -46,13 +44,30 @@ fn without_record(seen: &Observed<'_>, pod: &Pod<'_>, node: &str, actions: &mut 
         // No pod starts before its port has the groups that its policies ask for.
         (Some(port), security) if security.of(port).is_some() => secure(port, security, actions),
         (Some(_), Security::Growing { .. } | Security::Unknown) => {}
-        (Some(port), _) => record(port, pod, node, seen, actions),
+        (Some(port), _) => carry(port, pod, node, seen, actions),
         (None, Security::Initial(groups) | Security::Always(groups)) if pod.stage == Stage::Starting => {
-            let groups = groups.clone();
-            actions.push(Action::CreatePort(request(&seen.name, pod, node, seen.network, groups)));
+            create(seen, pod, node, groups.clone(), actions);
         }
         (None, _) => {}
     }
+}
+
+/// Sees that a port gets to the node, and then to the record.
+fn carry(port: &Port, pod: &Pod<'_>, node: &str, seen: &Observed<'_>, actions: &mut Vec<Action>) {
+    match (&seen.carrier, seen.carried.get(&port.id)) {
+        (Carrier::Trunk(trunk), None) => actions.push(Action::Attach(port.id.clone(), trunk.clone())),
+        (Carrier::Missing(why), _) => no_trunk(why, node, actions),
+        _ => record(port, pod, node, seen, actions),
+    }
+}
+
+fn no_trunk(why: &str, node: &str, actions: &mut Vec<Action>) {
+    let message = format!(
+        "Node {node} has no trunk to carry the pod's port: {why}. Nodes whose pods are on trunks (label pod_vif, or [kubernetes] \
+         pod_vif_driver) need a port with a trunk that has the node's InternalIP. Kuryr tries again."
+    );
+    actions.push(Action::Tell(News::warning("NodeWithoutTrunk", message)));
+    actions.push(Action::Retry(Why::NoTrunk));
 }
 
 fn secure(port: &Port, security: &Security, actions: &mut Vec<Action>) {
@@ -61,8 +76,15 @@ fn secure(port: &Port, security: &Security, actions: &mut Vec<Action>) {
 
 /// The one port to keep, by the smallest id so that every look agrees, and those of ours that can't serve the pod.
 fn sort<'s>(seen: &'s Observed<'_>, pod: &Pod<'_>, node: &str) -> (Option<&'s Port>, Vec<&'s Port>) {
+    let is_in_reach = |port: &Port| match (&seen.carrier, seen.carried.get(&port.id)) {
+        (Carrier::Host, carried) => carried.is_none() && port.host == node,
+        // Neutron puts no port on a trunk that is another host's.
+        (Carrier::Trunk(_), None) => port.host.is_empty(),
+        (Carrier::Trunk(trunk), Some(carried)) => carried.trunk == *trunk,
+        (Carrier::Missing(_), _) => true,
+    };
     let fits = |port: &Port| {
-        port.host == node
+        is_in_reach(port)
             && port.network == seen.network.id
             && port.pod_uid == pod.uid
             && port.binding != Binding::Failed
@@ -87,7 +109,7 @@ fn binding_failed(port: &Port, node: &str, actions: &mut Vec<Action>) {
 }
 
 fn record(port: &Port, pod: &Pod<'_>, node: &str, seen: &Observed<'_>, actions: &mut Vec<Action>) {
-    match vif(port, seen.network) {
+    match vif(port, seen.network, seen.carried.get(&port.id)) {
         Ok(vif) => {
             let entry = VifEntry { default: true, vif };
             actions.push(Action::Record(NewRecord {
@@ -118,23 +140,30 @@ fn not_pluggable(error: &vif::Error) -> News {
     News::warning("PortNotPluggable", format!("{error}. {advice}"))
 }
 
-fn request(
-    name: &str,
+fn create(
+    seen: &Observed<'_>,
     pod: &Pod<'_>,
     node: &str,
-    network: &PodNetwork,
     security_groups: BTreeSet<SecurityGroupId>,
-) -> PortRequest {
-    PortRequest {
+    actions: &mut Vec<Action>,
+) {
+    let network = seen.network;
+    let host = match &seen.carrier {
+        Carrier::Host => Some(node.to_owned()),
+        Carrier::Trunk(_) => None,
+        Carrier::Missing(why) => return no_trunk(why, node, actions),
+    };
+    actions.push(Action::CreatePort(PortRequest {
         network: network.id.clone(),
         subnets: network.subnets.iter().map(|subnet| subnet.id.clone()).collect(),
-        host: node.to_owned(),
-        device_id: pod.uid.to_owned(),
+        node: node.to_owned(),
+        host,
+        pod_uid: pod.uid.to_owned(),
         security_groups,
         project: network.project.clone(),
         tags: network.tags.clone(),
-        name: (network.naming == Naming::Pod).then(|| name.to_owned()),
-    }
+        name: (network.naming == Naming::Pod).then(|| seen.name.clone()),
+    }));
 }
 
 fn with_record(
@@ -189,11 +218,11 @@ fn recorded(
     let doubled = seen.ports.iter().filter(|port| {
         port.ownership == Ownership::Ours && !interfaces.iter().any(|interface| interface.port == port.id)
     });
-    actions.extend(doubled.map(|port| Action::DeletePort(port.id.clone())));
+    doubled.for_each(|port| release::port(seen, port, actions));
     let adopted = interfaces.iter().filter_map(find).filter(|port| port.ownership == Ownership::Kuryr);
     actions.extend(adopted.map(|port| Action::TagPort(port.id.clone())));
     interfaces.iter().filter_map(find).for_each(|port| secure(port, &seen.security, actions));
-    wiring(interfaces, find, actions);
+    wiring(seen, interfaces, find, actions);
 }
 
 fn vanished(pod: &Pod<'_>, record: &Record<'_>, lost: &Interface, actions: &mut Vec<Action>) {
@@ -209,13 +238,14 @@ fn vanished(pod: &Pod<'_>, record: &Record<'_>, lost: &Interface, actions: &mut 
 }
 
 fn wiring<'p>(
+    seen: &Observed<'_>,
     interfaces: &[Interface],
     find: impl Fn(&Interface) -> Option<&'p Port>,
     actions: &mut Vec<Action>,
 ) {
     let idle = interfaces.iter().filter(|interface| !interface.active);
     let (wired, waiting): (Vec<_>, Vec<_>) =
-        idle.partition(|interface| find(interface).is_some_and(is_wired));
+        idle.partition(|interface| find(interface).is_some_and(|port| is_wired(seen, port)));
     if !wired.is_empty() {
         actions.push(Action::Activate(wired.iter().map(|interface| interface.name.clone()).collect()));
     }
@@ -224,8 +254,9 @@ fn wiring<'p>(
     }
 }
 
-fn is_wired(port: &Port) -> bool {
-    let confirmed_on_node =
-        matches!(&port.binding, Binding::Bound(bound) if bound.confirmation == Confirmation::Node);
+/// The host of a subport is that of the virtual machine, of which the node knows nothing.
+fn is_wired(seen: &Observed<'_>, port: &Port) -> bool {
+    let confirmed_on_node = !seen.carried.contains_key(&port.id)
+        && matches!(&port.binding, Binding::Bound(bound) if bound.confirmation == Confirmation::Node);
     confirmed_on_node || port.wiring == Wiring::Active
 }

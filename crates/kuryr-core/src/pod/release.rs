@@ -12,7 +12,7 @@ pub(super) fn everything(seen: &Observed<'_>, actions: &mut Vec<Action>) {
     let mut plugged = Vec::new();
     for port in seen.ports.iter().filter(|port| may_delete(port, seen.record.as_ref())) {
         match seen.pooled.get(&port.id) {
-            None => actions.push(Action::DeletePort(port.id.clone())),
+            None => self::port(seen, port, actions),
             Some(Plugging::Unplugged) => actions.push(Action::ReturnPort(port.id.clone())),
             Some(Plugging::Plugged) => plugged.push(port.id.clone()),
         }
@@ -23,6 +23,14 @@ pub(super) fn everything(seen: &Observed<'_>, actions: &mut Vec<Action>) {
     } else if seen.record.is_some() {
         actions.push(Action::ReleaseRecord);
     }
+}
+
+/// Deletes a port. Neutron deletes none that a trunk carries.
+pub(super) fn port(seen: &Observed<'_>, port: &Port, actions: &mut Vec<Action>) {
+    if let Some(carried) = seen.carried.get(&port.id) {
+        actions.push(Action::Detach(port.id.clone(), carried.trunk.clone()));
+    }
+    actions.push(Action::DeletePort(port.id.clone()));
 }
 
 /// Deletes the record alone; its port stays for the record that follows.

@@ -2,7 +2,7 @@
 //!
 //! Two things can go wrong with a bulk request. It is refused because of some of its members: they are told, and the
 //! others are asked for again ([`blame`](super::blame)). Or its answer is lost: then nobody knows whether the ports exist,
-//! so they are looked for by their `device_id` and taken if they are there; only what is not there is asked for again.
+//! so they are looked for by their `device_id` or description and taken if they are there; only what is not there is asked for again.
 
 use super::{
     Neutron, NewPort, Port, PortFilter,
@@ -13,7 +13,7 @@ use crate::{Effect, Error, Kind, Result, Service, Target};
 use futures::future::join_all;
 use http::Method;
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     time::Duration,
 };
 
@@ -44,7 +44,7 @@ const MOST_FAULTS: usize = 2;
 impl Neutron {
     /// Makes every port of `wanted` that can be made, in as few calls as possible. The results are in the order of `wanted`.
     ///
-    /// A request with a `device_id` survives a lost answer: a port that [`NewPort::describes`] says is the wanted one is
+    /// A request with a `device_id` or a description survives a lost answer: a port that [`NewPort::describes`] says is the wanted one is
     /// taken up, wherever it came from. So a device must not want two ports that differ in nothing else, unless in one call.
     pub async fn make_ports(&self, wanted: &[NewPort]) -> Vec<Result<Port>> {
         let tags = match self.extensions().await {
@@ -191,7 +191,7 @@ impl<'a> Making<'a> {
     /// Takes up what exists after a lost answer, and asks again for what does not.
     async fn recover(&mut self, group: Group, error: Error) {
         let (traceable, others) =
-            group.members.iter().partition::<Vec<_>, _>(|&&member| !self.wanted[member].device_id.is_empty());
+            group.members.iter().partition::<Vec<_>, _>(|&&member| self.wanted[member].is_traceable());
         self.fail(&others, &error);
         let missing = match self.look_for(traceable.clone(), pauses_after(&error)).await {
             Ok(missing) => missing,
@@ -228,7 +228,7 @@ impl<'a> Making<'a> {
     async fn look_for(&mut self, mut missing: Vec<usize>, pauses: &[Duration]) -> Result<Vec<usize>> {
         let mut pauses = pauses.iter();
         while !missing.is_empty() {
-            let found = self.neutron.ports(&self.made_for(&missing)).await?;
+            let found = self.made_for(&missing).await?;
             missing = self.assign(&missing, found).0;
             match pauses.next() {
                 Some(pause) if !missing.is_empty() => tokio::time::sleep(*pause).await,
@@ -240,7 +240,7 @@ impl<'a> Making<'a> {
 
     /// A request that was thought lost can still arrive after its repetition. What nobody has been given goes.
     async fn remove_doubles(&self, members: &[usize]) {
-        let Ok(found) = self.neutron.ports(&self.made_for(members)).await else { return };
+        let Ok(found) = self.made_for(members).await else { return };
         let ours = |port: &Port| members.iter().any(|&member| self.wanted[member].describes(port));
         let given: HashSet<_> = self.made.iter().flatten().flatten().map(|port| &port.id).collect();
         for port in found.iter().filter(|port| ours(port) && !given.contains(&port.id)) {
@@ -253,12 +253,23 @@ impl<'a> Making<'a> {
         }
     }
 
-    fn made_for(&self, members: &[usize]) -> PortFilter {
-        let mut device_ids: Vec<_> =
-            members.iter().map(|&member| self.wanted[member].device_id.clone()).collect();
-        device_ids.sort_unstable();
-        device_ids.dedup();
-        PortFilter { device_ids: Some(device_ids), ..PortFilter::default() }
+    /// The ports that were made for any of these, and others that can't be told from them.
+    async fn made_for(&self, members: &[usize]) -> Result<Vec<Port>> {
+        let all = |of: fn(&NewPort) -> &str| {
+            let texts = members.iter().map(|&member| of(&self.wanted[member]));
+            texts.filter(|text| !text.is_empty()).map(str::to_owned).collect::<BTreeSet<_>>()
+        };
+        let devices = all(|port| &port.device_id);
+        let descriptions = all(|port| if port.device_id.is_empty() { &port.description } else { "" });
+        let filters = [
+            PortFilter { device_ids: Some(devices.into_iter().collect()), ..PortFilter::default() },
+            PortFilter { descriptions: Some(descriptions.into_iter().collect()), ..PortFilter::default() },
+        ];
+        let mut found = Vec::new();
+        for filter in &filters {
+            found.append(&mut self.neutron.ports(filter).await?);
+        }
+        Ok(found)
     }
 }
 

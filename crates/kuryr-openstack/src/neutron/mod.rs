@@ -17,6 +17,7 @@ mod router;
 mod rule;
 mod rule_calls;
 mod security_group;
+mod trunk;
 mod wire;
 
 pub use address_group::{AddressGroup, AddressGroupFilter, NewAddressGroup};
@@ -25,12 +26,15 @@ pub use bulk::{Bulk, Joining};
 pub use extensions::Extensions;
 pub use floating_ip::{FloatingIp, FloatingIpFilter, NewFloatingIp};
 pub use network::{AllocationPool, HostRoute, Network, NetworkFilter, NewSubnet, Subnet, SubnetFilter};
-pub use port::{AddressPair, FixedIp, FixedIpRequest, NewPort, Port, PortFilter, PortStatus, PortUpdate};
+pub use port::{
+    AddressPair, FixedIp, FixedIpRequest, NewPort, Port, PortFilter, PortStatus, PortUpdate, TrunkDetails,
+};
 pub use quota::{Quota, Quotas};
 pub use right::Right;
 pub use router::{Gateway, Router};
 pub use rule::{Direction, EtherType, HeldRule, NewRule, Rule};
 pub use security_group::{NewSecurityGroup, SecurityGroup, SecurityGroupFilter};
+pub use trunk::{Subport, Trunk, TrunkFilter};
 pub use wire::Deleted;
 
 use crate::{Session, wire::PAGE};

@@ -2,7 +2,7 @@
 
 use super::wire::any_of;
 use crate::wire::{Listed, Query};
-use kuryr_api::ids::{NetworkId, PortId, ProjectId, SecurityGroupId, SubnetId};
+use kuryr_api::ids::{NetworkId, PortId, ProjectId, SecurityGroupId, SubnetId, TrunkId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::net::IpAddr;
@@ -33,6 +33,9 @@ pub struct Port {
     /// What uses it: for a pod its uid.
     #[serde(default)]
     pub device_id: String,
+    /// What it is for.
+    #[serde(default)]
+    pub description: String,
     /// What kind of thing uses it.
     #[serde(default)]
     pub device_owner: String,
@@ -69,9 +72,9 @@ pub struct Port {
     /// When it was last changed.
     #[serde(default)]
     pub updated_at: Option<jiff::Timestamp>,
-    /// The trunk whose parent it is, with its subports.
+    /// The trunk whose parent it is.
     #[serde(default)]
-    pub trunk_details: Option<Value>,
+    pub trunk_details: Option<TrunkDetails>,
     /// Other addresses that it may send from.
     #[serde(default)]
     pub allowed_address_pairs: Vec<AddressPair>,
@@ -87,6 +90,13 @@ pub struct FixedIp {
     pub subnet_id: SubnetId,
     /// The address.
     pub ip_address: IpAddr,
+}
+
+/// The trunk of a parent port, as far as the port shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
+pub struct TrunkDetails {
+    /// The trunk.
+    pub trunk_id: TrunkId,
 }
 
 /// An address to be given to a port.
@@ -143,9 +153,13 @@ pub struct NewPort {
     /// What kind of thing uses it.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub device_owner: String,
-    /// What uses it. A create whose answer is lost can be taken up only if this is set: it is how the port is found again.
+    /// What uses it. A create whose answer is lost can be taken up only if this is set, or the description: it is how the port is
+    /// found again.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub device_id: String,
+    /// What it is for. A port that is to be a trunk's must not have a `device_id`: it is found again by this.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub description: String,
     /// The groups that say what may pass. None set means the project's default group, an empty list that nothing may.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub security_groups: Option<Vec<SecurityGroupId>>,
@@ -194,8 +208,12 @@ pub struct PortFilter {
     pub device_ids: Option<Vec<String>>,
     /// Used by this kind of thing.
     pub device_owner: Option<String>,
+    /// With one of these descriptions.
+    pub descriptions: Option<Vec<String>>,
     /// With one of these names.
     pub names: Option<Vec<String>>,
+    /// With one of these addresses.
+    pub addresses: Option<Vec<IpAddr>>,
     /// On this network.
     pub network: Option<NetworkId>,
     /// Of this project.
@@ -239,6 +257,7 @@ impl NewPort {
             fixed_ips: Vec::new(),
             device_owner: String::new(),
             device_id: String::new(),
+            description: String::new(),
             security_groups: None,
             admin_state_up: true,
             host: None,
@@ -246,11 +265,17 @@ impl NewPort {
         }
     }
 
+    /// Whether the port can be found again though the answer to its create is lost.
+    pub(super) fn is_traceable(&self) -> bool {
+        !self.device_id.is_empty() || !self.description.is_empty()
+    }
+
     /// Whether `port` is what this request makes: same network, user and host, and the addresses that it asks for.
     pub fn describes(&self, port: &Port) -> bool {
         port.network_id.as_ref() == Some(&self.network_id)
             && port.device_id == self.device_id
             && port.device_owner == self.device_owner
+            && port.description == self.description
             && port.name == self.name
             && self.host.as_ref().is_none_or(|host| *host == port.host)
             && self.addresses_are_on(port)
@@ -284,10 +309,15 @@ impl PortFilter {
     pub(super) fn queries(&self) -> Vec<Query> {
         let common = self.common();
         let ids = self.ids.as_ref().map(|ids| ids.iter().map(ToString::to_string).collect());
+        let addresses = self.addresses.as_ref();
+        let addresses =
+            addresses.map(|all| all.iter().map(|address| format!("ip_address={address}")).collect());
         let sets = [
             any_of("id", ids),
             any_of("device_id", self.device_ids.clone()),
+            any_of("description", self.descriptions.clone()),
             any_of("name", self.names.clone()),
+            any_of("fixed_ips", addresses),
         ];
         sets.into_iter().fold(vec![common], |queries, set| {
             let join = |query: &Query| {

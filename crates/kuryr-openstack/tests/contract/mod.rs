@@ -9,6 +9,7 @@ mod monitor;
 mod octavia;
 mod refusals;
 mod security_group;
+mod trunk;
 
 pub use address_group::{
     an_address_group_lives_and_dies, through_faults_an_address_group_has_what_it_should,
@@ -25,6 +26,10 @@ pub use security_group::{
     a_port_changes_its_security_groups, a_rule_is_made_once, a_security_group_lives_and_dies,
     security_groups_have_quotas, through_faults_a_security_group_is_made_once,
     what_stands_in_a_security_groups_way_is_told,
+};
+pub use trunk::{
+    a_parent_is_found_by_its_address, a_port_is_found_by_its_description,
+    a_trunk_carries_ports_by_vlan_ids_and_gives_them_back, what_a_trunk_does_not_take,
 };
 
 use kuryr_api::cloud::{Auth, Credential, Domain, Project, Scope, Secret, User};
@@ -587,6 +592,10 @@ macro_rules! contract {
             each_request_of_a_bulk_has_its_own_result,
             of_many_as_many_as_the_quota_allows_are_made,
             creates_of_one_moment_are_joined,
+            a_trunk_carries_ports_by_vlan_ids_and_gives_them_back,
+            what_a_trunk_does_not_take,
+            a_parent_is_found_by_its_address,
+            a_port_is_found_by_its_description,
             through_faults_everyone_gets_one_port,
         );
     };

@@ -7,10 +7,11 @@ use serde_json::{Value, json};
 use std::{collections::HashMap, net::IpAddr};
 
 /// What the server lets a request set.
-const SETTABLE: [&str; 13] = [
+const SETTABLE: [&str; 14] = [
     "network_id",
     "project_id",
     "name",
+    "description",
     "fixed_ips",
     "device_owner",
     "device_id",
@@ -61,6 +62,9 @@ impl State {
     }
 
     pub(super) fn delete_port(&mut self, id: &str) -> Reply {
+        if let Some(refusal) = self.on_trunk(id) {
+            return refusal;
+        }
         let Some(port) = self.ports.remove(id) else { return query::not_found("port", id) };
         self.give_back(&port);
         self.cut_off(id);

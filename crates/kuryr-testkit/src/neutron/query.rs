@@ -49,6 +49,7 @@ pub(super) fn not_found(kind: &str, id: &str) -> Reply {
         "security_group_rule" => {
             ("SecurityGroupRuleNotFound", format!("Security group rule {id} does not exist"))
         }
+        "trunk" => ("TrunkNotFound", format!("Trunk {id} could not be found.")),
         "address_group" => ("AddressGroupNotFound", format!("Address group {id} could not be found.")),
         "floatingip" => ("FloatingIPNotFound", format!("Floating IP {id} could not be found")),
         _ => ("PortNotFound", format!("Port {id} could not be found.")),
@@ -61,8 +62,22 @@ fn passes(object: &Object, query: &[(String, String)]) -> bool {
     let filters = query.iter().filter(|(name, _)| !matches!(name.as_str(), "fields" | "limit" | "marker"));
     filters.clone().all(|(name, value)| match name.as_str() {
         "tags" => has_tags(object, value),
-        _ => filters.clone().any(|(other, value)| other == name && is_same(text(object, name), value)),
+        _ => filters.clone().any(|(other, value)| {
+            other == name
+                && if name == "fixed_ips" {
+                    has_address(object, value)
+                } else {
+                    is_same(text(object, name), value)
+                }
+        }),
     })
+}
+
+/// `ip_address=192.0.2.1`
+fn has_address(object: &Object, wanted: &str) -> bool {
+    let (field, value) = wanted.split_once('=').unwrap_or_default();
+    let addresses = object.get("fixed_ips").and_then(Value::as_array);
+    addresses.into_iter().flatten().any(|fixed| fixed[field] == value)
 }
 
 /// As the real one's database compares: case and spaces at the end are overlooked.

@@ -61,6 +61,7 @@ pub(super) fn state(project: &str) -> State {
         address_groups: BTreeMap::new(),
         ports: BTreeMap::new(),
         floating_ips: BTreeMap::new(),
+        trunks: BTreeMap::new(),
         quotas: HashMap::new(),
         extensions: EXTENSIONS.into(),
         hosts: ["node1", "node2"].map(Into::into).into(),

@@ -47,6 +47,10 @@ pub(crate) struct Settings {
     pub(crate) balancer: Balancer,
     pub(crate) ports: Ports,
     pub(crate) bridge: String,
+    /// How ports get to nodes that do not say it themselves.
+    pub(crate) pod_vif_driver: String,
+    /// Subnets of nodes that are virtual machines; empty: any.
+    pub(crate) worker_subnets: Vec<String>,
     /// Where Open vSwitch's database is.
     pub(crate) ovsdb: String,
 }
@@ -115,8 +119,19 @@ pub(crate) struct Cloud {
     pub(crate) quota: Seen<Quota>,
     /// How many ports pods have.
     pub(crate) pod_ports: Seen<u64>,
+    /// Ports that have addresses of nodes which are to have trunks.
+    pub(crate) parents: Seen<Vec<Parent>>,
     /// Octavia's; none if there is no Octavia.
     pub(crate) providers: Seen<Option<BTreeSet<String>>>,
+}
+
+/// A port that a node's trunk may be of.
+#[derive(Debug, Clone)]
+pub(crate) struct Parent {
+    pub(crate) id: String,
+    pub(crate) addresses: Vec<IpAddr>,
+    pub(crate) subnets: Vec<String>,
+    pub(crate) has_trunk: bool,
 }
 
 /// How far the way into OpenStack leads.
@@ -155,6 +170,8 @@ pub(crate) struct Node {
     /// How many pods it may have.
     pub(crate) pods: u64,
     pub(crate) addresses: Vec<IpAddr>,
+    /// How its pods are plugged, where its label says so.
+    pub(crate) pod_vif: Option<String>,
 }
 
 /// A custom resource definition of ours.
@@ -208,6 +225,13 @@ impl Facts {
     }
 }
 
+impl Node {
+    /// How its pods are plugged.
+    pub(crate) fn driver<'n>(&'n self, settings: &'n Settings) -> &'n str {
+        self.pod_vif.as_deref().unwrap_or(&settings.pod_vif_driver)
+    }
+}
+
 impl Cloud {
     /// Nothing is known of it, for one reason.
     pub(crate) fn unseen(way: Seen<Way>, gap: &Gap) -> Self {
@@ -222,6 +246,7 @@ impl Cloud {
             binding: Err(gap.clone()),
             quota: Err(gap.clone()),
             pod_ports: Err(gap.clone()),
+            parents: Err(gap.clone()),
             providers: Err(gap.clone()),
         }
     }

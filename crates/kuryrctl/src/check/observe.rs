@@ -26,7 +26,7 @@ pub(super) async fn observe(options: &Options, areas: &BTreeSet<Area>) -> Facts 
         facts::Cluster::unseen(&only)
     };
     let cloud = if needs(&[Area::Openstack]) {
-        openstack::observe(&config, &sources).await
+        openstack::observe(&config, &sources, &cluster).await
     } else {
         facts::Cloud::unseen(Err(only.clone()), &only)
     };

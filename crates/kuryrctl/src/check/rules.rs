@@ -9,8 +9,9 @@ mod network;
 mod room;
 #[cfg(test)]
 pub(super) mod sample;
+mod trunks;
 
-pub(crate) use self::config::pool_sizes;
+pub(crate) use self::{config::pool_sizes, trunks::NESTED};
 use super::{
     facts::Facts,
     finding::{Area, Verdict},
@@ -42,6 +43,7 @@ pub(crate) const CHECKS: &[Check] = &[
     check(Area::Openstack, "MTU", network::mtu),
     check(Area::Openstack, "port quota", room::quota),
     check(Area::Openstack, "addresses for pods", room::addresses),
+    check(Area::Openstack, "trunks of nodes", trunks::nodes),
     check(Area::Openstack, "load balancers", balancer::provider),
     check(Area::Kubernetes, "definitions", cluster::definitions),
     check(Area::Kubernetes, "controller's rights", cluster::controller),

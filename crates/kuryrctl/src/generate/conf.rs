@@ -40,6 +40,10 @@ fn kubernetes(conf: &mut Conf, settings: &Settings) {
         .set("ssl_ca_crt_file", "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt")
         .comment("Network policies are enforced. With default they are not.")
         .set("pod_security_groups_driver", "policy");
+    if has_driver(settings) && !workers(settings).is_empty() {
+        conf.comment("The nodes are VMs of the same OpenStack, with trunks. Others have the label pod_vif=neutron-vif.")
+            .set("pod_vif_driver", "nested-vlan");
+    }
 }
 
 fn neutron(conf: &mut Conf, settings: &Settings, facts: Facts) {
@@ -78,14 +82,23 @@ fn namespaces(conf: &mut Conf, settings: &Settings) {
 }
 
 fn nested(conf: &mut Conf, settings: &Settings) {
-    if [NO_DRIVER, ""].contains(&settings.binding_driver.as_str()) {
+    if !has_driver(settings) {
         return;
     }
-    let plural = Some(&settings.worker_nodes_subnets).filter(|subnets| !subnets.is_empty());
     conf.group("pod_vif_nested")
         .comment("For nodes that are VMs of the same OpenStack: the subnets of the nodes.")
-        .set("worker_nodes_subnets", plural.unwrap_or(&settings.worker_nodes_subnet));
+        .set("worker_nodes_subnets", workers(settings));
     conf.group("binding").set("driver", &settings.binding_driver).set("link_iface", &settings.binding_iface);
+}
+
+fn has_driver(settings: &Settings) -> bool {
+    ![NO_DRIVER, ""].contains(&settings.binding_driver.as_str())
+}
+
+/// The subnets of nodes that are VMs, by either of the option's names.
+fn workers(settings: &Settings) -> &str {
+    let plural = Some(&settings.worker_nodes_subnets).filter(|subnets| !subnets.is_empty());
+    plural.unwrap_or(&settings.worker_nodes_subnet)
 }
 
 fn servers(conf: &mut Conf, facts: Facts) {

@@ -48,10 +48,10 @@ pub(crate) fn election() -> Vec<PolicyRule> {
     vec![lease, rule("coordination.k8s.io", &["leases"], &["create"])]
 }
 
-/// What a daemon may do. Its only writes are events, and what it says of its own node.
+/// What a daemon may do. Its only writes are events, and what it says of its own node, whose label says how pods are plugged there.
 pub(crate) fn daemon() -> Vec<PolicyRule> {
     vec![
-        rule("", &["pods"], &["list", "watch"]),
+        rule("", &["pods", "nodes"], &["list", "watch"]),
         rule(CUSTOM, &["kuryrports", "kuryrnodes"], &["list", "watch"]),
         rule(CUSTOM, &["kuryrnodes/status"], &["patch"]),
         events(),

@@ -3,7 +3,10 @@
 use std::io::Write;
 
 use anyhow::{Context, Result};
-use kuryr_api::{ProjectId, names::DEVICE_OWNER};
+use kuryr_api::{
+    ProjectId,
+    names::{DEVICE_OWNER, SUBPORT_OWNER},
+};
 use kuryr_openstack::{
     Neutron,
     neutron::{PortFilter, Quota},
@@ -49,5 +52,10 @@ async fn others(neutron: &Neutron, project: &ProjectId) -> Result<i64> {
     let all =
         PortFilter { project: Some(project.clone()), fields: &["device_owner"], ..PortFilter::default() };
     let ports = neutron.ports(&all).await.context("cannot list the project's ports")?;
-    Ok(i64::try_from(ports.iter().filter(|port| port.device_owner != DEVICE_OWNER).count())?)
+    Ok(i64::try_from(
+        ports
+            .iter()
+            .filter(|port| ![DEVICE_OWNER, SUBPORT_OWNER].contains(&port.device_owner.as_str()))
+            .count(),
+    )?)
 }

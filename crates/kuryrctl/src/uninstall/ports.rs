@@ -7,7 +7,7 @@ use kube::{Api, Client, api::ListParams};
 use kuryr_api::{KuryrPort, PortId, names};
 use kuryr_openstack::{
     Neutron,
-    neutron::{Port, PortFilter},
+    neutron::{Port, PortFilter, TrunkFilter},
 };
 
 use super::step::Step;
@@ -21,13 +21,30 @@ pub(super) async fn ours(client: &Client, neutron: &Neutron, own_tag: &str) -> R
         let filter = PortFilter { ids: Some(recorded), ..PortFilter::default() };
         found.extend(neutron.ports(&filter).await.context("cannot list the ports that records name")?);
     }
-    // A record may name any port, also one that is not Kuryr's.
-    let ours: BTreeSet<PortId> = found.into_iter().filter(is_of_a_pod).map(|port| port.id).collect();
-    Ok(ours.into_iter().map(Step::DeletePort).collect())
+    // A record may name any port, also one that is not Kuryr's. One that has just left a trunk has no owner.
+    let is_of_a_pod = |port: &Port| match port.device_owner.as_str() {
+        names::DEVICE_OWNER | names::SUBPORT_OWNER => true,
+        owner => owner.is_empty() && port.tags.iter().any(|tag| tag == own_tag),
+    };
+    found.retain(is_of_a_pod);
+    let on_trunks: BTreeSet<&PortId> =
+        found.iter().filter(|port| port.device_owner == names::SUBPORT_OWNER).map(|port| &port.id).collect();
+    let detaching = detaching(neutron, &on_trunks).await?;
+    let ours: BTreeSet<PortId> = found.iter().map(|port| port.id.clone()).collect();
+    Ok(detaching.into_iter().chain(ours.into_iter().map(Step::DeletePort)).collect())
 }
 
-fn is_of_a_pod(port: &Port) -> bool {
-    port.device_owner == names::DEVICE_OWNER
+/// Neutron deletes no port that a trunk carries.
+async fn detaching(neutron: &Neutron, ports: &BTreeSet<&PortId>) -> Result<Vec<Step>> {
+    if ports.is_empty() {
+        return Ok(Vec::new());
+    }
+    let trunks = neutron.trunks(&TrunkFilter::default()).await.context("cannot list trunks")?;
+    let steps = trunks.into_iter().map(|trunk| {
+        let ours = trunk.sub_ports.into_iter().map(|sub| sub.port_id).filter(|port| ports.contains(port));
+        Step::Detach(trunk.id, ours.collect())
+    });
+    Ok(steps.filter(|step| !matches!(step, Step::Detach(_, ports) if ports.is_empty())).collect())
 }
 
 async fn recorded(client: &Client) -> Result<Vec<PortId>> {

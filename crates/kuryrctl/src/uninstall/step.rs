@@ -6,7 +6,7 @@ use kube::{
     Api, Client,
     api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams},
 };
-use kuryr_api::{AddressGroupId, FloatingIpId, LoadBalancerId, PortId, SecurityGroupId};
+use kuryr_api::{AddressGroupId, FloatingIpId, LoadBalancerId, PortId, SecurityGroupId, TrunkId};
 use serde_json::json;
 
 use super::cloud::Cloud;
@@ -19,6 +19,8 @@ pub(super) enum Step {
     Delete(Object),
     /// Takes our finalizers off an object; these stay.
     Release(Object, Vec<String>),
+    /// Takes ports off a trunk.
+    Detach(TrunkId, Vec<PortId>),
     /// Deletes a port in Neutron.
     DeletePort(PortId),
     /// Deletes a floating IP.
@@ -62,6 +64,7 @@ impl Step {
     async fn take_from(&self, cloud: &Cloud) -> Result<(), String> {
         let taken = match self {
             Self::Delete(_) | Self::Release(..) => Ok(()),
+            Self::Detach(trunk, ports) => cloud.neutron.remove_subports(trunk, ports).await,
             Self::DeletePort(id) => cloud.neutron.delete_port(id).await.map(drop),
             Self::DeleteFloatingIp(id, _) => cloud.neutron.delete_floating_ip(id).await.map(drop),
             Self::DeleteSecurityGroup(id, _) => cloud.neutron.delete_security_group(id).await.map(drop),
@@ -105,6 +108,7 @@ impl fmt::Display for Step {
         match self {
             Self::Delete(object) => write!(f, "delete {object}"),
             Self::Release(object, _) => write!(f, "take Kuryr's finalizers off {object}"),
+            Self::Detach(trunk, ports) => write!(f, "take {} ports off the trunk {trunk}", ports.len()),
             Self::DeletePort(id) => write!(f, "delete the Neutron port {id}"),
             Self::DeleteFloatingIp(_, address) => write!(f, "delete the floating IP {address}"),
             Self::DeleteSecurityGroup(id, name) => write!(f, "delete the security group {id} ({name})"),

@@ -6,6 +6,7 @@ use crate::context::Context;
 use crate::policies;
 use crate::pools;
 use crate::relist;
+use crate::trunks;
 use kuryr_api::{PortId, SecurityGroupId};
 use kuryr_core::network::Naming;
 use kuryr_core::pod::PortRequest;
@@ -18,7 +19,7 @@ use std::time::Duration;
 /// An address leaves its address groups in a tenth of a second; a Neutron that does not answer is waited for by the queue.
 const RELEASED_WITHIN: Duration = Duration::from_secs(10);
 
-/// Gets a port for a pod: one that is ready, or a new one.
+/// Gets a port for a pod: one that is ready, or a new one. One that is ready on a trunk is there already.
 pub(super) async fn obtain_port(
     context: &Context,
     key: &Key,
@@ -45,7 +46,7 @@ async fn rename(context: &Context, id: &PortId, request: &PortRequest) {
     let Some(name) = &request.name else { return };
     let update = PortUpdate {
         name: Some(name.clone()),
-        device_id: Some(request.device_id.clone()),
+        device_id: request.host.is_some().then(|| request.pod_uid.clone()),
         ..PortUpdate::default()
     };
     match context.neutron.update_port(id, &update).await {
@@ -75,11 +76,10 @@ async fn create_port(context: &Context, key: &Key, request: &PortRequest) -> Res
 
 /// The request may have taken effect though its answer was lost: a port of that pod is found before another is made.
 async fn find_made(context: &Context, key: &Key, request: &PortRequest) -> Result<(), Error> {
-    let filter = PortFilter {
-        device_ids: Some(vec![request.device_id.clone()]),
-        tags: vec![context.own_tag.clone()],
-        ..PortFilter::default()
-    };
+    let of_pod = Some(vec![request.pod_uid.clone()]);
+    let (device_ids, descriptions) = if request.host.is_some() { (of_pod, None) } else { (None, of_pod) };
+    let tags = vec![context.own_tag.clone()];
+    let filter = PortFilter { device_ids, descriptions, tags, ..PortFilter::default() };
     for port in context.neutron.ports(&filter).await.map_err(Error::LookUp)? {
         tracing::info!(pod = %key, port = %port.id, "found the port of a request whose answer was lost");
         context.ports.insert_made_for(key, translate::port(&port, &context.own_tag));
@@ -133,10 +133,19 @@ async fn release_addresses(context: &Context, key: &Key, id: &PortId) -> Result<
     tokio::time::timeout(RELEASED_WITHIN, gone).await.map_err(|_| Error::AddressHeld)
 }
 
+/// Deletes a port in Neutron. Where a trunk carries it that we did not know to do so, we know it then.
+async fn delete(context: &Context, id: &PortId) -> Result<(), kuryr_openstack::Error> {
+    let Err(error) = context.neutron.delete_port(id).await else { return Ok(()) };
+    if error.kind() == Kind::Conflict {
+        trunks::relist(&context.trunks, &context.neutron).await?;
+    }
+    Err(error)
+}
+
 /// Deletes a port, after its addresses have left the address groups.
 pub(super) async fn delete_port(context: &Context, key: &Key, id: &PortId) -> Result<Outcome, Error> {
     release_addresses(context, key, id).await?;
-    context.neutron.delete_port(id).await.map_err(Error::DeletePort)?;
+    delete(context, id).await.map_err(Error::DeletePort)?;
     let port = context.ports.get(id);
     context.ports.remove(id);
     if let Some(policies) = &context.policies {
@@ -158,7 +167,7 @@ pub(super) async fn return_port(context: &Context, key: &Key, id: &PortId) -> Re
     let (groups, is_named) = (pools::security_groups(&network), network.naming == Naming::Pod);
     let update = PortUpdate {
         name: is_named.then(String::new),
-        device_id: context.ports.warm_device(id).filter(|_| is_named),
+        device_id: context.ports.warm_device(id).filter(|_| is_named && context.trunks.place(id).is_none()),
         security_groups: (port.security_groups != groups).then(|| groups.into_iter().collect()),
         ..PortUpdate::default()
     };

@@ -10,8 +10,27 @@ fn seen<'a>(
 ) -> Observed<'a> {
     let name = "default/web".into();
     let security = Security::Initial(network.security_groups.iter().cloned().collect());
-    let (pooled, namespace) = (BTreeMap::new(), Namespace::Open);
-    Observed { name, pod, record, ports, pooled, network, security, namespace, failures: 0 }
+    let (pooled, namespace, carrier) = (BTreeMap::new(), Namespace::Open, Carrier::Host);
+    Observed {
+        name,
+        pod,
+        record,
+        ports,
+        pooled,
+        carrier,
+        carried: BTreeMap::new(),
+        network,
+        security,
+        namespace,
+        failures: 0,
+    }
+}
+
+fn on_trunk<'a>(carried: &[(&str, &str)], seen: Observed<'a>) -> Observed<'a> {
+    let carried = carried
+        .iter()
+        .map(|(port, trunk)| (PortId::from(*port), Attachment { trunk: (*trunk).into(), vlan: 7 }));
+    Observed { carrier: Carrier::Trunk("trunk".into()), carried: carried.collect(), ..seen }
 }
 
 /// Actions by name, so that a table reads as the story it tells.
@@ -19,6 +38,8 @@ fn names(actions: &[Action]) -> Vec<String> {
     let name = |action: &Action| match action {
         Action::CreatePort(_) => "create port".into(),
         Action::TagPort(id) => format!("tag {id}"),
+        Action::Attach(id, trunk) => format!("attach {id} to {trunk}"),
+        Action::Detach(id, trunk) => format!("detach {id} from {trunk}"),
         Action::DeletePort(id) => format!("delete {id}"),
         Action::ReturnPort(id) => format!("return {id}"),
         Action::AwaitUnplugging(ids) => format!("await unplugging of {}", ids[0]),
@@ -89,6 +110,76 @@ fn a_pods_life() {
     for (name, seen, expected) in cases {
         assert_eq!(names(&plan(&seen)), expected, "{name}");
     }
+}
+
+#[test]
+fn a_pods_life_on_a_trunk() {
+    let network = network();
+    let subport = || {
+        vec![Port {
+            wiring: Wiring::Pending,
+            binding: Binding::Unbound,
+            host: String::new(),
+            ..port("1", "a")
+        }]
+    };
+    let starting = |ports| seen(&network, at(Stage::Starting), None, ports);
+    let gone = || seen(&network, None, Some(record("a", "1")), subport());
+    let without = Observed { carrier: Carrier::Missing("no port".into()), ..starting(vec![]) };
+    let release: &[&str] = &["delete record", "detach 1 from trunk", "delete 1", "release record"];
+    let cases: Vec<(&str, Observed<'_>, &[&str])> = vec![
+        ("new", on_trunk(&[], starting(vec![])), &["create port"]),
+        ("port made", on_trunk(&[], starting(subport())), &["attach 1 to trunk"]),
+        ("attached", on_trunk(&[("1", "trunk")], starting(subport())), &["record"]),
+        (
+            "recorded: Neutron alone tells when it is wired",
+            on_trunk(
+                &[("1", "trunk")],
+                seen(
+                    &network,
+                    at(Stage::Starting),
+                    Some(idle()),
+                    vec![Port { wiring: Wiring::Pending, ..port("1", "a") }],
+                ),
+            ),
+            &["await 1"],
+        ),
+        ("gone", on_trunk(&[("1", "trunk")], gone()), release),
+        (
+            "gone, its node too",
+            Observed { carrier: Carrier::Host, ..on_trunk(&[("1", "trunk")], gone()) },
+            release,
+        ),
+        (
+            "on another node's trunk",
+            on_trunk(&[("1", "other")], starting(subport())),
+            &["detach 1 from other", "delete 1", "create port"],
+        ),
+        (
+            "bound to a host that became a virtual machine",
+            on_trunk(&[], starting(vec![port("1", "a")])),
+            &["delete 1", "create port"],
+        ),
+        (
+            "a subport for a node that Neutron binds ports to",
+            Observed {
+                carrier: Carrier::Host,
+                ..on_trunk(&[("1", "trunk")], starting(vec![port("1", "a")]))
+            },
+            &["detach 1 from trunk", "delete 1", "create port"],
+        ),
+        ("no trunk", without, &["tell NodeWithoutTrunk", "retry NoTrunk"]),
+    ];
+    for (name, seen, expected) in cases {
+        assert_eq!(names(&plan(&seen)), expected, "{name}");
+    }
+}
+
+#[test]
+fn a_port_for_a_trunk_is_bound_to_no_host() {
+    let network = network();
+    let plan = plan(&on_trunk(&[], seen(&network, at(Stage::Starting), None, vec![])));
+    assert!(matches!(&plan[..], [Action::CreatePort(PortRequest { host: None, .. })]), "{plan:?}");
 }
 
 #[test]
@@ -275,8 +366,9 @@ fn a_port_is_asked_for_with_all_that_it_needs() {
     let expected = PortRequest {
         network: "net".into(),
         subnets: vec!["v4".into(), "v6".into()],
-        host: NODE.into(),
-        device_id: "a".into(),
+        node: NODE.into(),
+        host: Some(NODE.into()),
+        pod_uid: "a".into(),
         security_groups: ["sg".into()].into(),
         project: Some("project".into()),
         tags: vec!["kuryr-cluster=c".into()],

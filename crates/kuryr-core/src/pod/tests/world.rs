@@ -13,6 +13,8 @@ struct World {
     record: Option<Record<'static>>,
     ports: Vec<Port>,
     pooled: BTreeMap<PortId, Plugging>,
+    carrier: Carrier,
+    carried: BTreeMap<PortId, Attachment>,
     security: Security,
     namespace: Namespace,
     next_port: usize,
@@ -26,6 +28,8 @@ impl World {
             record: self.record.clone(),
             ports: self.ports.clone(),
             pooled: self.pooled.clone(),
+            carrier: self.carrier.clone(),
+            carried: self.carried.clone(),
             network,
             security: self.security.clone(),
             namespace: self.namespace,
@@ -38,7 +42,17 @@ impl World {
             Action::CreatePort(request) => self.create(request),
             Action::Secure(id, groups) => self.with_port(id, |port| port.security_groups.clone_from(groups)),
             Action::TagPort(id) => self.with_port(id, |port| port.ownership = Ownership::Ours),
+            Action::Attach(id, trunk) => {
+                self.with_port(id, |_| {});
+                let attachment = Attachment { trunk: trunk.clone(), vlan: 1 };
+                assert_eq!(self.carried.insert(id.clone(), attachment), None, "on a trunk already");
+            }
+            Action::Detach(id, trunk) => {
+                self.with_port(id, |port| (port.host, port.binding) = (String::new(), Binding::Unbound));
+                assert_eq!(self.carried.remove(id).map(|was| was.trunk).as_ref(), Some(trunk));
+            }
             Action::DeletePort(id) | Action::ReturnPort(id) => {
+                assert!(!self.carried.contains_key(id), "Neutron deletes no port that a trunk carries");
                 self.with_port(id, |_| {});
                 self.ports.retain(|port| port.id != *id);
             }
@@ -59,9 +73,11 @@ impl World {
 
     fn create(&mut self, request: &PortRequest) {
         let uid = self.pod.as_ref().unwrap().uid;
-        assert_eq!(request.device_id, uid);
+        assert_eq!(request.pod_uid, uid);
+        assert_eq!(request.host.is_some(), self.carrier == Carrier::Host);
         let made = port(&format!("new-{}", self.next_port), uid);
-        self.ports.push(Port { security_groups: request.security_groups.clone(), ..made });
+        let host = request.host.clone().unwrap_or_default();
+        self.ports.push(Port { security_groups: request.security_groups.clone(), host, ..made });
         self.next_port += 1;
     }
 
@@ -182,21 +198,45 @@ fn securities() -> impl Strategy<Value = Security> {
     ]
 }
 
+fn carriers() -> impl Strategy<Value = Carrier> {
+    prop_oneof![
+        3 => Just(Carrier::Host),
+        2 => Just(Carrier::Trunk("trunk".into())),
+        1 => Just(Carrier::Missing("no port".into())),
+    ]
+}
+
+fn carried() -> impl Strategy<Value = BTreeMap<PortId, Attachment>> {
+    let port = (0..5usize).prop_map(|id| id.to_string().into());
+    let trunk = prop_oneof![3 => Just("trunk"), 1 => Just("other")];
+    proptest::collection::btree_map(
+        port,
+        trunk.prop_map(|trunk| Attachment { trunk: trunk.into(), vlan: 1 }),
+        0..3,
+    )
+}
+
 fn worlds() -> impl Strategy<Value = World> {
     let namespace = prop_oneof![5 => Just(Namespace::Open), 1 => Just(Namespace::Terminating)];
     let plugging = prop_oneof![Just(Plugging::Plugged), Just(Plugging::Unplugged)];
     let pooled =
         proptest::collection::btree_map((0..5usize).prop_map(|id| id.to_string().into()), plugging, 0..3);
-    (proptest::option::of(pods()), proptest::option::of(records()), ports(), pooled, securities(), namespace)
-        .prop_map(|(pod, record, ports, pooled, security, namespace)| World {
+    let place = (carriers(), carried());
+    let kubernetes = (proptest::option::of(pods()), proptest::option::of(records()), namespace);
+    (kubernetes, ports(), pooled, place, securities()).prop_map(
+        |((pod, record, namespace), ports, pooled, (carrier, carried), security)| World {
             pod,
             record,
             ports,
-            pooled,
+            // A port of a pool is bound to its host.
+            pooled: pooled.into_iter().filter(|(id, _)| !carried.contains_key(id)).collect(),
+            carrier,
+            carried,
             security,
             namespace,
             next_port: 0,
-        })
+        },
+    )
 }
 
 proptest! {
@@ -218,6 +258,10 @@ proptest! {
     ) {
         let network = network();
         let (mut calm, mut crashed) = (world.clone(), world);
+        // One that has just left another node's trunk may serve as well as a new one.
+        for world in [&mut calm, &mut crashed] {
+            world.carried.values_mut().for_each(|place| place.trunk = "trunk".into());
+        }
         calm.settle(&network, &[]);
         crashed.settle(&network, &crashes);
         prop_assert_eq!(calm.ours(), crashed.ours());
@@ -285,9 +329,15 @@ proptest! {
         let network = network();
         if world.plan(&network).iter().any(|action| matches!(action, Action::CreatePort(_))) {
             let uid = world.pod.as_ref().unwrap().uid;
+            let trunk = |port: &Port| world.carried.get(&port.id).map(|place| &place.trunk);
+            let is_in_reach = |port: &Port| match &world.carrier {
+                Carrier::Host => trunk(port).is_none() && port.host == NODE,
+                Carrier::Trunk(own) => trunk(port).map_or(port.host.is_empty(), |trunk| trunk == own),
+                Carrier::Missing(_) => true,
+            };
             let serves = |port: &Port| {
-                port.pod_uid == uid && port.host == NODE && port.ownership == Ownership::Ours
-                    && port.binding != Binding::Failed
+                port.pod_uid == uid && port.ownership == Ownership::Ours && port.binding != Binding::Failed
+                    && is_in_reach(port)
             };
             prop_assert!(!world.ports.iter().any(serves));
         }

@@ -12,6 +12,8 @@ use k8s_openapi::{
 };
 use kube::{Api, Client, api::ListParams};
 
+use kuryr_api::names::POD_VIF_LABEL;
+
 use super::{chain, config::Read, rights};
 use crate::check::{
     Options,
@@ -62,11 +64,13 @@ async fn nodes(client: &Client) -> Seen<Vec<Node>> {
 fn node(node: &KubeNode) -> Node {
     let status = node.status.as_ref();
     let pods = status.and_then(|status| status.allocatable.as_ref()?.get("pods"));
+    let labels = node.metadata.labels.as_ref();
     let addresses = status.and_then(|status| status.addresses.as_ref()).into_iter().flatten();
     Node {
         name: node.metadata.name.clone().unwrap_or_default(),
         pods: pods.and_then(|pods| pods.0.parse().ok()).unwrap_or_default(),
         addresses: addresses.filter_map(|address| address.address.parse().ok()).collect(),
+        pod_vif: labels.and_then(|labels| labels.get(POD_VIF_LABEL)).cloned(),
     }
 }
 
@@ -172,7 +176,7 @@ mod tests {
             },
         }))
         .unwrap();
-        let Node { name, pods, addresses } = node(&read);
+        let Node { name, pods, addresses, .. } = node(&read);
         assert_eq!((name.as_str(), pods, addresses), ("node1", 110, vec!["192.0.2.1".parse().unwrap()]));
     }
 }

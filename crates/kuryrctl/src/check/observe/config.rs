@@ -59,6 +59,7 @@ fn settings(loaded: &Loaded, sources: &Sources) -> Settings {
         health_server,
         cni_health_server,
         prometheus_exporter,
+        pod_vif_nested,
         ..
     } = &loaded.config;
     let written = Written(Layers::read(sources).0);
@@ -87,6 +88,8 @@ fn settings(loaded: &Loaded, sources: &Sources) -> Settings {
             daemon_health: cni_health_server.port,
             daemon_metrics: prometheus_exporter.cni_exporter_port,
         },
+        pod_vif_driver: kubernetes.pod_vif_driver.clone(),
+        worker_subnets: pod_vif_nested.worker_nodes_subnets.clone(),
         bridge: neutron_defaults.ovs_bridge.clone().unwrap_or_else(|| "br-int".to_owned()),
         ovsdb: loaded.config.vif_plug_ovs.ovsdb_connection.clone(),
     }
@@ -152,7 +155,8 @@ impl Written {
 fn pool(config: &Config) -> PoolSizes {
     let pool = &config.vif_pool;
     PoolSizes {
-        are_kept: config.kubernetes.vif_pool_driver == "neutron",
+        are_kept: config.kubernetes.vif_pool_driver != "noop"
+            || pool.vif_pool_mapping.values().any(|kind| kind != "noop"),
         max: pool.ports_pool_max.into(),
         min: pool.ports_pool_min.into(),
         batch: pool.ports_pool_batch.into(),

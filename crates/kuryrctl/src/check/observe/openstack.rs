@@ -9,16 +9,17 @@ use kuryr_api::{
 use kuryr_config::{Sources, cloud};
 use kuryr_openstack::{
     Error, Kind, Octavia, OpenError, Retry, Session, Settings as SessionSettings,
-    neutron::{Neutron, PortFilter, SecurityGroupFilter, Subnet, SubnetFilter},
+    neutron::{Neutron, Port, PortFilter, SecurityGroupFilter, Subnet, SubnetFilter},
 };
 
 use super::{chain, config::Read};
 use crate::check::{
-    facts::{Cloud, Settings, Way},
+    facts::{Cloud, Cluster, Parent, Settings, Way},
     finding::{Gap, Seen, known},
+    rules::NESTED,
 };
 
-pub(super) async fn observe(read: &Read, sources: &Sources) -> Cloud {
+pub(super) async fn observe(read: &Read, sources: &Sources, cluster: &Cluster) -> Cloud {
     let (config, settings) = match (read.config(), read.settings()) {
         (Ok(config), Ok(settings)) => (config, settings),
         (Err(gap), _) | (_, Err(gap)) => return Cloud::unseen(Err(gap.clone()), &gap),
@@ -32,7 +33,7 @@ pub(super) async fn observe(read: &Read, sources: &Sources) -> Cloud {
         Err(way) => return closed(way),
     };
     match session.check().await {
-        Ok(()) => inside(session, settings).await,
+        Ok(()) => inside(session, settings, cluster).await,
         Err(error) if error.kind() == Kind::Unauthorized => closed(Way::Refused(error.chain())),
         Err(error) => closed(Way::Closed(error.chain())),
     }
@@ -51,7 +52,7 @@ fn closed(way: Way) -> Cloud {
     Cloud::unseen(Ok(way), &Gap::unknown("there is no sign-in to OpenStack"))
 }
 
-async fn inside(session: Session, settings: &Settings) -> Cloud {
+async fn inside(session: Session, settings: &Settings, cluster: &Cluster) -> Cloud {
     let neutron = Neutron::new(session.clone());
     let project = match &settings.project {
         Some(id) => Ok(ProjectId::from(id.as_str())),
@@ -74,6 +75,7 @@ async fn inside(session: Session, settings: &Settings) -> Cloud {
             Ok(project) => pod_ports(&neutron, project).await,
             Err(gap) => Err(gap.clone()),
         },
+        parents: parents(&neutron, settings, cluster).await,
         providers: providers(&Octavia::new(session)).await,
         pod_subnets,
     }
@@ -145,6 +147,20 @@ async fn pod_ports(neutron: &Neutron, project: &ProjectId) -> Seen<u64> {
     };
     let ports = neutron.ports(&filter).await.map_err(unseen)?;
     Ok(u64::try_from(ports.len()).unwrap_or(u64::MAX))
+}
+
+/// The ports that have addresses of nodes whose pods are on trunks.
+async fn parents(neutron: &Neutron, settings: &Settings, cluster: &Cluster) -> Seen<Vec<Parent>> {
+    let nodes = known(&cluster.nodes)?.iter().filter(|node| node.driver(settings) == NESTED);
+    let addresses: Vec<_> = nodes.flat_map(|node| node.addresses.iter().copied()).collect();
+    let filter = PortFilter { addresses: Some(addresses), ..PortFilter::default() };
+    let parent = |port: Port| Parent {
+        addresses: port.fixed_ips.iter().map(|ip| ip.ip_address).collect(),
+        subnets: port.fixed_ips.iter().map(|ip| ip.subnet_id.to_string()).collect(),
+        has_trunk: port.trunk_details.is_some(),
+        id: port.id.to_string(),
+    };
+    Ok(neutron.ports(&filter).await.map_err(unseen)?.into_iter().map(parent).collect())
 }
 
 async fn providers(octavia: &Octavia) -> Seen<Option<BTreeSet<String>>> {

@@ -29,6 +29,7 @@ pub(in crate::check) fn settled(change: impl FnOnce(&mut Settings)) -> Facts {
             enforce_rules: false,
         },
         bridge: "br-int".into(),
+        pod_vif_driver: "neutron-vif".into(),
         ovsdb: "unix:/run/openvswitch/db.sock".into(),
         ..Settings::default()
     };
@@ -55,6 +56,7 @@ fn cloud() -> Cloud {
         binding: Ok(Right::Granted),
         quota: Ok(Quota { limit: 500, used: 20, reserved: 0 }),
         pod_ports: Ok(10),
+        parents: Ok(vec![]),
         providers: Ok(Some(["ovn".into()].into())),
     }
 }
@@ -84,6 +86,7 @@ fn cluster() -> Cluster {
         name: name.into(),
         pods: 110,
         addresses: vec![address.parse().unwrap()],
+        pod_vif: None,
     };
     let ports = Definition { name: "kuryrports.openstack.org".into(), state: State::Same };
     Cluster {

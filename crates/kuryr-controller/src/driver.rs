@@ -1,0 +1,48 @@
+//! How the pods of a node get their ports: by `[kubernetes] pod_vif_driver`, or by the label of their node.
+
+use kuryr_api::names::POD_VIF_LABEL;
+use kuryr_k8s::slim::Node;
+use std::str::FromStr;
+
+/// How the pods of a node get their ports.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Driver {
+    /// The node is a host that Neutron binds ports to.
+    #[default]
+    NeutronVif,
+    /// The node is a virtual machine, whose trunk carries them.
+    NestedVlan,
+}
+
+impl Driver {
+    /// All that there are.
+    pub const ALL: [Self; 2] = [Self::NeutronVif, Self::NestedVlan];
+
+    /// As configuration and labels call it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NeutronVif => "neutron-vif",
+            Self::NestedVlan => "nested-vlan",
+        }
+    }
+
+    /// The driver of a node's pods; without a label, this one.
+    ///
+    /// # Errors
+    /// The label says what no driver is called.
+    pub fn of(self, node: &Node) -> Result<Self, String> {
+        node.pod_vif.as_deref().map_or(Ok(self), |label| {
+            label.parse().map_err(|()| {
+                format!("its label {POD_VIF_LABEL} is {label:?}, and may be neutron-vif or nested-vlan")
+            })
+        })
+    }
+}
+
+impl FromStr for Driver {
+    type Err = ();
+
+    fn from_str(name: &str) -> Result<Self, ()> {
+        Self::ALL.into_iter().find(|driver| driver.as_str() == name).ok_or(())
+    }
+}

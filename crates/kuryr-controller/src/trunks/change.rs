@@ -1,0 +1,210 @@
+//! Changes what a trunk carries: all that is wanted at one moment in one request, one request at a time.
+//!
+//! Who wants a change queues up for the trunk. The first whose turn it is takes along what the others want, who find it done when
+//! their turn comes.
+
+use super::{Trunks, find};
+use kuryr_api::{PortId, TrunkId};
+use kuryr_core::pod::Attachment;
+use kuryr_core::vlan;
+use kuryr_openstack::neutron::{Neutron, Subport};
+use kuryr_openstack::{Effect, Error as CallError, Kind};
+use parking_lot::Mutex;
+use std::sync::Arc;
+use thiserror::Error;
+use tokio::sync::oneshot;
+
+/// The most ports of one request: OVN's driver takes them one after the other, and the trunk is locked meanwhile.
+const MOST: usize = 12;
+/// How often a VLAN id may turn out to be somebody else's before the caller is told.
+const TRIES: usize = 3;
+
+/// Why a trunk was not changed.
+#[derive(Clone, Debug, Error)]
+pub enum Error {
+    /// Neutron did not do it.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// All VLAN ids are taken.
+    #[error("trunk {0} carries as many ports as there are VLAN ids")]
+    Full(TrunkId),
+}
+
+impl Error {
+    /// Somebody has the VLAN id, or the port.
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, Self::Call(error) if error.kind() == Kind::Conflict)
+    }
+
+    /// The others that were wanted with one may do without it.
+    fn may_be_of_one(&self) -> bool {
+        match self {
+            Self::Full(_) => true,
+            Self::Call(error) => {
+                matches!(error.kind(), Kind::Conflict | Kind::NotFound | Kind::Invalid | Kind::Fault)
+            }
+        }
+    }
+}
+
+/// What is wanted of a trunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verb {
+    Add,
+    Remove,
+}
+
+struct Wanted {
+    verb: Verb,
+    port: PortId,
+    answer: oneshot::Sender<Result<(), Error>>,
+}
+
+/// Those who want a change of a trunk.
+#[derive(Default)]
+pub(super) struct Line {
+    waiting: Mutex<Vec<Wanted>>,
+    turn: tokio::sync::Mutex<()>,
+}
+
+impl Line {
+    /// What is to be done next: all of one kind, in the order in which it was asked for.
+    fn next(&self) -> Option<(Verb, Vec<Wanted>)> {
+        let mut waiting = self.waiting.lock();
+        let verb = waiting.first()?.verb;
+        let (mut batch, others): (Vec<_>, Vec<_>) = waiting.drain(..).partition(|wanted| wanted.verb == verb);
+        let later = batch.split_off(batch.len().min(MOST));
+        *waiting = later.into_iter().chain(others).collect();
+        Some((verb, batch))
+    }
+}
+
+impl Trunks {
+    /// Lets a trunk carry a port, by the lowest VLAN id that is free. One that it carries already stays as it is.
+    pub async fn attach(&self, neutron: &Neutron, trunk: &TrunkId, port: &PortId) -> Result<(), Error> {
+        self.change(neutron, trunk, Verb::Add, port).await
+    }
+
+    /// Takes a port off a trunk; one that is not on it is fine.
+    pub async fn detach(&self, neutron: &Neutron, trunk: &TrunkId, port: &PortId) -> Result<(), Error> {
+        self.change(neutron, trunk, Verb::Remove, port).await
+    }
+
+    /// Takes a port off its trunk and puts it there again, by the same VLAN id: what helps where OVN has not noticed it.
+    pub async fn attach_again(
+        &self,
+        neutron: &Neutron,
+        port: &PortId,
+        place: &Attachment,
+    ) -> Result<(), Error> {
+        let line = self.line(&place.trunk);
+        let _turn = line.turn.lock().await;
+        neutron.remove_subports(&place.trunk, std::slice::from_ref(port)).await?;
+        self.unlearn(std::slice::from_ref(port));
+        let again = Subport::vlan(port.clone(), place.vlan);
+        self.learn(&[neutron.add_subports(&place.trunk, &[again]).await?]);
+        Ok(())
+    }
+
+    async fn change(
+        &self,
+        neutron: &Neutron,
+        trunk: &TrunkId,
+        verb: Verb,
+        port: &PortId,
+    ) -> Result<(), Error> {
+        let (answer, mut done) = oneshot::channel();
+        let line = self.line(trunk);
+        line.waiting.lock().push(Wanted { verb, port: port.clone(), answer });
+        let _turn = line.turn.lock().await;
+        loop {
+            if let Ok(outcome) = done.try_recv() {
+                return outcome;
+            }
+            // Whoever had the turn before and was stopped in it took ours along, and nobody answers any more.
+            let Some((verb, batch)) = line.next() else { return Err(CallError::Stopped.into()) };
+            self.carry_out(neutron, trunk, verb, batch).await;
+        }
+    }
+
+    fn line(&self, trunk: &TrunkId) -> Arc<Line> {
+        self.changes.lock().entry(trunk.clone()).or_default().clone()
+    }
+
+    async fn carry_out(&self, neutron: &Neutron, trunk: &TrunkId, verb: Verb, batch: Vec<Wanted>) {
+        let ports: Vec<PortId> = batch.iter().map(|wanted| wanted.port.clone()).collect();
+        let outcomes = match verb {
+            Verb::Remove => {
+                let outcome = self.remove(neutron, trunk, &ports).await;
+                ports.iter().map(|_| outcome.clone()).collect()
+            }
+            Verb::Add => self.add(neutron, trunk, &ports).await,
+        };
+        for (wanted, outcome) in batch.into_iter().zip(outcomes) {
+            // Who does not wait any more looks at the trunk when it comes again.
+            let _ = wanted.answer.send(outcome);
+        }
+    }
+
+    async fn remove(&self, neutron: &Neutron, trunk: &TrunkId, ports: &[PortId]) -> Result<(), Error> {
+        neutron.remove_subports(trunk, ports).await?;
+        self.unlearn(ports);
+        tracing::info!(%trunk, ports = ports.len(), "took ports off a trunk");
+        Ok(())
+    }
+
+    /// All in one request; where Neutron refuses that, each by itself.
+    async fn add(&self, neutron: &Neutron, trunk: &TrunkId, ports: &[PortId]) -> Vec<Result<(), Error>> {
+        match self.add_together(neutron, trunk, ports).await {
+            Err(error) if error.may_be_of_one() => {}
+            outcome => return ports.iter().map(|_| outcome.clone()).collect(),
+        }
+        let mut outcomes = Vec::new();
+        for port in ports {
+            outcomes.push(self.add_alone(neutron, trunk, port).await);
+        }
+        outcomes
+    }
+
+    async fn add_alone(&self, neutron: &Neutron, trunk: &TrunkId, port: &PortId) -> Result<(), Error> {
+        let mut outcome = Err(Error::Full(trunk.clone()));
+        for _ in 0..TRIES {
+            outcome = self.add_together(neutron, trunk, std::slice::from_ref(port)).await;
+            if !outcome.as_ref().is_err_and(Error::is_conflict) {
+                break;
+            }
+        }
+        outcome
+    }
+
+    /// Adds those that are not there yet. What Neutron contradicts is learned.
+    async fn add_together(&self, neutron: &Neutron, trunk: &TrunkId, ports: &[PortId]) -> Result<(), Error> {
+        let is_there = |port: &PortId| self.place(port).is_some_and(|place| place.trunk == *trunk);
+        let missing: Vec<_> = ports.iter().filter(|port| !is_there(port)).cloned().collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let taken = self.taken(trunk);
+        let ids: Vec<u16> = vlan::free(&taken).take(missing.len()).collect();
+        if ids.len() < missing.len() {
+            return Err(Error::Full(trunk.clone()));
+        }
+        let wanted: Vec<_> =
+            missing.iter().cloned().zip(ids).map(|(port, id)| Subport::vlan(port, id)).collect();
+        match neutron.add_subports(trunk, &wanted).await {
+            Ok(now) => {
+                tracing::info!(%trunk, ports = wanted.len(), "put ports on a trunk");
+                self.learn(&[now]);
+                Ok(())
+            }
+            Err(error) => {
+                let is_news = error.effect() == Effect::Unknown
+                    || matches!(error.kind(), Kind::Conflict | Kind::NotFound);
+                if is_news {
+                    find::refresh(self, neutron, trunk).await?;
+                }
+                if missing.iter().all(is_there) { Ok(()) } else { Err(error.into()) }
+            }
+        }
+    }
+}
