@@ -199,9 +199,35 @@ fn wrong_members(balancer: &Balancer, want: &Wanted) -> Option<Call> {
     want.listeners.values().find_map(|want| {
         let (_, listener) = listener_of(balancer, want)?;
         let (id, pool) = pool_of(balancer, listener)?;
-        (pool.state == State::Active && differ(&pool.members, &want.members))
-            .then(|| Call::SetMembers(balancer.id.clone(), id.clone(), want.members.clone()))
+        (pool.state == State::Active && differ(&pool.members, &want.members)).then(|| {
+            let members = next_members(balancer, &pool.members, &want.members);
+            Call::SetMembers(balancer.id.clone(), id.clone(), members)
+        })
     })
+}
+
+/// OVN's provider does what is new before what goes, one member after the other: connections would go on being lost to those that
+/// end. They are taken off first, by themselves, as long as enough others stay.
+fn next_members(
+    balancer: &Balancer,
+    are: &BTreeMap<Socket, Member>,
+    should: &BTreeMap<Socket, Member>,
+) -> BTreeMap<Socket, Member> {
+    let stays = |socket: &Socket| {
+        are.get(socket).map(|member| &member.subnet) == should.get(socket).map(|member| &member.subnet)
+    };
+    let staying: BTreeMap<_, _> = should
+        .iter()
+        .filter(|(socket, _)| stays(socket))
+        .map(|(socket, member)| (*socket, member.clone()))
+        .collect();
+    let going = are.len() - staying.len();
+    let is_mixed = going > 0 && staying.len() < should.len();
+    if is_mixed && staying.len() >= going && Provider::named(&balancer.provider).takes_changes_apart() {
+        staying
+    } else {
+        should.clone()
+    }
 }
 
 /// A member's name is told to nobody: it alone is no reason for a call.

@@ -51,6 +51,11 @@ impl Provider {
         self == Self::Other
     }
 
+    /// Whether new members, those that stay and those that go are dealt with one after the other.
+    pub fn takes_changes_apart(self) -> bool {
+        self == Self::Ovn
+    }
+
     /// Whether listeners tell clients apart by address.
     pub fn has_source_ranges(self) -> bool {
         self == Self::Other

@@ -27,7 +27,8 @@ const CHANGES: &[(&str, Change, usize, usize)] = &[
     ("an endpoint goes", |world| ready(world, &[1]), 1, 0),
     ("all endpoints go", |world| ready(world, &[]), 1, 0),
     ("all endpoints are others", |world| ready(world, &[7, 8, 9]), 1, 0),
-    ("an endpoint comes and one goes", |world| ready(world, &[2, 3]), 1, 0),
+    ("an endpoint comes and one goes: what goes goes first", |world| ready(world, &[2, 3]), 2, 0),
+    ("an endpoint comes and most go", |world| ready(world, &[3]), 1, 0),
     ("endpoints in another order", |world| ready(world, &[2, 1]), 0, 0),
     ("an endpoint twice", |world| ready(world, &[1, 2, 2]), 0, 0),
     (
