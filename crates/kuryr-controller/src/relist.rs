@@ -12,6 +12,7 @@ use kuryr_api::vif::Vif;
 use kuryr_core::orphan;
 use kuryr_core::port::Ownership;
 use kuryr_k8s::slim::PortRecord;
+use kuryr_openstack::Kind;
 use kuryr_openstack::neutron::{PortFilter, Quota, Quotas};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -158,13 +159,25 @@ async fn sweep(context: &Context, records: &[Arc<PortRecord>]) {
     tracing::info!(ports = ours, records = records.len(), pods = pods.len(), "looked at what is in Neutron");
 }
 
-/// Neutron deletes no port that a trunk carries.
+/// Deletes a port in Neutron, which deletes none that a trunk carries. Where one does that we did not know to do so, we know it then.
 pub async fn delete(context: &Context, id: &PortId) -> Result<(), trunks::ChangeError> {
-    if let Some(place) = context.trunks.place(id) {
-        context.trunks.detach(&context.neutron, &place.trunk, id).await?;
+    detach(context, id).await?;
+    match context.neutron.delete_port(id).await {
+        Err(error) if error.kind() == Kind::Conflict => {
+            trunks::relist(&context.trunks, &context.neutron).await?;
+            detach(context, id).await?;
+            context.neutron.delete_port(id).await?;
+        }
+        deleted => drop(deleted?),
     }
-    context.neutron.delete_port(id).await?;
     Ok(())
+}
+
+async fn detach(context: &Context, id: &PortId) -> Result<(), trunks::ChangeError> {
+    match context.trunks.place(id) {
+        Some(place) => context.trunks.detach(&context.neutron, &place.trunk, id).await,
+        None => Ok(()),
+    }
 }
 
 /// How much the project of pods' ports may have, if Neutron tells.

@@ -103,7 +103,9 @@ impl Known {
             trunk.sub_ports.iter().map(|sub| (sub.segmentation_id, sub.port_id.clone())).collect();
         let before = self.carried.insert(trunk.id.clone(), now.clone()).unwrap_or_default();
         for port in before.into_values() {
-            self.places.remove(&port);
+            if self.places.get(&port).is_some_and(|place| place.trunk == trunk.id) {
+                self.places.remove(&port);
+            }
         }
         let places = now.into_iter().map(|(vlan, port)| (port, Attachment { trunk: trunk.id.clone(), vlan }));
         self.places.extend(places);

@@ -98,11 +98,12 @@ async fn ask(context: &Context, ids: Vec<PortId>) {
         Ok(found) => found,
         Err(error) => return tracing::warn!(error = error.chain(), "failed to ask which ports are wired"),
     };
+    let mut pending = Vec::new();
     for id in ids {
         match found.iter().find(|port| port.id == id).map(|port| &port.status) {
             Some(PortStatus::Active) => context.ports.set_wired(&id),
             Some(_) => {
-                free(context, &id).await;
+                pending.push(id);
                 continue;
             }
             None => context.ports.remove(&id),
@@ -111,16 +112,21 @@ async fn ask(context: &Context, ids: Vec<PortId>) {
             context.queue.add(pod);
         }
     }
+    // One at a look: the others are not to wait for it.
+    let is_stuck = |id: &&PortId| context.trunks.place(id).is_some() && context.wiring.is_stuck(id);
+    if let Some(id) = pending.iter().find(is_stuck) {
+        free(context, id).await;
+    }
 }
 
 /// Puts a port that is stuck on its trunk once more.
 async fn free(context: &Context, id: &PortId) {
-    let Some(place) = context.trunks.place(id).filter(|_| context.wiring.is_stuck(id)) else { return };
+    let Some(place) = context.trunks.place(id) else { return };
     context.metrics.subports_stuck.inc();
     tracing::warn!(port = %id, trunk = %place.trunk, vlan = place.vlan, "a port on a trunk is not wired: puts it there again");
     if let Err(error) = context.trunks.attach_again(&context.neutron, id, &place).await {
         tracing::warn!(port = %id, error = %error, "failed to put a port on its trunk again");
-        // It may be off the trunk now: its pod's next look puts it there.
+        // It may be off the trunk now, which its pod's next look sees.
         if let Some(pod) = context.wiring.end(id) {
             context.queue.add(pod);
         }

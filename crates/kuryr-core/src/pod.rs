@@ -190,6 +190,8 @@ pub struct Interface {
     pub port: PortId,
     /// The record says that it is wired.
     pub active: bool,
+    /// VLAN id that it is plugged by, if it is to be on a trunk.
+    pub vlan: Option<u16>,
 }
 
 /// One effect, idempotent.

@@ -14,7 +14,7 @@ use crate::{
     failure::Chain,
     handover::Handover,
     install::{InstallError, Installation},
-    kind::Own,
+    kind::{Kind, Own},
     run::serve_observability,
     settings::Settings,
 };
@@ -48,16 +48,20 @@ async fn keep(
     component: &Component,
 ) -> std::convert::Infallible {
     loop {
-        match timeout(LOOK, own.facts_known()).await {
-            Ok(facts) => {
-                match install(settings, Handover { node: facts, ..handover.clone() }) {
-                    Ok(()) => component.good(),
-                    Err(error) => component.bad(Chain(&error).to_string()),
-                }
-                sleep(LOOK).await;
-            }
-            Err(_) => component.bad(own.trouble().unwrap_or_default()),
+        // A node with an Open vSwitch works without a word of its Node.
+        let node = match own.known().await {
+            Kind::OpenVSwitch => Some(own.facts().unwrap_or_default()),
+            Kind::Nested => timeout(LOOK, own.facts_known()).await.ok(),
+        };
+        let Some(node) = node else {
+            component.bad(own.trouble().unwrap_or_default());
+            continue;
+        };
+        match install(settings, Handover { node, ..handover.clone() }) {
+            Ok(()) => component.good(),
+            Err(error) => component.bad(Chain(&error).to_string()),
         }
+        sleep(LOOK).await;
     }
 }
 

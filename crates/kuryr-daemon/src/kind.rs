@@ -19,7 +19,10 @@ use kuryr_k8s::{
     slim::{Empty, Slim, Typed},
 };
 use serde::{Deserialize, Serialize};
-use tokio::{sync::watch, time::timeout};
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout},
+};
 
 /// What the Python Kuryr looks for as well.
 const NESTED: &str = "nested-";
@@ -54,6 +57,8 @@ pub struct Own {
     name: String,
     /// `[kubernetes] pod_vif_driver`
     driver: String,
+    /// When it was first asked for.
+    since: Instant,
 }
 
 #[derive(Clone)]
@@ -100,12 +105,17 @@ impl Own {
     pub fn watch(client: &Client, name: &str, driver: &str) -> Self {
         let named = watcher::Config::default().fields(&format!("metadata.name={name}"));
         let source = Source::Api(Cache::start(client, Api::all, named, Box::new(|_| {})));
-        Self { source, name: name.to_owned(), driver: driver.to_owned() }
+        Self { source, name: name.to_owned(), driver: driver.to_owned(), since: Instant::now() }
     }
 
     /// Believes what it is told.
     pub fn told(facts: Facts, name: &str, driver: &str) -> Self {
-        Self { source: Source::Told(facts), name: name.to_owned(), driver: driver.to_owned() }
+        Self {
+            source: Source::Told(facts),
+            name: name.to_owned(),
+            driver: driver.to_owned(),
+            since: Instant::now(),
+        }
     }
 
     /// What is known of the Node.
@@ -116,14 +126,20 @@ impl Own {
         }
     }
 
-    /// The node's kind, once it is known.
+    /// The node's kind, once it is known. Where the API server keeps silent, or does not allow to ask, it is what the configuration
+    /// says after a while: pods that run are to go, and most nodes are as most are.
     pub fn kind(&self) -> Option<Kind> {
-        Some(self.kind_by(&self.facts()?))
+        let told = self.facts().map(|facts| self.kind_by(&facts));
+        told.or_else(|| (self.since.elapsed() >= SILENCE).then(|| Kind::of_driver(&self.driver)))
     }
 
     /// Waits until the node's kind is known.
     pub async fn known(&self) -> Kind {
-        self.kind_by(&self.facts_known().await)
+        let patience = SILENCE.saturating_sub(self.since.elapsed());
+        match timeout(patience, self.facts_known()).await {
+            Ok(facts) => self.kind_by(&facts),
+            Err(_) => self.kind().unwrap_or_else(|| Kind::of_driver(&self.driver)),
+        }
     }
 
     /// Waits until the API server has told of the Node.
@@ -136,8 +152,7 @@ impl Own {
 
     /// Waits until there is reason to talk to Open vSwitch: for ever on a VM.
     pub async fn has_switch(&self) {
-        let is_so = timeout(SILENCE, self.becomes(Kind::OpenVSwitch)).await.is_ok();
-        if !is_so && self.kind().unwrap_or_else(|| Kind::of_driver(&self.driver)) == Kind::Nested {
+        if self.known().await == Kind::Nested {
             self.becomes(Kind::OpenVSwitch).await;
         }
     }
@@ -184,7 +199,7 @@ impl Own {
     }
 
     async fn becomes(&self, wanted: Kind) {
-        let is_so = || (self.kind() == Some(wanted)).then_some(());
+        let is_so = || self.facts().filter(|facts| self.kind_by(facts) == wanted).map(drop);
         match &self.source {
             Source::Api(nodes) => nodes.wait_for(|_| is_so()).await,
             Source::Told(_) if is_so().is_some() => {}
@@ -288,6 +303,7 @@ mod tests {
         assert!(timeout(hour, Own::watch(&silent, "node1", "neutron-vif").has_switch()).await.is_ok());
         let vm = Own::watch(&silent, "node1", "nested-vlan");
         assert!(timeout(hour, vm.has_switch()).await.is_err());
-        assert!(vm.kind().is_none() && vm.trouble().unwrap().contains("node1"));
+        assert!(vm.kind() == Some(Kind::Nested) && vm.trouble().unwrap().contains("node1"));
+        assert_eq!(Own::watch(&silent, "node1", "nested-vlan").kind(), None, "it was not asked for long");
     }
 }

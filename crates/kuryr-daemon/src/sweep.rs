@@ -25,6 +25,8 @@ use crate::{
 
 /// Looking costs a list of links. DEL does the work in time; this is for what went past it.
 const PAUSE: Duration = Duration::from_mins(5);
+/// Pods go in crowds, most of them with their sandboxes.
+const SOON: Duration = Duration::from_secs(2);
 
 /// Sweeps now and then, for ever.
 pub async fn run(node: &Node) {
@@ -41,11 +43,27 @@ pub async fn run(node: &Node) {
                 tracing::warn!(error = %Chain(&failure), "could not look for what was left behind");
             }
         }
-        sleep(PAUSE).await;
+        node.rest().await;
     }
 }
 
 impl Node {
+    /// Until the next sweep. The VLAN id of a pod that went without its sandbox, by force, is soon another one's: its link has to go.
+    async fn rest(&self) {
+        let pause = sleep(PAUSE);
+        if self.own.kind() != Some(Kind::Nested) {
+            return pause.await;
+        }
+        let before: Vec<_> = self.records.ports.all().iter().map(|record| record.key.clone()).collect();
+        let ports = &self.records.ports;
+        let one_went =
+            ports.wait_for(|ports| before.iter().any(|key| ports.get(key).is_none()).then_some(()));
+        tokio::select! {
+            () = pause => {}
+            () = one_went => sleep(SOON).await,
+        }
+    }
+
     /// Removes what nobody needs. Tells how much there was.
     pub async fn sweep(&self) -> Result<usize, Failure> {
         match self.own.kind() {

@@ -213,7 +213,10 @@ impl Slim for Node {
             resource_version: text(wire.metadata.resource_version.as_deref()),
             is_virtual: labelled
                 || taints.into_iter().any(|taint| taint.key.starts_with("virtual-kubelet.io/")),
-            pod_vif: labels.and_then(|map| map.get(names::POD_VIF_LABEL)).map(|kind| kind.as_str().into()),
+            pod_vif: labels
+                .and_then(|map| map.get(names::POD_VIF_LABEL))
+                .filter(|kind| !kind.is_empty())
+                .map(|kind| kind.as_str().into()),
             addresses: addresses(&wire.status),
         }
     }

@@ -18,7 +18,7 @@ pub enum Error {
     CreatePort(#[source] openstack::Error),
     /// A port can't be deleted.
     #[error("failed to delete a port")]
-    DeletePort(#[source] openstack::Error),
+    DeletePort(#[source] AttachError),
     /// A trunk does not take a port.
     #[error("failed to put a port on its node's trunk")]
     Attach(#[source] AttachError),
@@ -80,7 +80,7 @@ impl Error {
     pub fn class(&self) -> &'static str {
         match self {
             Self::CreatePort(error)
-            | Self::DeletePort(error)
+            | Self::DeletePort(AttachError::Call(error))
             | Self::Attach(AttachError::Call(error))
             | Self::Detach(AttachError::Call(error))
             | Self::Secure(error)
@@ -101,6 +101,7 @@ impl Error {
             | Self::SiteUnknown
             | Self::PoliciesUnknown
             | Self::AddressHeld
+            | Self::DeletePort(AttachError::Full(_))
             | Self::Attach(AttachError::Full(_))
             | Self::Detach(AttachError::Full(_))
             | Self::NoRoom(_) => "wait",
@@ -118,7 +119,7 @@ impl Error {
     pub fn request_id(&self) -> Option<&str> {
         match self {
             Self::CreatePort(error)
-            | Self::DeletePort(error)
+            | Self::DeletePort(AttachError::Call(error))
             | Self::Attach(AttachError::Call(error))
             | Self::Detach(AttachError::Call(error))
             | Self::Secure(error)

@@ -141,8 +141,12 @@ async fn make(
             "Neutron binds no port to the node: no ports are kept ready for it (openstack network agent list --host)"
         );
     }
-    attach(context, carrier, &made).await;
+    let is_cut_off = !attach(context, carrier, &made).await;
     made.into_iter().for_each(|port| context.ports.insert(port));
+    if is_cut_off {
+        pools.note_unbindable(node);
+        return Ok(Next::Within(SHORTAGE));
+    }
     let Some(error) = failure else { return Ok(Next::Within(SOON)) };
     if pools.note_shortage(error.kind()) {
         tracing::warn!(
@@ -156,18 +160,22 @@ async fn make(
     }
 }
 
-/// Puts ports on their node's trunk, where it has one. One that does not get there is given back by the next look.
-async fn attach(context: &Context, carrier: &Carrier, ports: &[Port]) {
-    let Carrier::Trunk(trunk) = carrier else { return };
+/// Puts ports on their node's trunk, where it has one. One that does not get there is given back by the next look. Returns whether all
+/// did.
+async fn attach(context: &Context, carrier: &Carrier, ports: &[Port]) -> bool {
+    let Carrier::Trunk(trunk) = carrier else { return true };
+    let mut are_there = true;
     let attaching = ports.iter().map(|port| context.trunks.attach(&context.neutron, trunk, &port.id));
     for (port, outcome) in ports.iter().zip(join_all(attaching).await) {
         match outcome {
             Ok(()) => context.wiring.watch(std::slice::from_ref(&port.id)),
             Err(error) => {
+                are_there = false;
                 tracing::warn!(port = %port.id, %trunk, error = relist::chain(&error), "a port is not kept ready on a trunk");
             }
         }
     }
+    are_there
 }
 
 /// A port as the pod's would be that takes it.
@@ -193,7 +201,7 @@ async fn give_back(context: &Context, node: &Key, id: &PortId) -> Result<(), Err
     let Some(port) = context.ports.withdraw(id) else { return Ok(()) };
     if let Err(error) = relist::delete(context, id).await {
         context.ports.insert(Port::clone(&port));
-        return Err(Error::Detach(error));
+        return Err(Error::DeletePort(error));
     }
     context.ports.remove(id);
     tracing::info!(node = node.name(), port = %id, "gave a port back that no pod took");

@@ -1,6 +1,7 @@
 //! From Neutron's and Kubernetes' words to the planners'.
 
 use kuryr_api::names::{DEVICE_OWNER, SUBPORT_OWNER, WARM_DEVICE};
+use kuryr_api::vif::Vif;
 use kuryr_core::pod;
 use kuryr_core::port::{Binding, Bound, Confirmation, Ownership, Plug, Port, Wiring};
 use kuryr_k8s::slim;
@@ -86,6 +87,10 @@ pub fn record(record: &slim::PortRecord) -> pod::Record<'_> {
         name: name.to_owned(),
         port: entry.vif.base().id.as_str().into(),
         active: entry.vif.base().active,
+        vlan: match &entry.vif {
+            Vif::VlanNested(vif) => Some(vif.vlan_id),
+            _ => None,
+        },
     };
     pod::Record {
         pod_uid: &record.pod_uid,

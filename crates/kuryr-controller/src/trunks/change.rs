@@ -68,13 +68,12 @@ pub(super) struct Line {
 }
 
 impl Line {
-    /// What is to be done next: all of one kind, in the order in which it was asked for.
+    /// What is to be done next: as much of one kind as was asked for in a row.
     fn next(&self) -> Option<(Verb, Vec<Wanted>)> {
         let mut waiting = self.waiting.lock();
         let verb = waiting.first()?.verb;
-        let (mut batch, others): (Vec<_>, Vec<_>) = waiting.drain(..).partition(|wanted| wanted.verb == verb);
-        let later = batch.split_off(batch.len().min(MOST));
-        *waiting = later.into_iter().chain(others).collect();
+        let same = waiting.iter().take(MOST).take_while(|wanted| wanted.verb == verb).count();
+        let batch = waiting.drain(..same).collect();
         Some((verb, batch))
     }
 }
@@ -99,10 +98,19 @@ impl Trunks {
     ) -> Result<(), Error> {
         let line = self.line(&place.trunk);
         let _turn = line.turn.lock().await;
+        if self.place(port).as_ref() != Some(place) {
+            return Ok(());
+        }
         neutron.remove_subports(&place.trunk, std::slice::from_ref(port)).await?;
         self.unlearn(std::slice::from_ref(port));
         let again = Subport::vlan(port.clone(), place.vlan);
-        self.learn(&[neutron.add_subports(&place.trunk, &[again]).await?]);
+        match neutron.add_subports(&place.trunk, &[again]).await {
+            Ok(now) => self.learn(&[now]),
+            Err(error) => {
+                find::refresh(self, neutron, &place.trunk).await?;
+                return Err(error.into());
+            }
+        }
         Ok(())
     }
 

@@ -74,17 +74,23 @@ pub(super) async fn refresh(trunks: &Trunks, neutron: &Neutron, trunk: &TrunkId)
 async fn parent(neutron: &Neutron, workers: &[SubnetId], of_node: &[IpAddr]) -> Result<Port, Error> {
     let filter = PortFilter { addresses: Some(of_node.to_vec()), ..PortFilter::default() };
     let ports = neutron.ports(&filter).await?;
-    let is_workers =
-        |port: &&Port| workers.is_empty() || port.fixed_ips.iter().any(|ip| workers.contains(&ip.subnet_id));
+    // An address may be that of others' machines in other projects, and of Neutron's own ports.
+    let own = neutron.session().project().await?;
+    let is_on_workers = |port: &Port| port.fixed_ips.iter().any(|ip| workers.contains(&ip.subnet_id));
+    let is_ours = |port: &Port| own.is_none() || port.project_id == own;
+    let is_workers = |port: &&Port| {
+        let is_in_place = if workers.is_empty() { is_ours(port) } else { is_on_workers(port) };
+        is_in_place && !port.device_owner.starts_with("network:")
+    };
     let (with, without): (Vec<_>, Vec<_>) =
         ports.iter().filter(is_workers).partition(|port| port.trunk_details.is_some());
     match (with.as_slice(), without.as_slice()) {
-        ([one], _) => Ok((*one).clone()),
+        ([one], []) => Ok((*one).clone()),
         ([], []) => Err(Error::None(no_port(of_node, workers))),
         ([], others) => Err(Error::None(format!("{} has its address, but no trunk", named(others)))),
-        (several, _) => Err(Error::None(format!(
+        (several, others) => Err(Error::None(format!(
             "{} have its address; name the nodes' subnets in [pod_vif_nested] worker_nodes_subnets",
-            named(several)
+            named(&[several, others].concat())
         ))),
     }
 }

@@ -208,9 +208,15 @@ fn recorded(
     if let Some(lost) = interfaces.iter().find(|interface| find(interface).is_none()) {
         return vanished(pod, record, lost, actions);
     }
-    if let Some(foreign) =
-        interfaces.iter().filter_map(find).find(|port| port.ownership == Ownership::Foreign)
-    {
+    let is_foreign = |port: &&Port| match port.ownership {
+        Ownership::Ours => false,
+        Ownership::Kuryr => !release::is_recorded_so(seen, port),
+        Ownership::Foreign => true,
+    };
+    if let Some(displaced) = interfaces.iter().find(|interface| is_displaced(seen, interface)) {
+        return off_trunk(pod, record, displaced, actions);
+    }
+    if let Some(foreign) = interfaces.iter().filter_map(find).find(is_foreign) {
         let why = format!("it names port {}, which no Kuryr made", foreign.id);
         actions.push(Action::Tell(unusable(&why)));
         return release::record(record, actions);
@@ -223,6 +229,24 @@ fn recorded(
     actions.extend(adopted.map(|port| Action::TagPort(port.id.clone())));
     interfaces.iter().filter_map(find).for_each(|port| secure(port, &seen.security, actions));
     wiring(seen, interfaces, find, actions);
+}
+
+/// The port is not on a trunk by the VLAN id that its link has.
+fn is_displaced(seen: &Observed<'_>, interface: &Interface) -> bool {
+    let place = seen.carried.get(&interface.port).map(|place| place.vlan);
+    interface.vlan.is_some() && place != interface.vlan
+}
+
+fn off_trunk(pod: &Pod<'_>, record: &Record<'_>, displaced: &Interface, actions: &mut Vec<Action>) {
+    if pod.stage == Stage::Starting {
+        return release::record(record, actions);
+    }
+    let message = format!(
+        "Port {} of the pod is not on its node's trunk any more as it was plugged, so the pod has no network. Delete the pod; its \
+         successor gets a new port. Only Kuryr should change the trunks of nodes.",
+        displaced.port
+    );
+    actions.push(Action::Tell(News::warning("PortOffTrunk", message)));
 }
 
 fn vanished(pod: &Pod<'_>, record: &Record<'_>, lost: &Interface, actions: &mut Vec<Action>) {

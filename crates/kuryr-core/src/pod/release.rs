@@ -10,7 +10,7 @@ pub(super) fn everything(seen: &Observed<'_>, actions: &mut Vec<Action>) {
         mark(record, actions);
     }
     let mut plugged = Vec::new();
-    for port in seen.ports.iter().filter(|port| may_delete(port, seen.record.as_ref())) {
+    for port in seen.ports.iter().filter(|port| may_delete(seen, port)) {
         match seen.pooled.get(&port.id) {
             None => self::port(seen, port, actions),
             Some(Plugging::Unplugged) => actions.push(Action::ReturnPort(port.id.clone())),
@@ -47,12 +47,24 @@ fn mark(record: &Record<'_>, actions: &mut Vec<Action>) {
 
 /// We delete what carries our tag, and what a Kuryr made and one of our records names. A user can write a record by
 /// hand and name any port in it: that is no reason to delete a virtual machine's.
-pub(super) fn may_delete(port: &Port, record: Option<&Record<'_>>) -> bool {
+pub(super) fn may_delete(seen: &Observed<'_>, port: &Port) -> bool {
     match port.ownership {
         Ownership::Ours => true,
-        Ownership::Kuryr => record.is_some_and(|record| names(record, port)),
+        Ownership::Kuryr => {
+            seen.record.as_ref().is_some_and(|record| names(record, port)) && is_recorded_so(seen, port)
+        }
         Ownership::Foreign => false,
     }
+}
+
+/// Every port on any trunk looks like a Kuryr's: the record has to have it where it is.
+pub(super) fn is_recorded_so(seen: &Observed<'_>, port: &Port) -> bool {
+    let Some(place) = seen.carried.get(&port.id) else { return true };
+    let Some(Content::Interfaces(interfaces)) = seen.record.as_ref().map(|record| &record.content) else {
+        return false;
+    };
+    let is_it = |one: &super::Interface| one.port == port.id && one.vlan == Some(place.vlan);
+    port.network == seen.network.id && interfaces.iter().any(is_it)
 }
 
 /// The record names the port.

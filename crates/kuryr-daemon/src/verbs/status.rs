@@ -28,9 +28,11 @@ impl Node {
         self.ovsdb.look(|switch| trouble(switch, &self.plug.bridge))
     }
 
-    /// What keeps the API server from telling what the daemon needs to know, if anything does.
+    /// What keeps the API server from telling what the daemon needs to know, if anything does. A node with an Open vSwitch needs to
+    /// know nothing of its Node.
     pub fn api_trouble(&self) -> Option<String> {
-        self.records_trouble().or_else(|| self.own.trouble())
+        let needs_node = self.own.kind() != Some(Kind::OpenVSwitch);
+        self.records_trouble().or_else(|| self.own.trouble().filter(|_| needs_node))
     }
 
     /// What keeps records from arriving, if anything does.

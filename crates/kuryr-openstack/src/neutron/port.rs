@@ -185,6 +185,9 @@ pub struct PortUpdate {
     /// What uses it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub device_id: Option<String>,
+    /// What it is for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
     /// What kind of thing uses it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub device_owner: Option<String>,

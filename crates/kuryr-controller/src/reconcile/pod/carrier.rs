@@ -8,7 +8,7 @@ use crate::trunks::{self, FindError};
 use kuryr_api::{PortId, TrunkId};
 use kuryr_core::pod::Carrier;
 use kuryr_k8s::Key;
-use kuryr_k8s::slim::{Node, Pod, PortRecord};
+use kuryr_k8s::slim::{Network, Node, Phase, Pod, PortRecord};
 
 /// What carries the port of a pod that may still need one. Who has a record has what it says, whatever became of the node.
 pub(super) async fn find(
@@ -17,11 +17,17 @@ pub(super) async fn find(
     node: Option<&Node>,
     record: Option<&PortRecord>,
 ) -> Result<Carrier, Error> {
-    let (Some(pod), Some(node)) = (pod, node) else { return Ok(Carrier::Host) };
-    if record.is_some_and(|record| record.pod_uid == pod.uid) {
+    let needs_port = |pod: &&Pod| pod.network == Network::Own && pod.phase != Phase::Finished;
+    let Some(pod) = pod.filter(needs_port) else { return Ok(Carrier::Host) };
+    if pod.node.is_none() || record.is_some_and(|record| record.pod_uid == pod.uid) {
         return Ok(Carrier::Host);
     }
-    of_node(context, node).await
+    match node {
+        Some(node) => of_node(context, node).await,
+        // A pod may be seen before its node is.
+        None if context.defaults.driver == Driver::NeutronVif => Ok(Carrier::Host),
+        None => Ok(Carrier::Missing("its Node is not known yet".to_owned())),
+    }
 }
 
 /// What carries ports to a node.

@@ -6,7 +6,6 @@ use crate::context::Context;
 use crate::policies;
 use crate::pools;
 use crate::relist;
-use crate::trunks;
 use kuryr_api::{PortId, SecurityGroupId};
 use kuryr_core::network::Naming;
 use kuryr_core::pod::PortRequest;
@@ -133,19 +132,10 @@ async fn release_addresses(context: &Context, key: &Key, id: &PortId) -> Result<
     tokio::time::timeout(RELEASED_WITHIN, gone).await.map_err(|_| Error::AddressHeld)
 }
 
-/// Deletes a port in Neutron. Where a trunk carries it that we did not know to do so, we know it then.
-async fn delete(context: &Context, id: &PortId) -> Result<(), kuryr_openstack::Error> {
-    let Err(error) = context.neutron.delete_port(id).await else { return Ok(()) };
-    if error.kind() == Kind::Conflict {
-        trunks::relist(&context.trunks, &context.neutron).await?;
-    }
-    Err(error)
-}
-
 /// Deletes a port, after its addresses have left the address groups.
 pub(super) async fn delete_port(context: &Context, key: &Key, id: &PortId) -> Result<Outcome, Error> {
     release_addresses(context, key, id).await?;
-    delete(context, id).await.map_err(Error::DeletePort)?;
+    relist::delete(context, id).await.map_err(Error::DeletePort)?;
     let port = context.ports.get(id);
     context.ports.remove(id);
     if let Some(policies) = &context.policies {
@@ -186,10 +176,16 @@ pub(super) async fn return_port(context: &Context, key: &Key, id: &PortId) -> Re
     Ok(Outcome::Visible)
 }
 
-/// Puts this cluster's tag on a port that the Python Kuryr made.
+/// Puts this cluster's tag on a port that the Python Kuryr made. One on a trunk does not say whose it is: it does then.
 pub(super) async fn tag_port(context: &Context, key: &Key, id: &PortId) -> Result<Outcome, Error> {
-    let port = context.neutron.port(id).await.map_err(Error::TagPort)?;
+    let mut port = context.neutron.port(id).await.map_err(Error::TagPort)?;
     let tags: Vec<String> = port.tags.iter().cloned().chain([context.own_tag.clone()]).collect();
+    let owner = context.caches.records.get(key).map(|record| record.pod_uid.to_string());
+    let says_nothing = port.device_id.is_empty() && port.description.is_empty();
+    if let Some(description) = owner.filter(|_| says_nothing) {
+        let update = PortUpdate { description: Some(description), ..PortUpdate::default() };
+        port = context.neutron.update_port(id, &update).await.map_err(Error::TagPort)?;
+    }
     context.neutron.set_port_tags(id, &tags).await.map_err(Error::TagPort)?;
     tracing::info!(pod = %key, port = %id, "adopted a port");
     let tagged = kuryr_openstack::neutron::Port { tags, ..port };

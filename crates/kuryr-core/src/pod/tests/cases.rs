@@ -71,7 +71,7 @@ fn by_neutron(port: Port, wiring: Wiring) -> Port {
 }
 
 fn idle() -> Record<'static> {
-    let interface = Interface { name: "eth0".into(), port: "1".into(), active: false };
+    let interface = Interface { name: "eth0".into(), port: "1".into(), active: false, vlan: None };
     Record { content: Content::Interfaces(vec![interface]), ..record("a", "1") }
 }
 
@@ -173,6 +173,34 @@ fn a_pods_life_on_a_trunk() {
     for (name, seen, expected) in cases {
         assert_eq!(names(&plan(&seen)), expected, "{name}");
     }
+}
+
+#[test]
+fn a_port_that_is_not_where_its_record_says() {
+    let network = network();
+    let plugged = || {
+        let interface = Interface { name: "eth0".into(), port: "1".into(), active: true, vlan: Some(7) };
+        Some(Record { content: Content::Interfaces(vec![interface]), ..record("a", "1") })
+    };
+    let of = |stage| seen(&network, at(stage), plugged(), vec![port("1", "a")]);
+    let told: &[&str] = &["tell PortOffTrunk"];
+    assert_eq!(names(&plan(&on_trunk(&[("1", "trunk")], of(Stage::Running)))), Vec::<String>::new());
+    assert_eq!(names(&plan(&on_trunk(&[], of(Stage::Running)))), told);
+    assert_eq!(names(&plan(&on_trunk(&[], of(Stage::Starting)))), RELEASE);
+}
+
+#[test]
+fn a_subport_of_somebody_else_stays_whatever_a_record_says() {
+    let network = network();
+    let theirs = Port { ownership: Ownership::Kuryr, network: "other".into(), ..port("1", "") };
+    let gone =
+        |port: Port| on_trunk(&[("1", "trunk")], seen(&network, None, Some(record("a", "1")), vec![port]));
+    assert_eq!(names(&plan(&gone(theirs.clone()))), RELEASE);
+    let ours = Interface { name: "eth0".into(), port: "1".into(), active: true, vlan: Some(7) };
+    let record = Record { content: Content::Interfaces(vec![ours]), ..record("a", "1") };
+    let adopted = Port { network: "net".into(), ..theirs };
+    let gone = on_trunk(&[("1", "trunk")], seen(&network, None, Some(record), vec![adopted]));
+    assert_eq!(names(&plan(&gone)), ["delete record", "detach 1 from trunk", "delete 1", "release record"]);
 }
 
 #[test]

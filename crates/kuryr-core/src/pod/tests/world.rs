@@ -48,7 +48,12 @@ impl World {
                 assert_eq!(self.carried.insert(id.clone(), attachment), None, "on a trunk already");
             }
             Action::Detach(id, trunk) => {
-                self.with_port(id, |port| (port.host, port.binding) = (String::new(), Binding::Unbound));
+                self.with_port(id, |port| {
+                    port.host.clear();
+                    if let Binding::Bound(_) = port.binding {
+                        port.binding = Binding::Unbound;
+                    }
+                });
                 assert_eq!(self.carried.remove(id).map(|was| was.trunk).as_ref(), Some(trunk));
             }
             Action::DeletePort(id) | Action::ReturnPort(id) => {
@@ -93,8 +98,11 @@ impl World {
 
     fn write(&mut self, new: &NewRecord) {
         assert!(self.record.is_none(), "a record in the way");
-        let base = new.vifs["eth0"].vif.base();
-        let interface = Interface { name: "eth0".into(), port: base.id.as_str().into(), active: base.active };
+        let vif = &new.vifs["eth0"].vif;
+        let vlan = if let kuryr_api::vif::Vif::VlanNested(vif) = vif { Some(vif.vlan_id) } else { None };
+        let base = vif.base();
+        let interface =
+            Interface { name: "eth0".into(), port: base.id.as_str().into(), active: base.active, vlan };
         let pod_uid = self.pod.as_ref().unwrap().uid;
         let content = Content::Interfaces(vec![interface]);
         self.record = Some(Record { pod_uid, node: NODE, deleting: false, content });
@@ -140,10 +148,12 @@ fn pods() -> impl Strategy<Value = Pod<'static>> {
 }
 
 fn records() -> impl Strategy<Value = Record<'static>> {
-    let interface = (0..5usize, any::<bool>()).prop_map(|(port, active)| Interface {
+    let vlan = prop_oneof![3 => Just(None), 2 => Just(Some(1)), 1 => Just(Some(2))];
+    let interface = (0..5usize, any::<bool>(), vlan).prop_map(|(port, active, vlan)| Interface {
         name: "eth0".into(),
         port: port.to_string().into(),
         active,
+        vlan,
     });
     let content = prop_oneof![
         5 => proptest::collection::vec(interface, 0..3).prop_map(Content::Interfaces),

@@ -70,7 +70,10 @@ fn node(node: &KubeNode) -> Node {
         name: node.metadata.name.clone().unwrap_or_default(),
         pods: pods.and_then(|pods| pods.0.parse().ok()).unwrap_or_default(),
         addresses: addresses.filter_map(|address| address.address.parse().ok()).collect(),
-        pod_vif: labels.and_then(|labels| labels.get(POD_VIF_LABEL)).cloned(),
+        pod_vif: labels
+            .and_then(|labels| labels.get(POD_VIF_LABEL))
+            .filter(|label| !label.is_empty())
+            .cloned(),
     }
 }
 
