@@ -16,6 +16,7 @@ pub use envelope::{Envelope, Versioned};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use serde_json::{Map, Value};
+use std::ops::RangeInclusive;
 
 /// What a port is to the node: one variant for each VIF class of os-vif that Kuryr has ever written, and one of our own.
 #[derive(Clone, Debug, PartialEq)]
@@ -75,6 +76,9 @@ pub struct VHostUser {
     #[serde(flatten)]
     pub base: Base,
 }
+
+/// The VLAN ids that a subport may have: 0 and 4095 have a meaning of their own in 802.1Q.
+pub const VLAN_IDS: RangeInclusive<u16> = 1..=4094;
 
 /// `VIFVlanNested`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -26,6 +26,11 @@ impl Driver {
         }
     }
 
+    /// What they are called.
+    pub fn names() -> [&'static str; 2] {
+        Self::ALL.map(Self::as_str)
+    }
+
     /// The driver of a node's pods; without a label, this one.
     ///
     /// # Errors
@@ -33,7 +38,7 @@ impl Driver {
     pub fn of(self, node: &Node) -> Result<Self, String> {
         node.pod_vif.as_deref().map_or(Ok(self), |label| {
             label.parse().map_err(|()| {
-                format!("its label {POD_VIF_LABEL} is {label:?}, and may be neutron-vif or nested-vlan")
+                format!("its label {POD_VIF_LABEL} is {label:?}, and may be {}", Self::names().join(" or "))
             })
         })
     }

@@ -25,7 +25,7 @@
 mod args;
 mod context;
 mod dispatch;
-mod driver;
+pub mod driver;
 pub mod explain;
 mod leader;
 mod metrics;

@@ -1,14 +1,11 @@
 //! Which VLAN ids of a trunk are free. Every trunk has all of them to itself.
 
+use kuryr_api::vif::VLAN_IDS;
 use std::collections::BTreeSet;
-use std::ops::RangeInclusive;
-
-/// The ids that Neutron takes: 0 and 4095 have a meaning of their own in 802.1Q.
-pub const IDS: RangeInclusive<u16> = 1..=4094;
 
 /// The ids that are not taken, the lowest first: which port has which is the same after any restart, and a trunk's flows stay few.
 pub fn free(taken: &BTreeSet<u16>) -> impl Iterator<Item = u16> {
-    IDS.filter(|id| !taken.contains(id))
+    VLAN_IDS.filter(|id| !taken.contains(id))
 }
 
 #[cfg(test)]
@@ -31,7 +28,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_id_is_handed_out_twice_and_none_is_lost(
-            foreign in proptest::collection::btree_set(IDS, 0..40),
+            foreign in proptest::collection::btree_set(VLAN_IDS, 0..40),
             steps in steps(),
         ) {
             let (mut taken, mut held) = (foreign.clone(), Vec::new());
@@ -39,7 +36,7 @@ mod tests {
                 match step {
                     Step::Come => {
                         let id = free(&taken).next().unwrap();
-                        prop_assert!(IDS.contains(&id) && taken.insert(id));
+                        prop_assert!(VLAN_IDS.contains(&id) && taken.insert(id));
                         prop_assert!((1..id).all(|lower| taken.contains(&lower)), "not the lowest");
                         held.push(id);
                     }
@@ -55,9 +52,9 @@ mod tests {
 
     #[test]
     fn a_full_trunk_has_none() {
-        let all: BTreeSet<u16> = IDS.collect();
+        let all: BTreeSet<u16> = VLAN_IDS.collect();
         assert_eq!((all.len(), free(&all).next()), (4094, None));
-        let one_left: BTreeSet<u16> = IDS.filter(|id| *id != 4094).collect();
+        let one_left: BTreeSet<u16> = VLAN_IDS.filter(|id| *id != 4094).collect();
         assert_eq!(free(&one_left).collect::<Vec<_>>(), [4094]);
     }
 }

@@ -227,17 +227,7 @@ impl Slim for OwnNode {
         }
     }
 
-    fn key(&self) -> &Key {
-        &self.key
-    }
-
-    fn uid(&self) -> &str {
-        &self.uid
-    }
-
-    fn resource_version(&self) -> &str {
-        &self.resource_version
-    }
+    kuryr_k8s::known_by_its_fields!();
 }
 
 #[cfg(test)]

@@ -6,9 +6,10 @@
 //! ```
 
 /// The accessors of [`Slim`], for a type that has fields of their names.
+#[macro_export]
 macro_rules! known_by_its_fields {
     () => {
-        fn key(&self) -> &Key {
+        fn key(&self) -> &$crate::Key {
             &self.key
         }
 

@@ -3,9 +3,9 @@
 //! The kernel has each VLAN id once on a link, in whatever namespace. A link that a dead sandbox left behind therefore stands in the way of
 //! the pod that gets the id next.
 
-use std::{ops::RangeInclusive, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use kuryr_api::vif::{Vif, VlanNested};
+use kuryr_api::vif::{VLAN_IDS, Vif, VlanNested};
 use kuryr_k8s::{Key, slim::PortRecord};
 use kuryr_net::{Found, Link, NetError, Stack};
 use tokio::time::sleep;
@@ -13,8 +13,6 @@ use tokio::time::sleep;
 use super::{Driver, Job, active, on_top::OnTop};
 use crate::{failure::Failure, metrics::Step, node::Node, tag::Tag, wiring::link_name};
 
-/// 0 means no VLAN, and 4095 is reserved.
-const IDS: RangeInclusive<u16> = 1..=4094;
 /// The kernel takes a namespace apart in the background, when nobody can see it any more.
 const TAKEN_APART_WITHIN: Duration = Duration::from_millis(500);
 
@@ -35,8 +33,13 @@ pub struct Vlan {
 impl Vlan {
     /// Reads a VIF.
     pub fn read(vif: &VlanNested) -> Result<Self, String> {
-        if !IDS.contains(&vif.vlan_id) {
-            return Err(format!("VLAN id {} is not one from {} to {}", vif.vlan_id, IDS.start(), IDS.end()));
+        if !VLAN_IDS.contains(&vif.vlan_id) {
+            return Err(format!(
+                "VLAN id {} is not one from {} to {}",
+                vif.vlan_id,
+                VLAN_IDS.start(),
+                VLAN_IDS.end()
+            ));
         }
         Ok(Self { id: vif.vlan_id, interim: link_name("tap", &vif.vif_name)? })
     }

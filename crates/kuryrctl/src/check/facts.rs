@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, net::IpAddr, path::PathBuf};
 
 use ipnet::IpNet;
+use kuryr_controller::driver::Driver;
 use kuryr_openstack::neutron::{Network, Quota, Right, Subnet};
 
 use super::finding::{Gap, Seen};
@@ -226,9 +227,14 @@ impl Facts {
 }
 
 impl Node {
-    /// How its pods are plugged.
-    pub(crate) fn driver<'n>(&'n self, settings: &'n Settings) -> &'n str {
+    /// What says how its pods are plugged.
+    pub(crate) fn driver_name<'n>(&'n self, settings: &'n Settings) -> &'n str {
         self.pod_vif.as_deref().unwrap_or(&settings.pod_vif_driver)
+    }
+
+    /// How its pods are plugged; none: in no way that there is.
+    pub(crate) fn driver(&self, settings: &Settings) -> Option<Driver> {
+        self.driver_name(settings).parse().ok()
     }
 }
 

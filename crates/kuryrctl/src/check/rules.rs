@@ -11,7 +11,7 @@ mod room;
 pub(super) mod sample;
 mod trunks;
 
-pub(crate) use self::{config::pool_sizes, trunks::NESTED};
+pub(crate) use self::config::pool_sizes;
 use super::{
     facts::Facts,
     finding::{Area, Verdict},

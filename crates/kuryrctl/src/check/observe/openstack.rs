@@ -7,6 +7,7 @@ use kuryr_api::{
     names::DEVICE_OWNER,
 };
 use kuryr_config::{Sources, cloud};
+use kuryr_controller::driver::Driver;
 use kuryr_openstack::{
     Error, Kind, Octavia, OpenError, Retry, Session, Settings as SessionSettings,
     neutron::{Neutron, Port, PortFilter, SecurityGroupFilter, Subnet, SubnetFilter},
@@ -16,7 +17,6 @@ use super::{chain, config::Read};
 use crate::check::{
     facts::{Cloud, Cluster, Parent, Settings, Way},
     finding::{Gap, Seen, known},
-    rules::NESTED,
 };
 
 pub(super) async fn observe(read: &Read, sources: &Sources, cluster: &Cluster) -> Cloud {
@@ -151,7 +151,8 @@ async fn pod_ports(neutron: &Neutron, project: &ProjectId) -> Seen<u64> {
 
 /// The ports that have addresses of nodes whose pods are on trunks.
 async fn parents(neutron: &Neutron, settings: &Settings, cluster: &Cluster) -> Seen<Vec<Parent>> {
-    let nodes = known(&cluster.nodes)?.iter().filter(|node| node.driver(settings) == NESTED);
+    let nodes =
+        known(&cluster.nodes)?.iter().filter(|node| node.driver(settings) == Some(Driver::NestedVlan));
     let addresses: Vec<_> = nodes.flat_map(|node| node.addresses.iter().copied()).collect();
     let filter = PortFilter { addresses: Some(addresses), ..PortFilter::default() };
     let parent = |port: Port| Parent {

@@ -1,20 +1,18 @@
 //! Nodes that are virtual machines, and the trunks that carry their pods' ports.
 
+use kuryr_controller::driver::Driver;
+
 use crate::check::{
     facts::{Facts, Node, Parent, Settings},
     finding::{Finding, Verdict, known},
 };
 
-/// The driver of nodes whose pods are on trunks.
-pub(crate) const NESTED: &str = "nested-vlan";
-/// The drivers that there are.
-const DRIVERS: [&str; 2] = ["neutron-vif", NESTED];
-
 pub(super) fn nodes(facts: &Facts) -> Verdict {
     let (nodes, settings) = (known(&facts.cluster.nodes)?, facts.settings()?);
-    let strange = nodes.iter().filter(|node| !DRIVERS.contains(&node.driver(settings)));
+    let strange = nodes.iter().filter(|node| node.driver(settings).is_none());
     let strange = strange.map(|node| unknown_driver(node, settings));
-    let nested: Vec<_> = nodes.iter().filter(|node| node.driver(settings) == NESTED).collect();
+    let nested: Vec<_> =
+        nodes.iter().filter(|node| node.driver(settings) == Some(Driver::NestedVlan)).collect();
     if nested.is_empty() {
         return Ok(strange.collect());
     }
@@ -76,9 +74,17 @@ fn no_trunks_at_all(nested: &[&Node]) -> Finding {
 fn unknown_driver(node: &Node, settings: &Settings) -> Finding {
     Finding::problem(
         "node-driver-unknown",
-        format!("node {} has the label pod_vif={}, which is no driver", node.name, node.driver(settings)),
+        format!(
+            "node {} has the label pod_vif={}, which is no driver",
+            node.name,
+            node.driver_name(settings)
+        ),
         "pods on it get no network",
-        format!("kubectl label --overwrite node {} pod_vif=…: one of {}", node.name, DRIVERS.join(", ")),
+        format!(
+            "kubectl label --overwrite node {} pod_vif=…: one of {}",
+            node.name,
+            Driver::names().join(", ")
+        ),
     )
 }
 
@@ -97,7 +103,7 @@ mod tests {
 
     /// Both nodes of the sample are virtual machines.
     fn nested(parents: Vec<Parent>) -> Facts {
-        let mut facts = settled(|settings| settings.pod_vif_driver = NESTED.into());
+        let mut facts = settled(|settings| settings.pod_vif_driver = Driver::NestedVlan.as_str().into());
         facts.cloud.extensions.as_mut().unwrap().insert("trunk".into());
         facts.cloud.parents = Ok(parents);
         facts
