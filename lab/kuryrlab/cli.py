@@ -98,7 +98,7 @@ def _floor(arguments: argparse.Namespace) -> None:
 def _dns(arguments: argparse.Namespace) -> None:
     if arguments.state == "up":
         for vm in cluster.running_vms():
-            vm.load_image(paths.COREDNS_IMAGE)
+            cluster.load_image(vm, paths.COREDNS_IMAGE)
         dns.up()
     else:
         dns.down()

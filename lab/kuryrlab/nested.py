@@ -5,7 +5,7 @@ import time
 from datetime import datetime
 from pathlib import Path
 
-from kuryrlab import components, facts, kubernetes, kuryr, paths, pieces, shell, workers
+from kuryrlab import cluster, components, facts, kubernetes, kuryr, paths, pieces, shell, workers
 from kuryrlab.steps import Step, perform, say
 from kuryrlab.vm import MEMORY_MIB, Vm
 
@@ -28,7 +28,7 @@ def up(name: str) -> None:
             Step(f"{name} power", vm.power_on, ("user-mode Linux", f"{name} port and trunk")),
             Step(f"{name} cables", vm.connect, (f"{name} power",)),
             Step(f"{name} containerd", lambda: vm.daemon("containerd").start(), (f"{name} cables",)),
-            Step(f"{name} images", lambda: vm.load_image(paths.AGNHOST_IMAGE), (f"{name} containerd",)),
+            Step(f"{name} images", lambda: cluster.load_image(vm, paths.AGNHOST_IMAGE), (f"{name} containerd",)),
             Step(f"{name} kubelet", lambda: vm.daemon("kubelet").start(), (f"{name} images",)),
             Step(f"{name} node", lambda: _wait_for_node(name, began), (f"{name} kubelet",)),
             Step("facts", facts.tell_of_vms, (f"{name} kubelet",)),

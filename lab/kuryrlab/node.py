@@ -67,13 +67,6 @@ class Node:
             daemon.start()
         return ""
 
-    def load_image(self, archive: Path) -> str:
-        """Put one of the lab's own images into the runtime, unless it is there."""
-        if runtime.has_image(self.place, archive):
-            return "kept"
-        self.import_image(archive)
-        return ""
-
     def import_image(self, archive: Path) -> str:
         """Put an image into the runtime; one of the same name is replaced."""
         return runtime.import_image(self.place, archive.resolve())

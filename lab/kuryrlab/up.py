@@ -170,8 +170,8 @@ def _node(node: Node) -> list[Step]:
         Step(f"{name} power", node.power_on, ("underlay", "certificates")),
         Step(f"{name} switch", node.switch_on, (f"{name} power", "northd")),
         Step(f"{name} containerd", by_name["containerd"].start, (f"{name} power",)),
-        Step(f"{name} images", lambda: node.load_image(paths.AGNHOST_IMAGE), (f"{name} containerd", "images")),
-        Step(f"{name} coredns image", lambda: node.load_image(paths.COREDNS_IMAGE), (f"{name} images", "coredns image")),
+        Step(f"{name} images", lambda: cluster.load_image(node, paths.AGNHOST_IMAGE), (f"{name} containerd", "images")),
+        Step(f"{name} coredns image", lambda: cluster.load_image(node, paths.COREDNS_IMAGE), (f"{name} images", "coredns image")),
         Step(f"{name} kubelet", by_name["kubelet"].start, (f"{name} images", "kube-apiserver")),
         Step(f"{name} in the pod network", lambda: node.plug_kubelet(seed.networks()), (f"{name} switch", "layout")),
     ]

@@ -127,13 +127,6 @@ class Vm:
         for device in (self.card, self.cable):
             shell.run(["ip", "link", "del", device], check=False)
 
-    def load_image(self, archive: Path) -> str:
-        """Put one of the lab's own images into the runtime, unless it is there."""
-        if runtime.has_image(self.place, archive):
-            return "kept"
-        self.import_image(archive)
-        return ""
-
     def import_image(self, archive: Path) -> str:
         """Put an image into the runtime; one of the same name is replaced."""
         name = f"image-{archive.name}"
