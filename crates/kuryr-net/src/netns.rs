@@ -15,7 +15,10 @@ use nix::{
 };
 use tokio::sync::oneshot;
 
-use crate::{error::NetError, netlink::Netlink};
+use crate::{
+    error::NetError,
+    netlink::{self, Netlink},
+};
 
 /// The namespace of the calling thread. Threads of this project never change it, except those that end right afterwards.
 const OWN: &str = "/proc/thread-self/ns/net";
@@ -119,13 +122,8 @@ impl NetNs {
 
     /// Opens a netlink socket inside the namespace. It may be used from anywhere: a socket stays where it was born.
     pub async fn netlink(&self) -> Result<Netlink, NetError> {
-        let runtime = tokio::runtime::Handle::current();
-        let opened = self.enter(move || {
-            let _context = runtime.enter();
-            rtnetlink::new_connection()
-        });
-        let (connection, handle, _) = opened.await?.map_err(NetError::Socket)?;
-        Ok(Netlink::new(handle, tokio::spawn(connection)))
+        let threads = netlink::threads()?;
+        self.enter(move || Netlink::open(threads)).await?.map_err(NetError::Socket)
     }
 }
 
