@@ -18,6 +18,7 @@ mod frame;
 mod ports;
 mod session;
 mod switch;
+mod vacant;
 mod value;
 mod wire;
 

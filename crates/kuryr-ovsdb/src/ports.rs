@@ -55,8 +55,7 @@ impl Ovsdb {
         let operations = vec![
             json!({"op": "mutate", "table": "Bridge", "where": [["_uuid", "==", uuid_of(&bridge)]],
                    "mutations": [["ports", "delete", uuid_of(&port)]]}),
-            // Asks ovs-vswitchd to confirm, for `settle`.
-            json!({"op": "mutate", "table": "Open_vSwitch", "where": [], "mutations": [["next_cfg", "+=", 1]]}),
+            confirmation(),
             json!({"op": "comment", "comment": format!("kuryr-daemon: del-port {name}")}),
         ];
         self.transact(operations).await?;
@@ -68,11 +67,17 @@ impl Ovsdb {
     /// A device that is removed and made anew under the same name before ovs-vswitchd has looked is taken for the old one: it would
     /// go on reading from a socket of a device that is no more.
     pub async fn settle(&self) {
-        let settled = self.wait_for(|switch| switch.is_settled().then_some(()));
+        let asked = self.look(Switch::asked);
+        let settled = self.wait_for(|switch| (switch.carried_out() >= asked).then_some(()));
         if timeout(SETTLE_WITHIN, settled).await.is_err() {
             tracing::warn!("ovs-vswitchd is behind with its configuration");
         }
     }
+}
+
+/// Asks ovs-vswitchd to say when it has carried out a transaction.
+pub(crate) fn confirmation() -> Value {
+    json!({"op": "mutate", "table": "Open_vSwitch", "where": [], "mutations": [["next_cfg", "+=", 1]]})
 }
 
 fn placed(switch: &Switch, name: &str) -> Option<(RowId, RowId)> {
@@ -82,10 +87,15 @@ fn placed(switch: &Switch, name: &str) -> Option<(RowId, RowId)> {
 }
 
 fn addition(port: &NewPort<'_>) -> Vec<Value> {
+    let interface = json!({"name": port.name, "external_ids": map_of(&port.external_ids)});
+    insertion(port, &interface)
+}
+
+/// A port with this row of `Interface`.
+pub(crate) fn insertion(port: &NewPort<'_>, interface: &Value) -> Vec<Value> {
     vec![
         json!({"op": "comment", "comment": format!("kuryr-daemon: add-port {} {}", port.bridge, port.name)}),
-        json!({"op": "insert", "table": "Interface", "uuid-name": "interface",
-               "row": {"name": port.name, "external_ids": map_of(&port.external_ids)}}),
+        json!({"op": "insert", "table": "Interface", "uuid-name": "interface", "row": interface}),
         json!({"op": "insert", "table": "Port", "uuid-name": "port",
                "row": {"name": port.name, "interfaces": ["named-uuid", "interface"]}}),
         json!({"op": "mutate", "table": "Bridge", "where": [["name", "==", port.bridge]],

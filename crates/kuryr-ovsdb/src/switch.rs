@@ -32,6 +32,8 @@ pub enum Link {
 pub struct Interface {
     /// The network device's name.
     pub name: String,
+    /// What kind of device ovs-vswitchd makes for it; empty: none, it takes the link of that name.
+    pub kind: String,
     /// What its owner and ovn-controller wrote about it.
     pub external_ids: BTreeMap<String, String>,
     /// The `OpenFlow` port, once ovs-vswitchd has opened the device; negative when it could not.
@@ -115,9 +117,14 @@ impl Switch {
         self.root.as_ref().is_some_and(|root| root.external_ids.contains_key("ovn-remote"))
     }
 
-    /// Whether ovs-vswitchd has carried out all that it was asked to confirm.
-    pub fn is_settled(&self) -> bool {
-        self.root.as_ref().is_some_and(|root| root.cur_cfg >= root.next_cfg)
+    /// The last change that somebody asked ovs-vswitchd to confirm.
+    pub fn asked(&self) -> i64 {
+        self.root.as_ref().map_or(0, |root| root.next_cfg)
+    }
+
+    /// The last of them that it has carried out.
+    pub fn carried_out(&self) -> i64 {
+        self.root.as_ref().map_or(-1, |root| root.cur_cfg)
     }
 
     /// The bridge of that name.
@@ -138,6 +145,12 @@ impl Switch {
     /// The interface of that name.
     pub fn interface(&self, name: &str) -> Option<&Interface> {
         self.interfaces.values().find(|interface| interface.name == name)
+    }
+
+    /// The row of the interface of that name.
+    pub(crate) fn interface_row(&self, name: &str) -> Option<&RowId> {
+        let mut rows = self.interfaces.iter();
+        rows.find(|(_, interface)| interface.name == name).map(|(row, _)| row)
     }
 
     /// All interfaces, in no order.
@@ -202,6 +215,7 @@ impl Row for Interface {
     fn read(columns: &Value) -> Self {
         Self {
             name: name(columns),
+            kind: text(&columns["type"]).unwrap_or_default(),
             external_ids: string_map(&columns["external_ids"]),
             ofport: optional(&columns["ofport"]).and_then(Value::as_i64),
             error: optional(&columns["error"]).and_then(text).filter(|error| !error.is_empty()),
@@ -268,7 +282,7 @@ mod tests {
     fn answers_from_a_monitors_reply() {
         let mut switch = Switch::new();
         switch.reset(&content());
-        assert!(switch.is_up() && switch.runs_ovn() && !switch.is_settled());
+        assert!(switch.is_up() && switch.runs_ovn() && switch.carried_out() < switch.asked());
         let (port, _) = switch.port("tap1").unwrap();
         assert_eq!(switch.bridge_of(port).unwrap().1.name, "br-int");
         assert_eq!(switch.interface("tap1").unwrap().ofport, None);

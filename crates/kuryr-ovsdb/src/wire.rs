@@ -60,7 +60,7 @@ pub(crate) fn monitor(id: RequestId) -> Value {
         "Open_vSwitch": [{"columns": ["external_ids", "next_cfg", "cur_cfg"]}],
         "Bridge": [{"columns": ["name", "ports"]}],
         "Port": [{"columns": ["name", "interfaces"]}],
-        "Interface": [{"columns": ["name", "external_ids", "ofport", "error"]}],
+        "Interface": [{"columns": ["name", "type", "external_ids", "ofport", "error"]}],
     }]})
 }
 

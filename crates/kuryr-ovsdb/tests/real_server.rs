@@ -104,6 +104,18 @@ fn port(name: &str) -> NewPort<'_> {
     NewPort { bridge: "br-int", name, external_ids }
 }
 
+/// No ovs-vswitchd runs here: somebody has to confirm a change in its place.
+fn confirm(client: &Ovsdb) -> tokio::task::JoinHandle<()> {
+    let client = client.clone();
+    tokio::spawn(async move {
+        let asked =
+            client.wait_for(|switch| (switch.carried_out() < switch.asked()).then(|| switch.asked())).await;
+        let confirm =
+            json!({"op": "update", "table": "Open_vSwitch", "where": [], "row": {"cur_cfg": asked}});
+        client.transact(vec![confirm]).await.unwrap();
+    })
+}
+
 #[tokio::test]
 async fn a_port_is_added_and_removed() {
     let server = Server::new();
@@ -124,18 +136,7 @@ async fn a_port_that_is_there_already_is_replaced() {
     let server = Server::new();
     let client = server.client().await;
     client.add_port(&port("tap1")).await.unwrap();
-    // No ovs-vswitchd runs here: somebody has to confirm the removal in its place.
-    let confirmation = tokio::spawn({
-        let client = client.clone();
-        async move {
-            let asked = client
-                .wait_for(|switch| (!switch.is_settled()).then(|| switch.root().unwrap().next_cfg))
-                .await;
-            let confirm =
-                json!({"op": "update", "table": "Open_vSwitch", "where": [], "row": {"cur_cfg": asked}});
-            client.transact(vec![confirm]).await.unwrap();
-        }
-    });
+    let confirmation = confirm(&client);
     let newer = NewPort { external_ids: BTreeMap::from([("iface-id".into(), "33".into())]), ..port("tap1") };
     timeout(Duration::from_secs(4), client.add_port(&newer)).await.unwrap().unwrap();
     confirmation.await.unwrap();
@@ -143,6 +144,50 @@ async fn a_port_that_is_there_already_is_replaced() {
         assert_eq!(switch.interface("tap1").unwrap().id("iface-id"), Some("33"));
         assert_eq!(switch.interfaces().filter(|interface| interface.name == "tap1").count(), 1);
     });
+}
+
+#[tokio::test]
+async fn a_vacant_port_is_occupied_and_vacated_and_stays_the_same_row() {
+    let server = Server::new();
+    let client = server.client().await;
+    client.add_vacant(&port("tap1")).await.unwrap();
+    let row = |client: &Ovsdb| client.look(|switch| switch.port("tap1").unwrap().1.interfaces.clone());
+    let before = row(&client);
+    let see = |client: &Ovsdb| {
+        client.look(|switch| {
+            let interface = switch.interface("tap1").unwrap();
+            let ids = ["iface-id", "kuryr-sandbox"].map(|key| interface.id(key).map(str::to_owned));
+            (interface.is_vacant(), ids)
+        })
+    };
+    let iface_id = Some("11-22".to_owned());
+    assert_eq!(see(&client), (true, [iface_id.clone(), None]));
+    for sandbox in ["first", "second"] {
+        let (ids, confirmation) = ([("kuryr-sandbox".into(), sandbox.into())].into(), confirm(&client));
+        timeout(Duration::from_secs(4), client.occupy("tap1", &ids)).await.unwrap().unwrap();
+        confirmation.await.unwrap();
+        assert_eq!(see(&client), (false, [iface_id.clone(), Some(sandbox.to_owned())]));
+        let confirmation = confirm(&client);
+        client.vacate("tap1", &["kuryr-sandbox", "kuryr-pod"]).await.unwrap();
+        confirmation.await.unwrap();
+        assert_eq!(see(&client), (true, [iface_id.clone(), None]));
+    }
+    assert_eq!(row(&client), before);
+    assert_eq!(client.del_port("tap1").await.unwrap(), Removed::Port);
+}
+
+#[tokio::test]
+async fn a_vacant_port_does_not_replace_one_and_what_is_missing_is_not_occupied() {
+    let server = Server::new();
+    let client = server.client().await;
+    client.add_port(&port("tap1")).await.unwrap();
+    let refused = client.add_vacant(&port("tap1")).await.unwrap_err();
+    assert!(matches!(refused, OvsdbError::Refused(_)) && refused.is_transient(), "{refused:?}");
+    assert!(!client.look(|switch| switch.interface("tap1").unwrap().is_vacant()));
+    let error = client.occupy("tap2", &BTreeMap::new()).await.unwrap_err();
+    assert!(error.is_transient() && std::error::Error::source(&error).unwrap().to_string().contains("tap2"));
+    let error = client.add_vacant(&NewPort { bridge: "br-none", ..port("tap3") }).await.unwrap_err();
+    assert!(matches!(error, OvsdbError::NoBridge(_)), "{error:?}");
 }
 
 #[tokio::test]

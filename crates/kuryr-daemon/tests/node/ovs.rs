@@ -93,7 +93,7 @@ pub fn vswitchd(ovsdb: Ovsdb) -> JoinHandle<()> {
                 let new: Vec<_> = switch.interfaces().filter(|found| found.ofport.is_none() && found.error.is_none()).collect();
                 let next = switch.root()?.next_cfg;
                 let mut operations: Vec<_> = new.iter().map(|interface| opened(&interface.name)).collect();
-                if !switch.is_settled() {
+                if switch.carried_out() < switch.asked() {
                     operations.push(json!({"op": "update", "table": "Open_vSwitch", "where": [], "row": {"cur_cfg": next}}));
                 }
                 (!operations.is_empty()).then_some(operations)
