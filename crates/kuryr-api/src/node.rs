@@ -1,4 +1,9 @@
 //! KuryrNode: what the controller and a node's daemon tell each other of the ports that are kept ready there.
+//!
+//! ```text
+//!   controller ──► spec:   how many ports there are, and which are to be wired before a pod needs them
+//!   daemon     ──► status: how many are wired, and which ports of pods that go are plugged no more
+//! ```
 
 use kube::CustomResource;
 use schemars::JsonSchema;
@@ -21,6 +26,7 @@ use std::collections::BTreeMap;
     printcolumn = r#"{"name":"Pods","type":"integer","description":"Pods on the node that have a port or need one","jsonPath":".spec.pods"}"#,
     printcolumn = r#"{"name":"Free","type":"integer","description":"Ports that no pod has","jsonPath":".spec.free"}"#,
     printcolumn = r#"{"name":"Target","type":"integer","description":"How many ports are to be free","jsonPath":".spec.target"}"#,
+    printcolumn = r#"{"name":"Warm","type":"integer","description":"Free ports that are wired on the node already","jsonPath":".status.warm"}"#,
     printcolumn = r#"{"name":"Daemon","type":"string","description":"Version of the node's daemon","jsonPath":".status.daemon"}"#,
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]
@@ -35,6 +41,19 @@ pub struct KuryrNodeSpec {
     /// How many of them there are to be.
     #[serde(default)]
     pub target: u32,
+    /// Ports that the daemon keeps wired in Open vSwitch, whether a pod has them or not, by their ids.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub ports: BTreeMap<String, KeptPort>,
+}
+
+/// What the daemon needs to know of a port that it keeps wired.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct KeptPort {
+    /// The port's MAC address.
+    pub mac: String,
+    /// The bridge of Open vSwitch that it belongs to.
+    pub bridge: String,
 }
 
 /// What the node's daemon says.
@@ -48,4 +67,7 @@ pub struct KuryrNodeStatus {
     /// entry goes with its KuryrPort.
     #[serde(default)]
     pub unplugged: BTreeMap<String, String>,
+    /// Ports that are wired and that no pod has.
+    #[serde(default)]
+    pub warm: u32,
 }

@@ -85,6 +85,14 @@ impl Ports {
         free.filter_map(|(id, since)| Some((known.by_id.get(id)?.clone(), since.elapsed()))).collect()
     }
 
+    /// The ports that are of a node's pool, whether a pod has them or not.
+    pub fn pooled(&self, node: &str) -> Vec<Arc<Port>> {
+        let known = self.known.read();
+        let of_node = known.warm.get(node).into_iter();
+        let ids = of_node.flat_map(|warm| warm.free.iter().map(|(id, _)| id).chain(&warm.taken));
+        ids.filter_map(|id| known.by_id.get(id).cloned()).collect()
+    }
+
     /// The pods that have warm ports of a node.
     pub fn takers(&self, node: &str) -> Vec<Key> {
         let known = self.known.read();
@@ -358,6 +366,7 @@ mod tests {
         // Neutron knows nothing of it.
         ports.insert(port("1", "kuryr-pool:1"));
         assert_eq!((free(&ports), ports.takers(NODE)), (vec!["2".to_owned()], vec![pod.clone()]));
+        assert_eq!(ports.pooled(NODE).len(), 2);
         assert_eq!(ports.of(&pod, Some("uid")).len(), 1);
         assert!(ports.withdraw(&"1".into()).is_none());
 

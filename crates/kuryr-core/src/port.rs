@@ -85,6 +85,13 @@ pub struct Bound {
     pub vhostuser_mode: Option<String>,
 }
 
+impl Bound {
+    /// Whether it is straight in an Open vSwitch that OVN runs.
+    pub fn is_plain_ovn(&self) -> bool {
+        self.vif_type == "ovs" && self.plug == Plug::Direct && self.confirmation == Confirmation::Node
+    }
+}
+
 /// How a veth pair is connected.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Plug {

@@ -25,6 +25,7 @@ pub mod failure;
 pub mod handover;
 pub mod install;
 pub mod installer;
+pub mod keep;
 pub mod kind;
 pub mod legacy;
 pub mod lock;

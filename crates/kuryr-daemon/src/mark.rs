@@ -21,6 +21,9 @@ const MAC: &str = "attached-mac";
 const VM_UUID: &str = "vm-uuid";
 /// What the Python Kuryr wrote for a pod's port, and other tools look for.
 const VM: &str = "kuryr";
+const KEPT: &str = "kuryr-kept";
+/// What is written for a pod, and goes with it.
+pub const OF_POD: [&str; 6] = [VM_UUID, SANDBOX, NETNS, IFNAME, POD, POD_UID];
 
 /// A port of ours, as OVSDB has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,9 +42,31 @@ pub struct Mark {
     pub pod_uid: Option<String>,
     /// The MAC address.
     pub mac: Option<String>,
+    /// What becomes of the port when its pod goes.
+    pub afterwards: Afterwards,
+}
+
+/// What becomes of a port when its pod goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Afterwards {
+    /// It goes as well.
+    Removed,
+    /// It stays wired, for another pod.
+    Kept,
 }
 
 impl Mark {
+    /// What to write beside a port that no pod has.
+    pub fn of_vacant(port: &str, mac: &str) -> BTreeMap<String, String> {
+        let pairs = [(IFACE_ID, port), ("iface-status", "active"), (MAC, mac), (KEPT, "true")];
+        pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).into()
+    }
+
+    /// The port of Neutron that an interface is for, if it is kept and no pod has it.
+    pub fn read_vacant(interface: &Interface) -> Option<&str> {
+        interface.id(IFACE_ID).filter(|_| interface.is_vacant() && interface.id(KEPT).is_some())
+    }
+
     /// What to write beside a port.
     pub fn of(wiring: &Wiring, sandbox: &Sandbox) -> BTreeMap<String, String> {
         let vm = match wiring.plug {
@@ -77,6 +102,7 @@ impl Mark {
             pod: text(POD),
             pod_uid: text(POD_UID),
             mac: text(MAC),
+            afterwards: Afterwards::of(interface),
         })
     }
 
@@ -93,5 +119,12 @@ impl Mark {
     /// The host's end of the pod's veth pair, which lives exactly as long as the other end.
     pub fn tap(&self) -> String {
         self.links().swap_remove(0)
+    }
+}
+
+impl Afterwards {
+    /// What becomes of an interface's port.
+    pub fn of(interface: &Interface) -> Self {
+        if interface.id(KEPT).is_some() { Self::Kept } else { Self::Removed }
     }
 }

@@ -1,4 +1,5 @@
-//! Tells the controller which ports of pods that go are plugged no more: only then may the next pod have them.
+//! Tells the controller which ports of pods that go are plugged no more: only then may the next pod have them. And how many ports are
+//! wired that no pod has.
 //!
 //! ```text
 //!   KuryrPort that is being deleted ─┐
@@ -25,7 +26,14 @@ use kuryr_net::{Link, Stack};
 use serde_json::{Map, Value, json};
 use tokio::time::{sleep, timeout};
 
-use crate::{failure::Chain, kind::Kind, mark::Mark, node::Node, tag::Tag};
+use crate::{
+    failure::Chain,
+    keep::{self, Keeper},
+    kind::Kind,
+    mark::Mark,
+    node::Node,
+    tag::Tag,
+};
 
 /// The KuryrNode is written at most so often.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -80,17 +88,23 @@ impl Report {
         }
     }
 
+    /// Keeps ports wired for which the same KuryrNode asks.
+    pub fn keeper(&self) -> Keeper {
+        Keeper::new(self.said.clone(), self.key.clone())
+    }
+
     /// Keeps what is said true, for ever.
     pub async fn run(&self, node: &Node) {
         loop {
             tokio::select! {
                 () = self.said.wait_for(|_| self.concern(node)) => {}
                 () = node.records.ports.wait_for(|_| self.concern(node)) => {}
+                () = node.ovsdb.wait_for(|switch| self.concern_of(node, keep::count_warm(switch))) => {}
             }
             // In this order: no call can plug the port of a record any more that is being deleted, unless it has begun before.
             let going = Going::look(node);
             let plugged = if going.records.is_empty() { None } else { Plugged::look(node).await };
-            match self.judge(&going, plugged.as_ref()) {
+            match self.judge(&going, plugged.as_ref(), node.ovsdb.look(keep::count_warm)) {
                 Some(Look::Soon) => may_be_otherwise(node).await,
                 Some(Look::Say(status)) => sleep(self.say(&status).await).await,
                 None => {}
@@ -113,18 +127,22 @@ impl Report {
 
     /// Whether there may be something to say. None: nor will there be before something changes.
     fn concern(&self, node: &Node) -> Option<()> {
-        let said = self.said.get(&self.key)?;
-        difference(&said, &Going::look(node).ports()).map(drop)
+        self.concern_of(node, node.ovsdb.look(keep::count_warm))
     }
 
-    fn judge(&self, going: &Going, plugged: Option<&Plugged>) -> Option<Look> {
+    fn concern_of(&self, node: &Node, warm: u32) -> Option<()> {
+        let said = self.said.get(&self.key)?;
+        difference(&said, &Going::look(node).ports(), warm).map(drop)
+    }
+
+    fn judge(&self, going: &Going, plugged: Option<&Plugged>, warm: u32) -> Option<Look> {
         let said = self.said.get(&self.key)?;
         let is_free = |record: &PortRecord, vif: &Vif| {
             plugged.is_some_and(|plugged| !plugged.has(vif)) && !going.busy.contains(&record.key)
         };
         let unplugged = going.ports_that(is_free);
         let waits = unplugged.len() < going.ports().len();
-        difference(&said, &unplugged).map(Look::Say).or_else(|| waits.then_some(Look::Soon))
+        difference(&said, &unplugged, warm).map(Look::Say).or_else(|| waits.then_some(Look::Soon))
     }
 }
 
@@ -204,18 +222,24 @@ async fn may_be_otherwise(node: &Node) {
 }
 
 /// What has to be patched so that the KuryrNode says this.
-fn difference(said: &NodeRecord, unplugged: &BTreeMap<String, String>) -> Option<Value> {
+fn difference(said: &NodeRecord, unplugged: &BTreeMap<String, String>, warm: u32) -> Option<Value> {
     let old = &said.status.unplugged;
     let news = unplugged.iter().filter(|(port, uid)| old.get(*port) != Some(*uid));
     let mut entries: Map<_, _> = news.map(|(port, uid)| (port.clone(), json!(uid))).collect();
     let gone = old.keys().filter(|port| !unplugged.contains_key(*port));
     entries.extend(gone.map(|port| (port.clone(), Value::Null)));
     let knows_daemon = said.status.daemon.as_deref() == Some(VERSION);
-    match (entries.is_empty(), knows_daemon) {
-        (true, true) => None,
-        (false, true) => Some(json!({ "unplugged": entries })),
-        (_, false) => Some(json!({ "daemon": VERSION, "unplugged": entries })),
+    let mut status = Map::new();
+    if !knows_daemon {
+        status.insert("daemon".to_owned(), json!(VERSION));
     }
+    if !knows_daemon || !entries.is_empty() {
+        status.insert("unplugged".to_owned(), Value::Object(entries));
+    }
+    if said.status.warm != warm {
+        status.insert("warm".to_owned(), json!(warm));
+    }
+    (!status.is_empty()).then_some(Value::Object(status))
 }
 
 #[cfg(test)]
@@ -230,7 +254,7 @@ mod tests {
             uid: "u".into(),
             resource_version: "1".into(),
             spec: KuryrNodeSpec::default(),
-            status: KuryrNodeStatus { daemon: Some(daemon.to_owned()), unplugged: pairs.collect() },
+            status: KuryrNodeStatus { daemon: Some(daemon.to_owned()), unplugged: pairs.collect(), warm: 1 },
         }
     }
 
@@ -241,15 +265,20 @@ mod tests {
     #[test]
     fn only_what_changed_is_said() {
         let old = said(VERSION, &[("kept", "a"), ("gone", "b"), ("again", "c")]);
-        assert_eq!(difference(&old, &now(&[("kept", "a"), ("gone", "b"), ("again", "c")])), None);
+        assert_eq!(difference(&old, &now(&[("kept", "a"), ("gone", "b"), ("again", "c")]), 1), None);
         let expected = json!({ "unplugged": { "gone": null, "again": "d", "new": "e" } });
-        assert_eq!(difference(&old, &now(&[("kept", "a"), ("again", "d"), ("new", "e")])), Some(expected));
+        assert_eq!(difference(&old, &now(&[("kept", "a"), ("again", "d"), ("new", "e")]), 1), Some(expected));
+        let expected = json!({ "warm": 2 });
+        assert_eq!(
+            difference(&old, &now(&[("kept", "a"), ("gone", "b"), ("again", "c")]), 2),
+            Some(expected)
+        );
     }
 
     #[test]
     fn a_new_daemon_says_that_it_is_there() {
         let expected = json!({ "daemon": VERSION, "unplugged": {} });
-        assert_eq!(difference(&said("older", &[]), &now(&[])), Some(expected));
+        assert_eq!(difference(&said("older", &[]), &now(&[]), 1), Some(expected));
     }
 
     #[test]

@@ -51,8 +51,13 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
         let node = Arc::clone(&node);
         async move { sweep::run(&node).await }
     });
+    let report = Report::of_node(&client, &settings.node.name);
     background.spawn({
-        let (node, report) = (Arc::clone(&node), Report::of_node(&client, &settings.node.name));
+        let (node, keeper) = (Arc::clone(&node), report.keeper());
+        async move { keeper.run(&node).await }
+    });
+    background.spawn({
+        let node = Arc::clone(&node);
         async move { report.run(&node).await }
     });
     let door = Door { node: Arc::clone(&node), calls: TaskTracker::new() };

@@ -37,14 +37,15 @@ pub async fn create(
     answer("create", KIND, node, api.create(&params, &object).map_ok(NodeRecord::from)).await
 }
 
-/// Says what is kept ready. For the controller.
-pub async fn set_spec(
+/// Says what is kept ready, where it was said otherwise before. For the controller.
+pub async fn change_spec(
     client: &kube::Client,
     node: &Key,
+    before: &KuryrNodeSpec,
     spec: &KuryrNodeSpec,
 ) -> Result<Written<NodeRecord>, Error> {
     let (api, params) = (api(client), PatchParams::default());
-    let patch = Patch::Merge(json!({ "spec": spec }));
+    let patch = Patch::Merge(json!({ "spec": merge_patch(&json!(before), &json!(spec)) }));
     answer("update", KIND, node, api.patch(node.name(), &params, &patch).map_ok(NodeRecord::from)).await
 }
 
@@ -77,4 +78,30 @@ pub async fn delete(client: &kube::Client, node: &Key) -> Result<(), Error> {
 
 fn api(client: &kube::Client) -> Api<KuryrNode> {
     Api::all(client.clone())
+}
+
+/// The merge patch (RFC 7386) that makes `after` of `before`.
+fn merge_patch(before: &Value, after: &Value) -> Value {
+    let (Value::Object(old), Value::Object(new)) = (before, after) else { return after.clone() };
+    let gone = old.keys().filter(|key| !new.contains_key(*key)).map(|key| (key.clone(), Value::Null));
+    let changed = new.iter().filter(|(key, value)| old.get(*key) != Some(*value));
+    let changed =
+        changed.map(|(key, value)| (key.clone(), merge_patch(old.get(key).unwrap_or(&Value::Null), value)));
+    gone.chain(changed).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_patch_says_what_changed_and_what_is_gone() {
+        let before = json!({"pods": 1, "free": 2, "ports": {"a": {"mac": "1"}, "b": {"mac": "2"}}});
+        let after = json!({"pods": 1, "free": 3, "ports": {"b": {"mac": "2"}, "c": {"mac": "3"}}});
+        let expected = json!({"free": 3, "ports": {"a": null, "c": {"mac": "3"}}});
+        assert_eq!(merge_patch(&before, &after), expected);
+        assert_eq!(merge_patch(&before, &before), json!({}));
+        assert_eq!(merge_patch(&after, &json!({"pods": 1, "free": 3})), json!({"ports": null}));
+        assert_eq!(merge_patch(&json!({}), &after), after);
+    }
 }

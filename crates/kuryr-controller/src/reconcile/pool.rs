@@ -9,7 +9,7 @@ use crate::relist;
 use futures::future::join_all;
 use kuryr_api::PortId;
 use kuryr_api::names::DEVICE_OWNER;
-use kuryr_api::node::KuryrNodeSpec;
+use kuryr_api::node::{KeptPort, KuryrNodeSpec};
 use kuryr_core::network::PodNetwork;
 use kuryr_core::pod::Carrier;
 use kuryr_core::pool::{Action, Free, Node, Observed, Supply, plan};
@@ -19,7 +19,7 @@ use kuryr_k8s::node_records;
 use kuryr_k8s::records::Written;
 use kuryr_k8s::slim::Phase;
 use kuryr_openstack::neutron::{FixedIpRequest, NewPort};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 /// While ports are given back for others to be made, the next go soon.
@@ -96,6 +96,7 @@ async fn tell(context: &Context, pools: &Pools, node: &Key, seen: &Observed) -> 
         pods: count(seen.pods),
         free: count(seen.free.len()),
         target: count(pools.sizing().target(seen.pods)),
+        ports: kept(context, node),
     };
     let record = records.get(node);
     if record.as_ref().is_some_and(|record| record.spec == spec) {
@@ -104,9 +105,9 @@ async fn tell(context: &Context, pools: &Pools, node: &Key, seen: &Observed) -> 
     if let Err(pause) = pools.may_write(node) {
         return Ok(Next::Within(pause));
     }
-    let written = if record.is_some() {
+    let written = if let Some(record) = record {
         context.metrics.wrote("update_kuryrnode");
-        node_records::set_spec(&context.client, node, &spec).await?
+        node_records::change_spec(&context.client, node, &record.spec, &spec).await?
     } else {
         context.metrics.wrote("create_kuryrnode");
         node_records::create(&context.client, node, &machine.uid, &spec).await?
@@ -115,6 +116,17 @@ async fn tell(context: &Context, pools: &Pools, node: &Key, seen: &Observed) -> 
         records.note(record);
     }
     Ok(Next::OnChange)
+}
+
+/// The ports of a node's pool that its daemon can have wired before a pod needs them: those of OVN, whose own word counts on the node.
+fn kept(context: &Context, node: &Key) -> BTreeMap<String, KeptPort> {
+    let Some(network) = context.network() else { return BTreeMap::new() };
+    let entry = |port: &Port| {
+        let Binding::Bound(bound) = &port.binding else { return None };
+        let bridge = bound.bridge.as_ref().or(network.bridge.as_ref()).filter(|_| bound.is_plain_ovn())?;
+        Some((port.id.to_string(), KeptPort { mac: port.mac.clone(), bridge: bridge.clone() }))
+    };
+    context.ports.pooled(node.name()).iter().filter_map(|port| entry(port)).collect()
 }
 
 async fn make(

@@ -41,7 +41,7 @@ impl OvsPort<'_> {
 
     pub(super) async fn clear(&self, job: Job<'_>) -> Result<(), Failure> {
         let (ovsdb, place, wiring) = (&job.node.ovsdb, job.place, job.wiring);
-        if ovsdb.del_port(self.name).await? == Removed::Port {
+        if job.node.release(self.name).await? == Removed::Port {
             tracing::info!(port = %wiring.port, link = self.name, "removed what was left of the port");
         }
         ovsdb.settle().await;
@@ -69,7 +69,7 @@ impl OvsPort<'_> {
     pub(super) async fn add(&self, job: Job<'_>) -> Result<(), Failure> {
         let external_ids = Mark::of(job.wiring, job.place.sandbox);
         let port = NewPort { bridge: self.bridge, name: self.name, external_ids };
-        Ok(job.node.metrics.time(Step::Ovsdb, job.node.ovsdb.add_port(&port)).await?)
+        Ok(job.node.metrics.time(Step::Ovsdb, job.node.take_port(&port)).await?)
     }
 
     /// Where the node runs OVN its own word counts; elsewhere the controller asks Neutron.

@@ -103,11 +103,11 @@ impl Node {
         outcome
     }
 
-    /// Removes ports from Open vSwitch, all that can be. Tells which links of the host are without use now.
+    /// Takes ports from their pods, all that can be. Tells which links of the host are without use now.
     async fn unport(&self, marks: &[Mark]) -> (Vec<String>, Result<(), Failure>) {
         let (mut links, mut failures) = (Vec::new(), Vec::new());
         for mark in marks {
-            match self.metrics.time(Step::RemovePort, self.ovsdb.del_port(&mark.ovs_port)).await {
+            match self.metrics.time(Step::RemovePort, self.release(&mark.ovs_port)).await {
                 Ok(_) => {
                     tracing::info!(pod = mark.pod, port = mark.port, link = mark.ovs_port, "unplugged");
                     links.extend(mark.links());

@@ -10,6 +10,7 @@ mod check;
 mod cut;
 mod del;
 mod doors;
+mod keep;
 mod nested;
 mod ovs;
 mod process;

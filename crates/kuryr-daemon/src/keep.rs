@@ -1,0 +1,193 @@
+//! Keeps ports wired that wait for pods, so that a pod's ADD waits neither for OVN nor for Neutron.
+//!
+//! ```text
+//!   KuryrNode, spec.ports ──► vacant ports of Open vSwitch ──► OVN claims them, Neutron calls them ACTIVE
+//!                                │        ▲
+//!                   ADD: a veth pair      DEL: the pair goes,
+//!                   behind the port       the port stays
+//!                                ▼        │
+//!                             ports of pods
+//! ```
+//!
+//! Nothing of a pod stays with the port: its link is made for the pod and goes with it. To park a link of the pod's and to move it into
+//! the next one's namespace would cost the kernel 16 ms, one link after the other, each way; a new one costs 1 ms
+//! (`bench/plugging.py`).
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use kuryr_api::{names, node::KeptPort};
+use kuryr_k8s::{Cache, Key, slim::NodeRecord};
+use kuryr_ovsdb::{Interface, NewPort, OvsdbError, Removed, Switch};
+use tokio::time::{Instant, sleep};
+
+use crate::{
+    failure::Chain,
+    mark::{Afterwards, Mark, OF_POD},
+    node::Node,
+};
+
+/// A port that nobody asks to be kept goes after this time: the API server may tell of a port later than of its pod.
+const UNWANTED_FOR: Duration = Duration::from_secs(5);
+/// Between two looks while there is something to do.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// What is asked for, and since when something is there that is not.
+pub struct Keeper {
+    said: Cache<NodeRecord>,
+    key: Key,
+    unwanted: BTreeMap<String, Instant>,
+}
+
+/// How what is there differs from what is asked for.
+#[derive(Debug, Default, PartialEq)]
+struct Look {
+    /// Ports to be made, by the ids of Neutron's.
+    missing: BTreeMap<String, KeptPort>,
+    /// Names of vacant ports that nobody asks for.
+    unwanted: BTreeSet<String>,
+}
+
+impl Keeper {
+    /// Keeps what the KuryrNode of this name asks for.
+    pub fn new(said: Cache<NodeRecord>, key: Key) -> Self {
+        Self { said, key, unwanted: BTreeMap::new() }
+    }
+
+    /// Works for ever.
+    pub async fn run(mut self, node: &Node) {
+        node.own.has_switch().await;
+        node.records.ports.complete().await;
+        self.said.complete().await;
+        loop {
+            let something = |look: Look| (look != Look::default()).then_some(look);
+            let look = tokio::select! {
+                look = self.said.wait_for(|_| something(node.ovsdb.look(|switch| self.look(node, switch)))) => look,
+                look = node.ovsdb.wait_for(|switch| something(self.look(node, switch))) => look,
+                look = node.records.ports.wait_for(|_| something(node.ovsdb.look(|switch| self.look(node, switch)))) => look,
+            };
+            if let Err(error) = self.act(node, look).await {
+                tracing::warn!(error = %Chain(&error), "could not keep ports wired");
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    /// A port whose pod is there is ADD's affair, and DEL's.
+    fn look(&self, node: &Node, switch: &Switch) -> Look {
+        if !switch.is_up() {
+            return Look::default();
+        }
+        let asked = self.said.get(&self.key).map(|record| record.spec.ports.clone()).unwrap_or_default();
+        let records = node.records.ports.all();
+        let vifs = records.iter().flat_map(|record| record.content.vifs());
+        let of_pods: BTreeSet<_> = vifs.map(|(_, entry)| entry.vif.base().id.as_str()).collect();
+        look(asked, &of_pods, switch.interfaces())
+    }
+
+    async fn act(&mut self, node: &Node, look: Look) -> Result<(), OvsdbError> {
+        for (id, kept) in &look.missing {
+            let name = names::tap_name(id);
+            let external_ids = Mark::of_vacant(id, &kept.mac);
+            match node.ovsdb.add_vacant(&NewPort { bridge: &kept.bridge, name: &name, external_ids }).await {
+                Ok(()) => tracing::info!(port = id, link = name, "wired before a pod needs it"),
+                // A pod was faster.
+                Err(OvsdbError::Refused(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.unwanted.retain(|name, _| look.unwanted.contains(name));
+        for name in look.unwanted {
+            let since = *self.unwanted.entry(name.clone()).or_insert_with(Instant::now);
+            if since.elapsed() >= UNWANTED_FOR {
+                node.ovsdb.del_port(&name).await?;
+                tracing::info!(link = name, "no longer wired: nobody needs it");
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Node {
+    /// Makes a link a port of the switch: that which waits for it, or a new one.
+    pub async fn take_port(&self, port: &NewPort<'_>) -> Result<(), OvsdbError> {
+        match self.take_port_seen(port).await {
+            // It was made, or removed, at the same moment.
+            Err(OvsdbError::Refused(_)) => self.take_port_seen(port).await,
+            outcome => outcome,
+        }
+    }
+
+    async fn take_port_seen(&self, port: &NewPort<'_>) -> Result<(), OvsdbError> {
+        let waits = self.ovsdb.look(|switch| {
+            let interface = switch.interface(port.name)?;
+            (Mark::read_vacant(interface) == port.external_ids.get("iface-id").map(String::as_str))
+                .then_some(())
+        });
+        match waits {
+            Some(()) => self.ovsdb.occupy(port.name, &port.external_ids).await,
+            None => self.ovsdb.add_port(port).await,
+        }
+    }
+
+    /// Takes a port from its pod: it goes, or waits for the next one.
+    pub async fn release(&self, name: &str) -> Result<Removed, OvsdbError> {
+        let found = self.ovsdb.look(|switch| {
+            let interface = switch.interface(name)?;
+            Some((Mark::read_vacant(interface).is_some(), Afterwards::of(interface)))
+        });
+        match found {
+            None | Some((true, _)) => Ok(Removed::Nothing),
+            Some((false, Afterwards::Removed)) => self.ovsdb.del_port(name).await,
+            Some((false, Afterwards::Kept)) => self.ovsdb.vacate(name, &OF_POD).await.map(|()| Removed::Port),
+        }
+    }
+}
+
+/// Neutron's ports that wait for pods and are wired.
+pub fn count_warm(switch: &Switch) -> u32 {
+    let warm = switch.interfaces().filter(|found| Mark::read_vacant(found).is_some() && found.is_installed());
+    u32::try_from(warm.count()).unwrap_or(u32::MAX)
+}
+
+fn look<'a>(
+    asked: BTreeMap<String, KeptPort>,
+    of_pods: &BTreeSet<&str>,
+    interfaces: impl Iterator<Item = &'a Interface>,
+) -> Look {
+    let (mut names, mut unwanted) = (BTreeSet::new(), BTreeSet::new());
+    for interface in interfaces {
+        let vacant = Mark::read_vacant(interface);
+        if vacant.is_some_and(|port| !asked.contains_key(port) && !of_pods.contains(port)) {
+            unwanted.insert(interface.name.clone());
+        }
+        names.insert(interface.name.as_str());
+    }
+    let is_missing = |port: &str| !of_pods.contains(port) && !names.contains(&*names::tap_name(port));
+    let missing = asked.into_iter().filter(|(port, _)| is_missing(port)).collect();
+    Look { missing, unwanted }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn vacant(port: &str) -> Interface {
+        let external_ids = Mark::of_vacant(port, "fa:16:3e:00:00:01");
+        Interface { name: names::tap_name(port), kind: "patch".into(), external_ids, ..Interface::default() }
+    }
+
+    #[test]
+    fn what_no_pod_has_is_made_and_what_nobody_asks_for_goes() {
+        let asked: BTreeMap<_, _> =
+            ["new", "there", "of-pod"].map(|port| (port.to_owned(), KeptPort::default())).into();
+        let of_pods = ["of-pod", "going"].into();
+        let foreign = Interface { name: "tapforeign".into(), kind: "patch".into(), ..Interface::default() };
+        let there = ["there", "going", "old"].map(vacant).into_iter().chain([foreign]).collect::<Vec<_>>();
+        let found = look(asked, &of_pods, there.iter());
+        assert_eq!(found.missing.keys().collect::<Vec<_>>(), ["new"]);
+        assert_eq!(found.unwanted, [names::tap_name("old")].into());
+    }
+}

@@ -1,0 +1,117 @@
+//! Ports that are wired before pods need them, and after.
+
+use std::{sync::Arc, time::Duration};
+
+use kuryr_daemon::report::Report;
+use kuryr_ovsdb::Switch;
+use serde_json::{Value, json};
+use tokio::{task::JoinSet, time::sleep};
+
+use crate::{
+    api::{KURYR_NODES, PORTS},
+    stage::{Pod, Stage, port_id, until, vif},
+};
+
+/// Begins to keep ports and to report, for as long as the test runs.
+fn keep(stage: &Stage, ports: &[u16]) -> JoinSet<()> {
+    ask(stage, ports);
+    let report = Report::of_node(&stage.api.client(), "node1");
+    let (keeper, node, own) = (report.keeper(), Arc::clone(&stage.door.node), Arc::clone(&stage.door.node));
+    let mut working = JoinSet::new();
+    working.spawn(async move { keeper.run(&node).await });
+    working.spawn(async move { report.run(&own).await });
+    working
+}
+
+fn ask(stage: &Stage, ports: &[u16]) {
+    let kept = json!({"mac": "fa:16:3e:00:00:05", "bridge": "br-int"});
+    let ports: serde_json::Map<_, _> = ports.iter().map(|number| (port_id(*number), kept.clone())).collect();
+    let node = json!({"metadata": {"name": "node1", "uid": "k"}, "spec": {"ports": ports}});
+    stage.api.put(KURYR_NODES, node);
+}
+
+/// Whether there is a port of the only tap, and whether it waits for a pod.
+fn vacancy(stage: &Stage) -> Option<bool> {
+    let of_tap = |switch: &Switch| {
+        switch.interfaces().find(|found| found.name.starts_with("tap")).map(|found| found.is_vacant())
+    };
+    stage.node().ovsdb.look(of_tap)
+}
+
+fn row(stage: &Stage) -> String {
+    stage.node().ovsdb.look(|switch| {
+        let name = switch.interfaces().find(|found| found.name.starts_with("tap")).unwrap().name.clone();
+        switch.port(&name).unwrap().1.interfaces[0].to_string()
+    })
+}
+
+fn warm(stage: &Stage) -> Value {
+    stage.api.get(KURYR_NODES, "node1")["status"]["warm"].clone()
+}
+
+/// Waits until the kernel has taken apart what it was told to.
+async fn no_tap(stage: &Stage) {
+    let host = stage.host.netlink().await.unwrap();
+    while host.links().await.unwrap().iter().any(|link| link.name.starts_with("tap")) {
+        sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// A pod that gets port 5.
+fn pod(stage: &Stage, name: &str) -> Pod {
+    let pod = stage.pod(name, &format!("uid-{name}"), &format!("sandbox-{name}"));
+    stage.record(&pod, json!({"eth0": {"default": true, "vif": vif(5)}}));
+    pod
+}
+
+#[tokio::test]
+async fn one_port_serves_pod_after_pod_and_goes_when_nobody_asks_for_it() {
+    let stage = Stage::new().await;
+    let _working = keep(&stage, &[5]);
+    until(|| vacancy(&stage) == Some(true)).await;
+    until(|| warm(&stage) == json!(1)).await;
+    let first_row = row(&stage);
+    for name in ["first", "second"] {
+        let pod = pod(&stage, name);
+        let added = stage.add(&pod).await.unwrap();
+        assert_eq!(stage.add(&pod).await.unwrap(), added, "it may be repeated");
+        assert_eq!((vacancy(&stage), row(&stage)), (Some(false), first_row.clone()));
+        stage.del(&pod).await.unwrap();
+        assert_eq!((vacancy(&stage), row(&stage)), (Some(true), first_row.clone()));
+        until(|| warm(&stage) == json!(1)).await;
+        no_tap(&stage).await;
+        stage.api.delete(PORTS, name);
+    }
+    ask(&stage, &[]);
+    until(|| vacancy(&stage).is_none()).await;
+    until(|| warm(&stage) == json!(0)).await;
+}
+
+#[tokio::test]
+async fn a_port_waits_again_when_its_pod_could_not_be_connected_or_went_with_its_namespace() {
+    let stage = Stage::new().await;
+    let _working = keep(&stage, &[5]);
+    until(|| vacancy(&stage) == Some(true)).await;
+    let first_row = row(&stage);
+    let pod = pod(&stage, "pod");
+    stage.add(&pod).await.unwrap();
+    drop::<Pod>(pod);
+    stage.api.delete(PORTS, "pod");
+    no_tap(&stage).await;
+    assert_eq!(stage.node().sweep().await.unwrap(), 1);
+    assert_eq!((vacancy(&stage), row(&stage)), (Some(true), first_row));
+}
+
+#[tokio::test]
+async fn a_port_that_a_pod_has_is_left_to_it() {
+    let stage = Stage::new().await;
+    let pod = pod(&stage, "pod");
+    stage.add(&pod).await.unwrap();
+    let _working = keep(&stage, &[5]);
+    sleep(Duration::from_secs(2)).await;
+    assert_eq!(vacancy(&stage), Some(false));
+    stage.del(&pod).await.unwrap();
+    assert_eq!(vacancy(&stage), None, "it was made for the pod");
+    stage.api.delete(PORTS, "pod");
+    until(|| vacancy(&stage) == Some(true)).await;
+}
