@@ -13,8 +13,8 @@ PORT = 80
 TARGET = 8080
 # The label of the pods behind all Services but the rolled one.
 SERVERS = "server"
-# Seconds for which a pod that ends still serves, as one has it that is not to lose connections.
-GRACE = 5
+# Seconds for which a pod that ends still serves, as docs/services.md has it for one that is not to lose connections.
+GRACE = 15
 # Requests for many Services are sent by so many side by side.
 _SIDE_BY_SIDE = 8
 _SERVICES = f"/api/v1/namespaces/{NAMESPACE}/services"
