@@ -34,6 +34,8 @@ const AT_ONCE: usize = 2;
 const UNPLUGGED_WITHIN: Duration = Duration::from_mins(2);
 /// What was used up is believed to be so for this time.
 pub const SHORTAGE: Duration = Duration::from_mins(2);
+/// Pods of one burst come within less of each other.
+const BURST: Duration = Duration::from_secs(2);
 /// A KuryrNode is written at most so often.
 const WRITE_EVERY: Duration = Duration::from_secs(1);
 
@@ -56,6 +58,8 @@ pub struct Pools {
     pub places: Semaphore,
     defaults: PoolDefaults,
     pods: Mutex<PodsOfNodes>,
+    /// When a pod last came to a node.
+    arrival: Mutex<Option<Instant>>,
     shortage: Mutex<Shortages>,
     /// Ports whose unplugging is awaited, and since when.
     awaited: Mutex<HashMap<PortId, Instant>>,
@@ -90,6 +94,7 @@ impl Pools {
             places: Semaphore::new(AT_ONCE),
             defaults,
             pods: Mutex::default(),
+            arrival: Mutex::default(),
             shortage: Mutex::default(),
             awaited: Mutex::default(),
             written: Mutex::default(),
@@ -120,9 +125,18 @@ impl Pools {
         let pod = context.caches.pods.get(key);
         let wants = pod.filter(|pod| pod.network == Network::Own && pod.phase != Phase::Finished);
         let node = wants.and_then(|pod| Some(Key::new("", pod.node.as_deref()?)));
-        for node in self.pods.lock().place(key, node) {
-            self.queue.add(node);
+        let comes = node.is_some();
+        let changed = self.pods.lock().place(key, node);
+        if comes && !changed.is_empty() {
+            *self.arrival.lock() = Some(Instant::now());
         }
+        changed.into_iter().for_each(|node| self.queue.add(node));
+    }
+
+    /// How long the burst of pods lasts that is going on, if none comes any more.
+    pub fn burst(&self) -> Option<Duration> {
+        let since = (*self.arrival.lock())?.elapsed();
+        BURST.checked_sub(since).filter(|left| !left.is_zero())
     }
 
     /// The pods on a node that have networks of their own.

@@ -56,6 +56,17 @@ pub struct Observed {
     pub returning: usize,
     /// Whether more can be had.
     pub supply: Supply,
+    /// Whether pods are coming.
+    pub arrivals: Arrivals,
+}
+
+/// Whether pods are coming, to whatever node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrivals {
+    /// None came for a moment.
+    Calm,
+    /// Some have just come, and more may.
+    Burst,
 }
 
 /// Whether ports are kept for a node.
@@ -124,7 +135,9 @@ pub fn plan(sizing: &Sizing, seen: &Observed) -> Vec<Action> {
         (Node::Serves, Supply::UsedUp) => sizing.target(seen.pods).min(left),
         (Node::Serves, Supply::Enough) => sizing.target(seen.pods),
     };
-    if target > left {
+    // Where enough are left, requests for pods to come would only be in the way of those that have come.
+    let can_wait = seen.arrivals == Arrivals::Burst && 2 * left >= target;
+    if target > left && !can_wait {
         actions.push(Action::Make((target - left).min(sizing.batch.get())));
     }
     let idle = fit.into_iter().filter(|port| port.idle >= sizing.idle).collect();

@@ -12,7 +12,7 @@ use kuryr_api::names::DEVICE_OWNER;
 use kuryr_api::node::{KeptPort, KuryrNodeSpec};
 use kuryr_core::network::PodNetwork;
 use kuryr_core::pod::Carrier;
-use kuryr_core::pool::{Action, Free, Node, Observed, Supply, plan};
+use kuryr_core::pool::{Action, Arrivals, Free, Node, Observed, Supply, plan};
 use kuryr_core::port::{Binding, Port};
 use kuryr_k8s::Key;
 use kuryr_k8s::node_records;
@@ -32,8 +32,10 @@ pub async fn reconcile(context: &Context, pools: &Pools, node: &Key) -> Result<N
         Some(machine) => carrier::of_node(context, &machine).await?,
         None => Carrier::Host,
     };
-    let seen = observe(context, pools, &network, node, &carrier);
-    let mut next = Next::OnChange;
+    let burst = pools.burst();
+    let arrivals = if burst.is_some() { Arrivals::Burst } else { Arrivals::Calm };
+    let seen = Observed { arrivals, ..observe(context, pools, &network, node, &carrier) };
+    let mut next = burst.map_or(Next::OnChange, Next::Within);
     for action in plan(pools.sizing(), &seen) {
         next = next.or_sooner(match action {
             Action::Make(count) => make(context, pools, &network, node, &carrier, count).await?,
@@ -76,6 +78,7 @@ fn observe(
         free: free.collect(),
         returning: takers.iter().filter(|pod| !pods.contains(*pod)).count(),
         supply: pools.supply(node),
+        arrivals: Arrivals::Calm,
     }
 }
 

@@ -220,8 +220,10 @@ async fn a_port_goes_back_to_its_pool_when_its_daemon_has_unplugged_it() {
     world.until("the queue rests", |_| controller.rests()).await;
     assert!(world.warm("node1").contains(&port) && world.warm("node1").len() == READY);
     assert_eq!(of_ports(&counts.all()), 0, "{:?}", counts.all());
-    let shown = world.kubernetes.get(&format!("{NODES}/node1")).unwrap()["spec"].clone();
-    assert_eq!(shown, json!({ "pods": 0, "free": READY, "target": READY }));
+    let mut shown = world.kubernetes.get(&format!("{NODES}/node1")).unwrap()["spec"].clone();
+    let kept = shown["ports"].take();
+    assert!(kept.as_object().unwrap().keys().eq(&world.warm("node1")), "{kept}");
+    assert_eq!(shown, json!({ "pods": 0, "free": READY, "target": READY, "ports": null }));
 }
 
 #[tokio::test(flavor = "multi_thread")]

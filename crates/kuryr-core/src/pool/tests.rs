@@ -20,7 +20,8 @@ fn free(count: usize, idle: Duration) -> Vec<Free> {
 }
 
 fn seen(pods: usize, free: Vec<Free>) -> Observed {
-    Observed { node: Node::Serves, pods, waiting: 0, free, returning: 0, supply: Supply::Enough }
+    let (supply, arrivals) = (Supply::Enough, Arrivals::Calm);
+    Observed { node: Node::Serves, pods, waiting: 0, free, returning: 0, supply, arrivals }
 }
 
 fn made(actions: &[Action]) -> usize {
@@ -49,6 +50,14 @@ fn the_limits_are_of_free_ports() {
 fn pods_that_wait_take_what_is_free_first() {
     let waiting = Observed { waiting: 4, ..seen(5, free(6, IDLE)) };
     assert_eq!(plan(&sizing(5, 0, 10), &waiting), [Action::Make(3)]);
+}
+
+#[test]
+fn a_pool_grows_after_a_burst_and_in_it_only_when_it_is_needed() {
+    let burst = |pods, left| Observed { arrivals: Arrivals::Burst, ..seen(pods, free(left, IDLE)) };
+    assert_eq!(plan(&sizing(5, 0, 10), &burst(6, 7)), []);
+    assert_eq!(plan(&sizing(5, 0, 10), &burst(6, 6)), [Action::Make(8)]);
+    assert_eq!(plan(&sizing(5, 0, 10), &seen(6, free(7, IDLE))), [Action::Make(7)]);
 }
 
 #[test]
