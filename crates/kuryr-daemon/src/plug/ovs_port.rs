@@ -97,12 +97,14 @@ impl OvsPort<'_> {
         let Some(interface) = switch.interface(self.name) else {
             return switch.is_up().then(|| Err(failed("somebody removed its port".to_owned())));
         };
-        if let Some(error) = &interface.error {
+        let is_open = interface.ofport.is_some_and(|port| port > 0);
+        // What is wrong with a port without a link goes on being said for a moment when the link is there.
+        if let Some(error) = interface.error.as_ref().filter(|_| !is_open) {
             return Some(Err(failed(error.clone())));
         }
         let done = match wanted {
-            Opened::HasPort => interface.ofport.is_some_and(|port| port > 0),
-            Opened::Installed => interface.is_installed(),
+            Opened::HasPort => is_open,
+            Opened::Installed => is_open && interface.is_installed(),
         };
         done.then_some(Ok(()))
     }
