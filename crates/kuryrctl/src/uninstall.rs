@@ -27,6 +27,7 @@ use crate::{
     connect::{self, Cluster, OpenStack},
 };
 use cloud::Cloud;
+use kubernetes::Running;
 use step::Step;
 
 /// What to take out, and what to leave.
@@ -64,7 +65,9 @@ pub(crate) fn run(options: &Options, out: &mut impl Write) -> Result<ExitCode> {
         if options.yes {
             return places.clear(out).await;
         }
-        let steps = [places.programs().await?, places.rest().await?].concat();
+        let mut steps = Running::Controllers.end(&places.client, &options.namespace).await?;
+        steps.extend(places.of_nodes().await?);
+        steps.extend(places.rest().await?);
         for step in &steps {
             writeln!(out, "would {step}")?;
         }
@@ -89,8 +92,11 @@ impl<'o> Places<'o> {
     }
 
     async fn clear(&self, out: &mut impl Write) -> Result<ExitCode> {
-        let mut failed = self.take(self.programs().await?, out).await?;
-        kubernetes::wait_for_programs(&self.client, &self.options.namespace).await?;
+        let (client, namespace) = (&self.client, &self.options.namespace);
+        let mut failed = self.take(Running::Controllers.end(client, namespace).await?, out).await?;
+        Running::Controllers.wait(client, namespace).await?;
+        failed += self.take(self.of_nodes().await?, out).await?;
+        Running::Daemons.wait(client, namespace).await?;
         failed += self.take(self.rest().await?, out).await?;
         if failed == 0 {
             return Ok(ExitCode::SUCCESS);
@@ -114,8 +120,12 @@ impl<'o> Places<'o> {
         Ok(failed)
     }
 
-    async fn programs(&self) -> Result<Vec<Step>> {
-        kubernetes::programs(&self.client, &self.options.namespace).await
+    /// What daemons have made is unmade by themselves, once no controller asks for it any more.
+    async fn of_nodes(&self) -> Result<Vec<Step>> {
+        let mut steps =
+            if self.options.keep_ports { Vec::new() } else { kubernetes::wired(&self.client).await? };
+        steps.extend(Running::Daemons.end(&self.client, &self.options.namespace).await?);
+        Ok(steps)
     }
 
     async fn rest(&self) -> Result<Vec<Step>> {

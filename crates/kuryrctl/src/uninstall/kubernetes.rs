@@ -26,45 +26,73 @@ use crate::connect::said;
 
 /// All that `kuryrctl generate` makes has it.
 const OURS: &str = "app.kubernetes.io/name=kuryr";
-/// Of all our pods, the Python Kuryr's too.
-const PODS: [&str; 2] = ["name=kuryr-controller", "app=kuryr-cni"];
-/// Of controllers and daemons, the Python Kuryr's too, which have no label of their own.
-const PROGRAMS: [&str; 2] = ["kuryr-controller", "kuryr-cni-ds"];
+/// A program: the name of what runs it, and the label of its pods. The Python Kuryr's have the same.
+struct Program {
+    name: &'static str,
+    pods: &'static str,
+}
+
+/// Makes what is in OpenStack.
+const CONTROLLER: Program = Program { name: "kuryr-controller", pods: "name=kuryr-controller" };
+/// Makes what is on the nodes.
+const DAEMON: Program = Program { name: "kuryr-cni-ds", pods: "app=kuryr-cni" };
 /// The domain of all finalizers that any Kuryr has set, or its end: `KuryrNetwork` has `kuryrnetwork.finalizers.kuryr.openstack.org`.
 const DOMAIN: &str = "kuryr.openstack.org";
 /// Programs finish what is in flight within 20 s.
 const STOPPED_WITHIN: Duration = Duration::from_mins(1);
 const PAGE: u32 = 500;
 
-/// Controllers and daemons.
-pub(super) async fn programs(client: &Client, namespace: &str) -> Result<Vec<Step>> {
-    let mut steps = Vec::new();
-    for resource in [kind::<Deployment>(), kind::<DaemonSet>()] {
-        let found = list(client, &resource, Some(namespace), None).await?;
-        let named = found
-            .iter()
-            .filter(|object| PROGRAMS.iter().any(|name| object.metadata.name.as_deref() == Some(name)));
-        steps.extend(named.map(|object| Step::Delete(Object::of(&resource, object))));
-    }
-    Ok(steps)
+/// What of Kuryr runs.
+#[derive(Clone, Copy)]
+pub(super) enum Running {
+    /// The controllers.
+    Controllers,
+    /// The daemons.
+    Daemons,
 }
 
-/// Waits until none of their pods is left.
-pub(super) async fn wait_for_programs(client: &Client, namespace: &str) -> Result<()> {
-    let deadline = Instant::now() + STOPPED_WITHIN;
-    loop {
-        let mut left = 0;
-        for label in PODS {
-            left += list(client, &kind::<Pod>(), Some(namespace), Some(label)).await?.len();
-        }
-        match left {
-            0 => return Ok(()),
-            _ if Instant::now() >= deadline => {
-                bail!("{left} pods of Kuryr have not ended: look at them, then call this again")
-            }
-            _ => sleep(Duration::from_millis(500)).await,
+impl Running {
+    fn program(self) -> Program {
+        match self {
+            Self::Controllers => CONTROLLER,
+            Self::Daemons => DAEMON,
         }
     }
+
+    /// Ends them.
+    pub(super) async fn end(self, client: &Client, namespace: &str) -> Result<Vec<Step>> {
+        let mut steps = Vec::new();
+        for resource in [kind::<Deployment>(), kind::<DaemonSet>()] {
+            let found = list(client, &resource, Some(namespace), None).await?;
+            let name = self.program().name;
+            let named = found.iter().filter(|object| object.metadata.name.as_deref() == Some(name));
+            steps.extend(named.map(|object| Step::Delete(Object::of(&resource, object))));
+        }
+        Ok(steps)
+    }
+
+    /// Waits until none of their pods is left.
+    pub(super) async fn wait(self, client: &Client, namespace: &str) -> Result<()> {
+        let deadline = Instant::now() + STOPPED_WITHIN;
+        loop {
+            match list(client, &kind::<Pod>(), Some(namespace), Some(self.program().pods)).await?.len() {
+                0 => return Ok(()),
+                left if Instant::now() >= deadline => {
+                    bail!("{left} pods of Kuryr have not ended: look at them, then call this again")
+                }
+                _ => sleep(Duration::from_millis(500)).await,
+            }
+        }
+    }
+}
+
+/// Ports that daemons keep wired without pods.
+pub(super) async fn wired(client: &Client) -> Result<Vec<Step>> {
+    let found = list(client, &kind::<KuryrNode>(), None, None).await?;
+    let keeps =
+        |node: &&DynamicObject| node.data["spec"]["ports"].as_object().is_some_and(|ports| !ports.is_empty());
+    let nodes: Vec<_> = found.iter().filter(keeps).filter_map(|node| node.metadata.name.clone()).collect();
+    Ok(if nodes.is_empty() { Vec::new() } else { vec![Step::Unwire(nodes)] })
 }
 
 /// What would keep objects, their namespaces and definitions from going.
@@ -120,7 +148,7 @@ pub(super) async fn installation(client: &Client, namespace: &str) -> Result<Vec
         steps.extend(deletions(client, &resource, None, Some(OURS)).await?);
     }
     let leases = list(client, &kind::<Lease>(), Some(namespace), None).await?;
-    let lease = leases.iter().filter(|lease| lease.metadata.name.as_deref() == Some(PROGRAMS[0]));
+    let lease = leases.iter().filter(|lease| lease.metadata.name.as_deref() == Some(CONTROLLER.name));
     steps.extend(lease.map(|lease| Step::Delete(Object::of(&kind::<Lease>(), lease))));
     Ok(steps)
 }

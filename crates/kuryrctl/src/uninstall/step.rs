@@ -1,16 +1,20 @@
 //! One thing that is taken away.
 
-use std::{fmt, net::IpAddr};
+use std::{fmt, net::IpAddr, time::Duration};
 
 use kube::{
-    Api, Client,
-    api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams},
+    Api, Client, ResourceExt,
+    api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams},
 };
-use kuryr_api::{AddressGroupId, FloatingIpId, LoadBalancerId, PortId, SecurityGroupId, TrunkId};
+use kuryr_api::{AddressGroupId, FloatingIpId, KuryrNode, LoadBalancerId, PortId, SecurityGroupId, TrunkId};
 use serde_json::json;
+use tokio::time::{Instant, sleep};
 
 use super::cloud::Cloud;
 use crate::connect::said;
+
+/// A daemon needs some seconds.
+const UNWIRED_WITHIN: Duration = Duration::from_secs(20);
 
 /// What is done. Each can be repeated.
 #[derive(Debug, Clone)]
@@ -19,6 +23,8 @@ pub(super) enum Step {
     Delete(Object),
     /// Takes our finalizers off an object; these stay.
     Release(Object, Vec<String>),
+    /// Lets the daemons of these nodes keep no ports wired that no pod has.
+    Unwire(Vec<String>),
     /// Takes ports off a trunk.
     Detach(TrunkId, Vec<PortId>),
     /// Deletes a port in Neutron.
@@ -54,6 +60,7 @@ impl Step {
                 let patch = Patch::Merge(json!({ "metadata": { "finalizers": stay } }));
                 gone(object.api(client).patch(&object.name, &PatchParams::default(), &patch).await)
             }
+            Self::Unwire(nodes) => unwire(client, nodes).await,
             in_openstack => match cloud {
                 Some(cloud) => in_openstack.take_from(cloud).await,
                 None => Err("what is in OpenStack is kept".to_owned()),
@@ -63,7 +70,7 @@ impl Step {
 
     async fn take_from(&self, cloud: &Cloud) -> Result<(), String> {
         let taken = match self {
-            Self::Delete(_) | Self::Release(..) => Ok(()),
+            Self::Delete(_) | Self::Release(..) | Self::Unwire(_) => Ok(()),
             Self::Detach(trunk, ports) => cloud.neutron.remove_subports(trunk, ports).await,
             Self::DeletePort(id) => cloud.neutron.delete_port(id).await.map(drop),
             Self::DeleteFloatingIp(id, _) => cloud.neutron.delete_floating_ip(id).await.map(drop),
@@ -94,6 +101,30 @@ impl Object {
     }
 }
 
+/// Asks for it, and waits until the daemons say so. One that does not run says nothing.
+async fn unwire(client: &Client, nodes: &[String]) -> Result<(), String> {
+    let api: Api<KuryrNode> = Api::all(client.clone());
+    let nothing = Patch::Merge(json!({ "spec": { "ports": null } }));
+    for node in nodes {
+        gone(api.patch(node, &PatchParams::default(), &nothing).await)?;
+    }
+    let deadline = Instant::now() + UNWIRED_WITHIN;
+    loop {
+        let found = api.list(&ListParams::default()).await.map_err(|error| said(&error))?;
+        let is_left = |node: &KuryrNode| {
+            nodes.contains(&node.name_any()) && node.status.as_ref().is_some_and(|status| status.warm > 0)
+        };
+        let left: Vec<_> = found.iter().filter(|node| is_left(node)).map(ResourceExt::name_any).collect();
+        if left.is_empty() {
+            return Ok(());
+        }
+        if Instant::now() >= deadline {
+            return Err(format!("the daemons of {} have not: is each running?", left.join(", ")));
+        }
+        sleep(Duration::from_millis(500)).await;
+    }
+}
+
 /// What is not there any more needs nothing done.
 fn gone<T>(result: kube::Result<T>) -> Result<(), String> {
     match result {
@@ -108,6 +139,7 @@ impl fmt::Display for Step {
         match self {
             Self::Delete(object) => write!(f, "delete {object}"),
             Self::Release(object, _) => write!(f, "take Kuryr's finalizers off {object}"),
+            Self::Unwire(nodes) => write!(f, "unplug the ports that wait for pods on {} nodes", nodes.len()),
             Self::Detach(trunk, ports) => write!(f, "take {} ports off the trunk {trunk}", ports.len()),
             Self::DeletePort(id) => write!(f, "delete the Neutron port {id}"),
             Self::DeleteFloatingIp(_, address) => write!(f, "delete the floating IP {address}"),
