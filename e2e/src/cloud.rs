@@ -40,6 +40,13 @@ impl Stage {
         Ok(self.neutron.ports(&filter).await?)
     }
 
+    /// Those of them that were not there before the story.
+    pub async fn kuryr_ports_since(&self) -> Result<Vec<Port>> {
+        let mut ports = self.kuryr_ports().await?;
+        ports.retain(|port| !self.was_there(port.id.as_str()));
+        Ok(ports)
+    }
+
     /// The ports that were made for a pod.
     pub async fn ports_of(&self, uid: &str) -> Result<Vec<Port>> {
         let filter = PortFilter { device_ids: Some(vec![uid.to_owned()]), ..PortFilter::default() };

@@ -112,6 +112,11 @@ impl Node {
         Ok(self.run(["sh", "-c", script]).await?.lines().map(ToOwned::to_owned).collect())
     }
 
+    /// How many links there are for pods.
+    pub async fn pod_links(&self) -> Result<usize> {
+        Ok(self.traces().await?.iter().filter(|trace| trace.starts_with("link ")).count())
+    }
+
     /// The path, outside of the node, of a file inside it.
     pub fn file(&self, path: &str) -> PathBuf {
         self.file_system.clone().unwrap_or_default().join(path.trim_start_matches('/'))

@@ -175,6 +175,13 @@ impl Stage {
         .await
     }
 
+    /// The pods of this story that are ready now.
+    pub async fn ready_now(&self) -> Result<Vec<RunningPod>> {
+        let pods = self.api::<Pod>().list(&ListParams::default()).await?;
+        let living = pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none());
+        Ok(living.flat_map(RunningPod::read).collect())
+    }
+
     /// Deletes a pod, with its own grace.
     pub async fn delete_pod(&self, name: &str) -> Result<()> {
         self.api::<Pod>().delete(name, &DeleteParams::default()).await?;

@@ -1,6 +1,7 @@
 //! Much happens for minutes, while one request in ten to OpenStack is spoilt. When it is over, all is as if nothing had been.
 
 mod chance;
+mod churn;
 mod found;
 mod pods;
 mod services;
@@ -16,8 +17,13 @@ const PERCENT: u8 = 10;
 
 /// Restarts Kuryr so that its way to the service of this group of options leads through the proxy, until the story ends.
 async fn put_between(stage: &Stage, group: &str, proxy: &Faulty) -> Result<()> {
+    put_between_with(stage, group, proxy, "").await
+}
+
+/// The same, with further options.
+async fn put_between_with(stage: &Stage, group: &str, proxy: &Faulty, options: &str) -> Result<()> {
     let file = stage.facts.lab.join("e2e.conf");
-    fs::write(&file, format!("[{group}]\nendpoint_override = {}\n", proxy.url()))?;
+    fs::write(&file, format!("[{group}]\nendpoint_override = {}\n{options}", proxy.url()))?;
     let programs = stage.facts.lab.join("kuryr/bin").into_os_string();
     let command = |conf: Option<OsString>| {
         let words = ["kuryr", "up", "--bin"].map(OsString::from);
