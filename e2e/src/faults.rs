@@ -93,10 +93,16 @@ impl Stage {
         self.lab_at_end(words.map(Into::into).collect());
     }
 
-    /// What a program of Kuryr's takes, in KiB: its part of what it shares (PSS).
-    pub fn memory(&self, component: &Component) -> Result<u64> {
-        let pid = self.pid(component)?;
-        let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
+    /// What the controller takes, or a node's daemon, in KiB: its part of what it shares (PSS).
+    pub async fn memory(&self, component: &Component) -> Result<u64> {
+        let text = match &component.node {
+            None => fs::read_to_string(format!("/proc/{}/smaps_rollup", self.pid(component)?))?,
+            // Numbers of processes are a node's own.
+            Some(node) => {
+                let script = "cat /proc/$(pidof kuryr-daemon)/smaps_rollup";
+                self.node(node)?.run(["sh", "-c", script]).await?
+            }
+        };
         let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
         let number = line.and_then(|line| line.split_whitespace().next());
         Ok(number.context("the kernel tells no PSS")?.parse()?)
@@ -109,12 +115,8 @@ impl Stage {
     }
 
     fn pid(&self, component: &Component) -> Result<String> {
-        let name = match component.name {
-            "controller" | "daemon" => format!("kuryr-{}", component.name),
-            other => other.to_owned(),
-        };
-        let folder = self.facts.lab.join("run/pids").join(component.node.as_deref().unwrap_or_default());
-        let text = fs::read_to_string(folder.join(format!("{name}.pid")));
+        let name = if *component == Component::CONTROLLER { "kuryr-controller" } else { component.name };
+        let text = fs::read_to_string(self.facts.lab.join(format!("run/pids/{name}.pid")));
         let text = text.with_context(|| format!("{name} does not run"))?;
         Ok(text.split_whitespace().next().context("an empty pid file")?.to_owned())
     }

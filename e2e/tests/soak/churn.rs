@@ -16,8 +16,11 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 /// Two pods a second.
 const PAUSE: Duration = Duration::from_millis(500);
-/// Seconds for which a pod lives at least, and how many more at most.
-const LIFE: (u64, u64) = (4, 12);
+/// Seconds for which a pod lives at least, and how many more at most: those of one wave live longer than those of the next, so that pools
+/// have to grow and to give back.
+const LIVES: [(u64, u64); 2] = [(6, 14), (1, 3)];
+/// Pods of a wave.
+const WAVE: u64 = 40;
 const NODES: [&str; 2] = ["node1", "node2"];
 const POOLS: &str =
     "[kubernetes]\nvif_pool_driver = neutron\n[vif_pool]\nports_pool_min = 4\nports_pool_batch = 8\n";
@@ -60,6 +63,7 @@ async fn pods_that_come_and_go_while_all_else_fails() -> Ending {
             Churn { stage, chance: Chance::of(SEED, 0), alive: VecDeque::new(), made: 0, away: None };
         churn.go_on(time).await?;
         say(&format!("  {} pods were made, {} are left", churn.made, churn.alive.len()));
+        spoilt(&proxy, 10)?;
         proxy.set_plan(Plan::harmless());
         until("all is as the pods that are left need it", seconds(120), async || exact(stage).await).await?;
         stage.api::<Pod>().delete_collection(&DeleteParams::default(), &ListParams::default()).await?;
@@ -68,8 +72,7 @@ async fn pods_that_come_and_go_while_all_else_fails() -> Ending {
             exact(stage).await
         })
         .await?;
-        memory(stage)?;
-        spoilt(&proxy, 10)
+        memory(stage).await
     })
     .await
 }
@@ -87,7 +90,7 @@ impl Churn<'_> {
         while began.elapsed() < time || self.away.is_some() {
             ticks.tick().await;
             if let Some((what, _)) = troubles.next_if(|(_, at)| Instant::now() >= *at) {
-                memory(self.stage)?;
+                memory(self.stage).await?;
                 self.kill(what).await?;
             }
             if let Some((what, _)) = self.away.take_if(|(_, until)| Instant::now() >= *until) {
@@ -104,8 +107,9 @@ impl Churn<'_> {
         let node = if is_node_away { NODES[0] } else { self.chance.one_of(&NODES) };
         let name = format!("churn-{}", self.made);
         self.stage.pod(&name).on(node).create().await?;
+        let (least, more) = LIVES[usize::try_from(self.made / WAVE)? % LIVES.len()];
         self.made += 1;
-        let life = seconds(LIFE.0 + self.chance.below(LIFE.1));
+        let life = seconds(least + self.chance.below(more));
         self.alive.push_back((Instant::now() + life, name));
         Ok(())
     }
@@ -218,11 +222,11 @@ async fn kept(stage: &Stage) -> Result<BTreeMap<String, BTreeSet<String>>> {
 }
 
 /// Prints what the programs take.
-fn memory(stage: &Stage) -> Result<()> {
+async fn memory(stage: &Stage) -> Result<()> {
     let programs =
         [("controller", Component::CONTROLLER), ("daemon of node1", Component::on(NODES[0], "daemon"))];
     for (name, component) in programs {
-        say(&format!("  {name}: {} KiB", stage.memory(&component).context(name)?));
+        say(&format!("  {name}: {} KiB", stage.memory(&component).await.context(name)?));
     }
     Ok(())
 }
