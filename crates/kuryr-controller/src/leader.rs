@@ -14,7 +14,7 @@ use crate::context::{Caches, Context, Current, Parts};
 use crate::metrics::Metrics;
 use crate::pools::PoolDefaults;
 use crate::settings::{PodDefaults, PolicyDefaults, ServiceDefaults};
-use crate::upkeep::{Components, Outages};
+use crate::upkeep::{Components, NOT_LOADED, Outages};
 use crate::{dispatch, policies, pools, relist, services, upkeep, wiring};
 use anyhow::Context as _;
 use kuryr_k8s::Client;
@@ -111,13 +111,16 @@ impl Candidate {
     /// Waits with warm caches.
     async fn stand_by(&self, elector: &mut Elector) -> Permit {
         self.caches.complete().await;
-        let Components { leader, openstack, network, services, .. } = &self.components;
+        let Components { leader, openstack, network, services, pools, .. } = &self.components;
         let report = |waiting: Waiting<'_>| match waiting {
             Waiting::For(holder) => {
                 leader.resting(format!("standby, {holder} leads"));
                 openstack.resting("a standby does not ask it");
                 network.resting("a standby does not read it");
                 services.resting("a standby does not serve them");
+                if let Some(pools) = pools {
+                    pools.resting("a standby keeps none");
+                }
             }
             Waiting::Trouble(error) => leader.bad(relist::chain(error)),
         };
@@ -150,6 +153,9 @@ impl Candidate {
         components.openstack.bad("starting");
         components.network.bad("starting");
         components.services.resting("starting");
+        if let Some(pools) = &components.pools {
+            pools.missing(NOT_LOADED);
+        }
         let context = Arc::new(self.context(permit).await?);
         self.current.set(&context);
         self.metrics.leader.set(1);
@@ -192,7 +198,7 @@ impl Candidate {
     }
 
     async fn first_look(&self, context: &Context) {
-        let Components { openstack, network, .. } = &self.components;
+        let Components { openstack, network, pools, .. } = &self.components;
         relist::once(context, |error| {
             let why = relist::chain(error);
             tracing::warn!(why, "can't start yet");
@@ -202,6 +208,9 @@ impl Candidate {
         })
         .await;
         network.good();
+        if let Some(pools) = pools {
+            pools.good();
+        }
     }
 
     /// What is in flight is finished, within a limit. The lease is given back if nothing is left that writes; else

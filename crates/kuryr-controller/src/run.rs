@@ -62,7 +62,7 @@ async fn serve(
     defaults: settings::PodDefaults,
 ) -> anyhow::Result<ExitCode> {
     let health = Health::default();
-    let components = Components::register(&health);
+    let components = Components::register(&health, settings::recovery(&config));
     let health_port = http::listen(config.health_server.port).await?;
     let metrics_port = http::listen(config.prometheus_exporter.controller_exporter_port).await?;
     http::spawn(health_port, http::health_router(health));

@@ -2,6 +2,7 @@
 
 use crate::driver::Driver;
 use crate::pools::PoolDefaults;
+use crate::upkeep::Recovery;
 use anyhow::{Context as _, bail};
 use kuryr_api::SubnetId;
 use kuryr_config::Config;
@@ -28,6 +29,8 @@ const ANY_PROVIDER: &str = "default";
 
 /// Name of the Lease of all controllers of a cluster.
 pub const LEASE: &str = "kuryr-controller";
+/// What the Python Kuryr's containers had in their environment where readiness was to wait for pools.
+const USE_PORTS_POOLS: &str = "KURYR_USE_PORTS_POOLS";
 /// Where a pod finds the namespace that it lives in.
 const OWN_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
 
@@ -217,6 +220,13 @@ fn pooled_drivers(config: &Config) -> Vec<Driver> {
         None => mapping.is_empty() && config.kubernetes.vif_pool_driver == pool_of(*driver),
     };
     Driver::ALL.into_iter().filter(has_pool).collect()
+}
+
+/// Whether `/ready` waits for the ports of pools: where some are kept, and where `KURYR_USE_PORTS_POOLS` asks for it.
+pub fn recovery(config: &Config) -> Recovery {
+    let asks = |text: String| ["true", "1", "on", "yes"].contains(&text.trim().to_lowercase().as_str());
+    let is_awaited = !pooled_drivers(config).is_empty() || env::var(USE_PORTS_POOLS).is_ok_and(asks);
+    if is_awaited { Recovery::Awaited } else { Recovery::Unasked }
 }
 
 /// An option that is set to something.

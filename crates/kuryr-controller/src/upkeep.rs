@@ -14,6 +14,8 @@ use std::time::Duration;
 const PERIOD: Duration = Duration::from_secs(2);
 /// An answer that took longer than this is no sign of health.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// What the Python Kuryr's `/ready` answered, with status 404, until it had found the ports of its pools.
+pub const NOT_LOADED: &str = "Ports not loaded into the pools.";
 
 /// The components of `/ready`.
 pub struct Components {
@@ -27,12 +29,28 @@ pub struct Components {
     pub network: Component,
     /// Load balancers were read once. Never bad: pods do not depend on it.
     pub services: Component,
+    /// The ports of pools were found, where that is waited for.
+    pub pools: Option<Component>,
+}
+
+/// Whether `/ready` waits for the ports of pools.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recovery {
+    /// It does.
+    Awaited,
+    /// Nobody asks for it.
+    Unasked,
 }
 
 impl Components {
     /// Registers them.
-    pub fn register(health: &Health) -> Self {
+    pub fn register(health: &Health, recovery: Recovery) -> Self {
+        let pools = (recovery == Recovery::Awaited).then(|| health.component("pools", Probe::Ready));
+        if let Some(pools) = &pools {
+            pools.missing(NOT_LOADED);
+        }
         Self {
+            pools,
             kubernetes: health.component("kubernetes", Probe::Ready),
             leader: health.component("leader", Probe::Ready),
             openstack: health.component("openstack", Probe::Ready),

@@ -20,6 +20,7 @@ pub enum Probe {
 enum State {
     Good,
     Resting(String),
+    Missing(String),
     Bad(String),
 }
 
@@ -39,10 +40,21 @@ pub struct Component {
 /// What a probe answers: the verdict, and a line for each component.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
-    /// Every component that the probe looks at is good.
-    pub healthy: bool,
-    /// `ok`, or what is wrong, then each component's state.
+    /// How the process does.
+    pub verdict: Verdict,
+    /// `ok`, `not ok`, or what is missing; then each component's state.
     pub text: String,
+}
+
+/// How a process does, as far as a probe asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Every component that the probe looks at is good.
+    Good,
+    /// Something that has to be there before the work begins is not there yet.
+    Missing,
+    /// A component can't do its work.
+    Bad,
 }
 
 impl Health {
@@ -60,17 +72,27 @@ impl Health {
     pub fn report(&self, probe: Probe) -> Report {
         let components = self.components.read();
         let mut text = String::new();
-        let mut healthy = true;
-        for (name, (kind, state)) in components.iter() {
-            let counts = probe == Probe::Ready || *kind == Probe::Alive;
-            healthy &= !counts || !matches!(state, State::Bad(_));
+        for (name, (_, state)) in components.iter() {
             let _ = match state {
                 State::Good => writeln!(text, "{name}: ok"),
-                State::Resting(what) | State::Bad(what) => writeln!(text, "{name}: {what}"),
+                State::Resting(what) | State::Missing(what) | State::Bad(what) => {
+                    writeln!(text, "{name}: {what}")
+                }
             };
         }
-        let verdict = if healthy { "ok" } else { "not ok" };
-        Report { healthy, text: format!("{verdict}\n{text}") }
+        let counts = |kind: Probe| probe == Probe::Ready || kind == Probe::Alive;
+        let states: Vec<_> =
+            components.values().filter(|(kind, _)| counts(*kind)).map(|(_, state)| state).collect();
+        let missing = states.iter().find_map(|state| match state {
+            State::Missing(what) => Some(what.as_str()),
+            _ => None,
+        });
+        let (verdict, first) = match missing {
+            Some(what) => (Verdict::Missing, what),
+            None if states.iter().any(|state| matches!(state, State::Bad(_))) => (Verdict::Bad, "not ok"),
+            None => (Verdict::Good, "ok"),
+        };
+        Report { verdict, text: format!("{first}\n{text}") }
     }
 }
 
@@ -83,6 +105,11 @@ impl Component {
     /// The component has no work now, and that is as it should be; `what` tells the operator.
     pub fn resting(&self, what: impl Into<String>) {
         self.set(State::Resting(what.into()));
+    }
+
+    /// What has to be there before the component's work begins is not there yet; `what` is for whoever waits for it.
+    pub fn missing(&self, what: impl Into<String>) {
+        self.set(State::Missing(what.into()));
     }
 
     /// The component can't do its work; `why` is for the operator who reads the probe's answer.
@@ -99,6 +126,7 @@ impl Component {
         match &state {
             State::Good => tracing::info!(component = self.name, "healthy"),
             State::Resting(what) => tracing::info!(component = self.name, what, "resting"),
+            State::Missing(what) => tracing::info!(component = self.name, what, "not there yet"),
             State::Bad(why) => tracing::warn!(component = self.name, why, "not healthy"),
         }
         *current = state;
@@ -113,10 +141,10 @@ mod tests {
     fn a_component_is_not_ready_before_it_says_so() {
         let health = Health::default();
         let caches = health.component("caches", Probe::Ready);
-        assert!(!health.report(Probe::Ready).healthy);
-        assert!(health.report(Probe::Alive).healthy);
+        assert_eq!(health.report(Probe::Ready).verdict, Verdict::Bad);
+        assert_eq!(health.report(Probe::Alive).verdict, Verdict::Good);
         caches.good();
-        assert_eq!(health.report(Probe::Ready), Report { healthy: true, text: "ok\ncaches: ok\n".into() });
+        assert_eq!(health.report(Probe::Ready), Report { verdict: Verdict::Good, text: "ok\ncaches: ok\n".into() });
     }
 
     #[test]
@@ -128,13 +156,13 @@ mod tests {
         ovsdb.bad("connection refused");
         assert_eq!(
             health.report(Probe::Ready),
-            Report { healthy: false, text: "not ok\nmain: ok\novsdb: connection refused\n".into() }
+            Report { verdict: Verdict::Bad, text: "not ok\nmain: ok\novsdb: connection refused\n".into() }
         );
-        assert!(health.report(Probe::Alive).healthy);
+        assert_eq!(health.report(Probe::Alive).verdict, Verdict::Good);
         ovsdb.good();
         main.bad("stuck");
-        assert!(!health.report(Probe::Alive).healthy);
-        assert!(!health.report(Probe::Ready).healthy);
+        assert_eq!(health.report(Probe::Alive).verdict, Verdict::Bad);
+        assert_eq!(health.report(Probe::Ready).verdict, Verdict::Bad);
     }
 
     #[test]
@@ -143,6 +171,21 @@ mod tests {
         let leader = health.component("leader", Probe::Ready);
         leader.resting("standby, x leads");
         let report = health.report(Probe::Ready);
-        assert_eq!(report, Report { healthy: true, text: "ok\nleader: standby, x leads\n".into() });
+        assert_eq!(report, Report { verdict: Verdict::Good, text: "ok\nleader: standby, x leads\n".into() });
+    }
+
+    #[test]
+    fn what_is_missing_is_told_first_whatever_else_is_bad() {
+        let health = Health::default();
+        let pools = health.component("pools", Probe::Ready);
+        let openstack = health.component("openstack", Probe::Ready);
+        pools.missing("Ports not loaded.");
+        let text = "Ports not loaded.\nopenstack: starting\npools: Ports not loaded.\n".to_owned();
+        assert_eq!(health.report(Probe::Ready), Report { verdict: Verdict::Missing, text });
+        assert_eq!(health.report(Probe::Alive).verdict, Verdict::Good);
+        pools.good();
+        assert_eq!(health.report(Probe::Ready).verdict, Verdict::Bad);
+        openstack.good();
+        assert_eq!(health.report(Probe::Ready).verdict, Verdict::Good);
     }
 }

@@ -1,6 +1,6 @@
 //! The HTTP endpoints of a process: `/alive` and `/ready`, `/metrics`.
 
-use crate::health::{Health, Probe};
+use crate::health::{Health, Probe, Verdict};
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -31,7 +31,7 @@ pub enum Error {
 /// A hook that brings values up to date just before they are read.
 pub type Refresh = Arc<dyn Fn() + Send + Sync>;
 
-/// `/alive` and `/ready`: 200 or 500, with a line for each component in the body.
+/// `/alive` and `/ready`: 200, 500, or 404 as long as something is missing, with a line for each component in the body.
 pub fn health_router(health: Health) -> Router {
     Router::new()
         .route("/alive", get(|State(health): State<Health>| async move { answer(&health, Probe::Alive) }))
@@ -41,7 +41,11 @@ pub fn health_router(health: Health) -> Router {
 
 fn answer(health: &Health, probe: Probe) -> impl IntoResponse + use<> {
     let report = health.report(probe);
-    let status = if report.healthy { StatusCode::OK } else { StatusCode::INTERNAL_SERVER_ERROR };
+    let status = match report.verdict {
+        Verdict::Good => StatusCode::OK,
+        Verdict::Missing => StatusCode::NOT_FOUND,
+        Verdict::Bad => StatusCode::INTERNAL_SERVER_ERROR,
+    };
     (status, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], report.text)
 }
 

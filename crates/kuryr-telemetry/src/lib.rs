@@ -9,4 +9,4 @@ pub mod http;
 pub mod logs;
 pub mod process;
 
-pub use health::{Component, Health, Probe};
+pub use health::{Component, Health, Probe, Verdict};

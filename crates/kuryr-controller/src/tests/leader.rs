@@ -2,11 +2,11 @@
 
 use super::*;
 use crate::leader::Candidate;
-use crate::upkeep::{self, Components, Outages};
+use crate::upkeep::{self, Components, NOT_LOADED, Outages, Recovery};
 use kuryr_k8s::fence::Clock;
 use kuryr_k8s::lease::{self, Elector};
 use kuryr_openstack::Unobserved;
-use kuryr_telemetry::{Health, Probe};
+use kuryr_telemetry::{Health, Probe, Verdict};
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::oneshot;
@@ -40,10 +40,11 @@ impl Process {
     }
 
     fn start_with(world: &World, name: &str, cloud: Settings) -> Self {
+        let recovery = if world.pools.is_some() { Recovery::Awaited } else { Recovery::Unasked };
         let (health, metrics, current) = (Health::default(), Metrics::default(), Current::default());
         let client = world.kubernetes.client();
         let candidate = Candidate {
-            caches: Caches::start(&client, &current, None),
+            caches: Caches::start(&client, &current, world.pools.as_ref()),
             client: client.clone(),
             current,
             cloud,
@@ -53,9 +54,9 @@ impl Process {
             defaults: world.defaults(),
             services: None,
             policies: None,
-            pools: None,
+            pools: world.pools.clone(),
             voice: Voice::On,
-            components: Components::register(&health),
+            components: Components::register(&health, recovery),
         };
         let slept = Arc::new(AtomicU64::new(0));
         let mut elector = Elector::new(client, lease_settings(name, &slept));
@@ -76,7 +77,7 @@ impl Process {
 
     fn ready(&self) -> (bool, String) {
         let report = self.health.report(Probe::Ready);
-        (report.healthy, report.text)
+        (report.verdict == Verdict::Good, report.text)
     }
 
     /// The end of all its tasks that matter here: it renews no more.
@@ -215,4 +216,28 @@ async fn while_keystone_hangs_each_component_says_what_it_waits_for() {
     assert!(!healthy);
     assert!(text.starts_with("not ok\nkubernetes: ok\nleader: ok\nnetwork: not read yet"), "{text}");
     assert!(text.contains("\nopenstack: no answer within 5 s\n"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_is_not_ready_before_the_ports_of_pools_are_found_and_pods_wait_in_silence() {
+    let world = World::with_pools().await;
+    let lost = kuryr_testkit::Reply::neutron_error(503, "ServiceUnavailable", "try again");
+    world.cloud.neutron().fail_next("GET /ports", 2, lost);
+    let process = Process::start(&world, "only");
+    world.until("it leads", |_| process.leads()).await;
+    world.pod("web");
+    let has_failed = |world: &World| world.cloud.neutron().counts().of("GET /ports") > 0;
+    world.until("it can't list its ports", has_failed).await;
+    let report = process.health.report(Probe::Ready);
+    assert_eq!(report.verdict, Verdict::Missing);
+    assert!(report.text.starts_with(&format!("{NOT_LOADED}\n")), "{}", report.text);
+    assert!(world.record("web").is_none() && world.events().is_empty(), "{:?}", world.events());
+
+    world.until("the pod is recorded", |world| world.record("web").is_some()).await;
+    world.until("it is ready", |_| process.ready().0).await;
+    assert!(process.ready().1.contains("\npools: ok\n"), "{}", process.ready().1);
+    assert!(world.events().is_empty(), "{:?}", world.events());
+    let standby = Process::start(&world, "second");
+    world.until("a standby is ready", |_| standby.ready().0).await;
+    assert!(standby.ready().1.contains("\npools: a standby keeps none\n"), "{}", standby.ready().1);
 }
