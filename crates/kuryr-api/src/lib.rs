@@ -18,6 +18,7 @@
 //! - [`names`]: finalizers, labels, annotations, event reasons
 //! - [`vif`]: os-vif's versioned objects
 //! - [`port`], [`load_balancer`], [`network`], [`network_policy`], [`node`]: the custom resources
+//! - [`pool`]: what the socket of the pools says
 
 pub mod cloud;
 #[cfg(feature = "kubernetes")]
@@ -32,6 +33,7 @@ pub mod network;
 pub mod network_policy;
 #[cfg(feature = "kubernetes")]
 pub mod node;
+pub mod pool;
 #[cfg(feature = "kubernetes")]
 pub mod port;
 pub mod vif;

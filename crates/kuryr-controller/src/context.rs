@@ -164,22 +164,39 @@ impl Context {
 
 /// The context of the term in which this process leads now, if it does. Clones share it.
 #[derive(Clone, Default)]
-pub struct Current(Arc<RwLock<Weak<Context>>>);
+pub struct Current(Arc<RwLock<Term>>);
+
+#[derive(Default)]
+struct Term {
+    context: Weak<Context>,
+    /// Who leads instead, as far as it is known.
+    leader: Option<String>,
+}
 
 impl Current {
     /// A term begins.
     pub fn set(&self, context: &Arc<Context>) {
-        *self.0.write() = Arc::downgrade(context);
+        *self.0.write() = Term { context: Arc::downgrade(context), leader: None };
     }
 
     /// The term is over.
     pub fn clear(&self) {
-        *self.0.write() = Weak::new();
+        *self.0.write() = Term::default();
+    }
+
+    /// Somebody else leads.
+    pub fn stands_by(&self, leader: &str) {
+        self.0.write().leader = Some(leader.to_owned());
     }
 
     /// The context, if this process leads.
     pub fn get(&self) -> Option<Arc<Context>> {
-        self.0.read().upgrade()
+        self.0.read().context.upgrade()
+    }
+
+    /// Who leads, if this process does not.
+    pub fn leader(&self) -> Option<String> {
+        self.0.read().leader.clone()
     }
 }
 

@@ -114,6 +114,7 @@ impl Candidate {
         let Components { leader, openstack, network, services, pools, .. } = &self.components;
         let report = |waiting: Waiting<'_>| match waiting {
             Waiting::For(holder) => {
+                self.current.stands_by(holder);
                 leader.resting(format!("standby, {holder} leads"));
                 openstack.resting("a standby does not ask it");
                 network.resting("a standby does not read it");

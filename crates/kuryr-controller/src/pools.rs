@@ -6,6 +6,15 @@
 //!   a slow clock ────────┘            Supply: a quota or a subnet is used up, a pod waits
 //! ```
 
+mod asked;
+pub mod by_hand;
+mod orders;
+mod pods;
+pub mod socket;
+pub mod stock;
+
+pub use pods::count;
+
 use crate::context::Context;
 use crate::driver::Driver;
 use crate::metrics::Gauge;
@@ -14,16 +23,18 @@ use crate::relist;
 use kuryr_api::{PortId, SecurityGroupId, names};
 use kuryr_core::network::PodNetwork;
 use kuryr_core::pod::{Plugging, PortRequest};
-use kuryr_core::pool::{Fitness, Sizing, Supply};
+use kuryr_core::pool::{Fitness, Order, Sizing, Supply};
 use kuryr_core::port::{Binding, Port};
 use kuryr_k8s::slim::{Network, Node, Phase, PortRecord};
 use kuryr_k8s::{Key, node_records, records};
 use kuryr_openstack::Kind;
+use orders::Orders;
 use parking_lot::Mutex;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use pods::PodsOfNodes;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -61,6 +72,10 @@ pub struct Pools {
     /// When a pod last came to a node.
     arrival: Mutex<Option<Instant>>,
     shortage: Mutex<Shortages>,
+    /// What operators asked for.
+    orders: Orders,
+    /// The ports that there are were found.
+    is_loaded: AtomicBool,
     /// Ports whose unplugging is awaited, and since when.
     awaited: Mutex<HashMap<PortId, Instant>>,
     /// When a KuryrNode was last written.
@@ -68,12 +83,6 @@ pub struct Pools {
     /// Tells ports of this life from those of others.
     life: u64,
     made: AtomicU64,
-}
-
-#[derive(Default)]
-struct PodsOfNodes {
-    nodes: HashMap<Key, HashSet<Key>>,
-    node_of: HashMap<Key, Key>,
 }
 
 #[derive(Default)]
@@ -96,6 +105,8 @@ impl Pools {
             pods: Mutex::default(),
             arrival: Mutex::default(),
             shortage: Mutex::default(),
+            orders: Orders::default(),
+            is_loaded: AtomicBool::default(),
             awaited: Mutex::default(),
             written: Mutex::default(),
             // The standard library's hasher is seeded at random.
@@ -125,10 +136,10 @@ impl Pools {
         let pod = context.caches.pods.get(key);
         let wants = pod.filter(|pod| pod.network == Network::Own && pod.phase != Phase::Finished);
         let node = wants.and_then(|pod| Some(Key::new("", pod.node.as_deref()?)));
-        let comes = node.is_some();
-        let changed = self.pods.lock().place(key, node);
-        if comes && !changed.is_empty() {
+        let changed = self.pods.lock().place(key, node.clone());
+        if let Some(node) = node.filter(|_| !changed.is_empty()) {
             *self.arrival.lock() = Some(Instant::now());
+            self.orders.pod_came(&node);
         }
         changed.into_iter().for_each(|node| self.queue.add(node));
     }
@@ -141,19 +152,30 @@ impl Pools {
 
     /// The pods on a node that have networks of their own.
     pub fn pods_on(&self, node: &Key) -> Vec<Key> {
-        self.pods.lock().nodes.get(node).into_iter().flatten().cloned().collect()
+        self.pods.lock().on(node)
     }
 
-    /// Looks at every node.
+    /// Looks at every node: all ports that there are have been found.
     pub fn look_at_all(&self, context: &Context) {
+        self.is_loaded.store(true, Ordering::Release);
         context.caches.pods.all().into_iter().for_each(|pod| self.refresh_pod(context, &pod.key));
         self.look_at_nodes(context);
+    }
+
+    /// Whether all ports that there are have been found.
+    fn is_loaded(&self) -> bool {
+        self.is_loaded.load(Ordering::Acquire)
     }
 
     fn look_at_nodes(&self, context: &Context) {
         let nodes = context.caches.nodes.all().into_iter().map(|node| node.key.clone());
         let with_ports = context.ports.nodes_with_warm().into_iter().map(|name| Key::new("", &name));
         nodes.chain(with_ports).for_each(|node| self.queue.add(node));
+    }
+
+    /// What an operator asked for.
+    pub fn order(&self, node: &Key) -> Order {
+        self.orders.of(node)
     }
 
     /// Whether more can be had for `node`.
@@ -215,6 +237,7 @@ impl Pools {
     /// A node is gone.
     pub fn forget(&self, node: &Key) {
         self.written.lock().remove(node);
+        self.orders.forget(node);
         self.shortage.lock().unbindable.remove(node);
     }
 
@@ -232,31 +255,6 @@ impl Pools {
 
     fn is_overdue(&self, id: &PortId) -> bool {
         self.awaited.lock().get(id).is_some_and(|since| since.elapsed() > UNPLUGGED_WITHIN)
-    }
-}
-
-impl PodsOfNodes {
-    /// A pod is on `node` now. Returns the nodes for which something changed.
-    fn place(&mut self, pod: &Key, node: Option<Key>) -> Vec<Key> {
-        let before = match &node {
-            Some(node) => self.node_of.insert(pod.clone(), node.clone()),
-            None => self.node_of.remove(pod),
-        };
-        if before == node {
-            return Vec::new();
-        }
-        if let Some(before) = &before
-            && let Some(pods) = self.nodes.get_mut(before)
-        {
-            pods.remove(pod);
-            if pods.is_empty() {
-                self.nodes.remove(before);
-            }
-        }
-        if let Some(node) = &node {
-            self.nodes.entry(node.clone()).or_default().insert(pod.clone());
-        }
-        before.into_iter().chain(node).collect()
     }
 }
 
@@ -377,22 +375,4 @@ fn is_in_reach(context: &Context, port: &Port) -> bool {
 
 fn is_shortage(why: Kind) -> bool {
     matches!(why, Kind::OverQuota | Kind::NoFreeAddress)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_pod_that_moves_is_on_one_node() {
-        let [pod, one, other] = ["pod", "one", "other"].map(|name| Key::new("", name));
-        let mut pods = PodsOfNodes::default();
-        assert_eq!(pods.place(&pod, Some(one.clone())), std::slice::from_ref(&one));
-        assert_eq!(pods.place(&pod, Some(one.clone())), []);
-        assert_eq!(pods.place(&pod, Some(other.clone())), [one.clone(), other.clone()]);
-        assert!(!pods.nodes.contains_key(&one));
-        assert_eq!(pods.place(&pod, None), [other]);
-        assert_eq!(pods.place(&pod, None), []);
-        assert!(pods.nodes.is_empty() && pods.node_of.is_empty());
-    }
 }

@@ -4,6 +4,8 @@ use crate::args::Args;
 use crate::context::{Caches, Current};
 use crate::leader::Candidate;
 use crate::metrics::Metrics;
+use crate::pools::socket::{self, Served};
+use crate::relist;
 use crate::upkeep::{Components, Outages};
 use crate::{settings, upkeep};
 use anyhow::Context as _;
@@ -88,6 +90,7 @@ async fn serve(
         components,
     };
     show(metrics_port, &candidate);
+    let _socket = serve_pools(&config, &candidate.current).await;
     Box::pin(until_stopped(&candidate)).await.map(|()| ExitCode::SUCCESS)
 }
 
@@ -98,6 +101,23 @@ fn show(port: TcpListener, candidate: &Candidate) {
     let registry = metrics.registry();
     let refresh = Arc::new(move || upkeep::refresh(&caches, &current, &metrics));
     http::spawn(port, http::metrics_router(registry, refresh));
+}
+
+/// Serves the socket by which pools are looked after, where that is asked for. Pods do not depend on it.
+async fn serve_pools(config: &Config, current: &Current) -> Option<Served> {
+    let place = settings::pool_socket(config)?;
+    let path = place.path.display();
+    match socket::serve(&place, current).await {
+        Ok(served) => {
+            tracing::info!(socket = %path, "serving pools");
+            Some(served)
+        }
+        Err(error) => {
+            let why = relist::chain(&error);
+            tracing::error!(socket = %path, why, "pools can't be looked after by [pool_manager] sock_file");
+            None
+        }
+    }
 }
 
 async fn until_stopped(candidate: &Candidate) -> anyhow::Result<()> {

@@ -2,6 +2,7 @@
 
 use crate::driver::Driver;
 use crate::pools::PoolDefaults;
+use crate::pools::socket::Place;
 use crate::upkeep::Recovery;
 use anyhow::{Context as _, bail};
 use kuryr_api::SubnetId;
@@ -31,6 +32,8 @@ const ANY_PROVIDER: &str = "default";
 pub const LEASE: &str = "kuryr-controller";
 /// What the Python Kuryr's containers had in their environment where readiness was to wait for pools.
 const USE_PORTS_POOLS: &str = "KURYR_USE_PORTS_POOLS";
+/// The mode of a socket that nobody else may use.
+const OWNER_ONLY: u32 = 0o600;
 /// Where a pod finds the namespace that it lives in.
 const OWN_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
 
@@ -220,6 +223,22 @@ fn pooled_drivers(config: &Config) -> Vec<Driver> {
         None => mapping.is_empty() && config.kubernetes.vif_pool_driver == pool_of(*driver),
     };
     Driver::ALL.into_iter().filter(has_pool).collect()
+}
+
+/// Where pools can be looked after. Nowhere if that is not asked for, or where none are kept.
+pub fn pool_socket(config: &Config) -> Option<Place> {
+    if !config.kubernetes.enable_manager {
+        return None;
+    }
+    if pooled_drivers(config).is_empty() {
+        tracing::warn!(
+            "[kubernetes] enable_manager has no effect: no pools are kept, neither by vif_pool_driver nor by [vif_pool] vif_pool_mapping"
+        );
+        return None;
+    }
+    let options = &config.pool_manager;
+    let mode = u32::from_str_radix(&options.sock_mode, 8).unwrap_or(OWNER_ONLY);
+    Some(Place { path: options.sock_file.clone(), mode })
 }
 
 /// Whether `/ready` waits for the ports of pools: where some are kept, and where `KURYR_USE_PORTS_POOLS` asks for it.

@@ -8,6 +8,8 @@ mod leader;
 mod life;
 mod policies;
 mod policy_storm;
+mod pool_bursts;
+mod pool_socket;
 mod pools;
 mod services;
 mod storm;

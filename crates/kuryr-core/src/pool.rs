@@ -6,7 +6,8 @@
 //! ```
 //!
 //! The target follows the pods that are on the node now, and nothing else: neither what the pool was before nor how the pods came
-//! and went. Any sequence of pods therefore ends in the size that its last state alone would have led to.
+//! and went. Any sequence of pods therefore ends in the size that its last state alone would have led to. An operator may fill a pool or
+//! empty it; when that counts no more, its size is what it would have been.
 
 #[cfg(test)]
 mod tests;
@@ -58,6 +59,15 @@ pub struct Observed {
     pub supply: Supply,
     /// Whether pods are coming.
     pub arrivals: Arrivals,
+    /// What an operator asked for.
+    pub order: Order,
+}
+
+impl Observed {
+    /// How many ports are to be free.
+    pub fn target(&self, sizing: &Sizing) -> usize {
+        if self.order == Order::Empty { 0 } else { sizing.target(self.pods) }
+    }
 }
 
 /// Whether pods are coming, to whatever node.
@@ -87,6 +97,18 @@ pub enum Supply {
     UsedUp,
     /// It is used up, and a pod somewhere waits for a port: what is free is given back, so that the pod gets one.
     Needed,
+}
+
+/// What an operator asked of a pool.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// Nothing that counts now.
+    #[default]
+    None,
+    /// It was filled: what is too many stays.
+    Keep,
+    /// It was emptied: nothing is kept ready.
+    Empty,
 }
 
 /// A free port.
@@ -123,32 +145,40 @@ pub fn plan(sizing: &Sizing, seen: &Observed) -> Vec<Action> {
     let (fit, unfit): (Vec<_>, Vec<_>) = seen.free.iter().partition(|port| port.fitness == Fitness::Fit);
     let mut actions: Vec<_> = unfit.into_iter().map(give_back).collect();
     let left = (fit.len() + seen.returning).saturating_sub(seen.waiting);
-    let target = match (seen.node, seen.supply) {
-        (Node::Gone, _) => {
-            actions.extend(fit.into_iter().map(give_back));
-            return actions;
-        }
-        (Node::Serves, Supply::Needed) => {
-            actions.extend(longest_idle(sizing, fit, left));
-            return actions;
-        }
-        (Node::Serves, Supply::UsedUp) => sizing.target(seen.pods).min(left),
-        (Node::Serves, Supply::Enough) => sizing.target(seen.pods),
+    match (seen.node, seen.order, seen.supply) {
+        (Node::Gone, ..) => actions.extend(fit.into_iter().map(give_back)),
+        (Node::Serves, Order::Empty, _) => actions.extend(longest_idle(fit, left)),
+        (Node::Serves, _, Supply::Needed) => actions.extend(longest_idle(fit, left.min(step(sizing)))),
+        (Node::Serves, ..) => actions.extend(level(sizing, seen, fit, left)),
+    }
+    actions
+}
+
+/// Makes what is missing, or gives back what is too many. So many ports are left when all pods have theirs.
+fn level(sizing: &Sizing, seen: &Observed, fit: Vec<&Free>, left: usize) -> Vec<Action> {
+    let target = match seen.supply {
+        Supply::Enough => seen.target(sizing),
+        _ => seen.target(sizing).min(left),
     };
     // Where enough are left, requests for pods to come would only be in the way of those that have come.
     let can_wait = seen.arrivals == Arrivals::Burst && 2 * left >= target;
     if target > left && !can_wait {
-        actions.push(Action::Make((target - left).min(sizing.batch.get())));
+        return vec![Action::Make((target - left).min(sizing.batch.get()))];
     }
+    let surplus = if seen.order == Order::Keep { 0 } else { left.saturating_sub(target) };
     let idle = fit.into_iter().filter(|port| port.idle >= sizing.idle).collect();
-    actions.extend(longest_idle(sizing, idle, left.saturating_sub(target)));
-    actions
+    longest_idle(idle, surplus.min(step(sizing))).collect()
 }
 
-/// So many of them at most, and half a batch at a time.
-fn longest_idle(sizing: &Sizing, mut ports: Vec<&Free>, most: usize) -> impl Iterator<Item = Action> {
+/// As many as go at a time.
+fn step(sizing: &Sizing) -> usize {
+    sizing.batch.get().div_ceil(2)
+}
+
+/// So many of them at most.
+fn longest_idle(mut ports: Vec<&Free>, most: usize) -> impl Iterator<Item = Action> {
     ports.sort_by_key(|port| (Reverse(port.idle), port.id.clone()));
-    ports.into_iter().take(most.min(sizing.batch.get().div_ceil(2))).map(give_back)
+    ports.into_iter().take(most).map(give_back)
 }
 
 fn give_back(port: &Free) -> Action {

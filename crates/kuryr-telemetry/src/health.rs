@@ -144,7 +144,10 @@ mod tests {
         assert_eq!(health.report(Probe::Ready).verdict, Verdict::Bad);
         assert_eq!(health.report(Probe::Alive).verdict, Verdict::Good);
         caches.good();
-        assert_eq!(health.report(Probe::Ready), Report { verdict: Verdict::Good, text: "ok\ncaches: ok\n".into() });
+        assert_eq!(
+            health.report(Probe::Ready),
+            Report { verdict: Verdict::Good, text: "ok\ncaches: ok\n".into() }
+        );
     }
 
     #[test]

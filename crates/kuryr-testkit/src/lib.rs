@@ -16,4 +16,4 @@ mod reply;
 
 pub use cloud::FakeCloud;
 pub use kubernetes::FakeKubernetes;
-pub use reply::{Counts, Reply};
+pub use reply::{Counts, Crowd, Reply};

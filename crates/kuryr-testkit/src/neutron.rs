@@ -14,7 +14,7 @@ mod vips;
 
 use crate::{
     keystone::{FakeKeystone, unauthorized},
-    reply::{Counts, Reply, parameters, route, segments},
+    reply::{Counts, Crowd, Reply, parameters, route, segments},
 };
 use axum::{
     body::Bytes,
@@ -37,6 +37,7 @@ pub struct FakeNeutron {
     /// Held while a request that takes time is at work: the real one's Python runs one at a time, too.
     at_work: Arc<tokio::sync::Mutex<()>>,
     counts: Counts,
+    crowd: Crowd,
 }
 
 /// What decides who may talk to whom, as it is shown.
@@ -90,7 +91,7 @@ struct Failure {
 impl FakeNeutron {
     pub(crate) fn new(keystone: FakeKeystone, project: &str) -> Self {
         let state = Arc::new(Mutex::new(seed::state(project)));
-        Self { keystone, state, at_work: Arc::default(), counts: Counts::default() }
+        Self { keystone, state, at_work: Arc::default(), counts: Counts::default(), crowd: Crowd::default() }
     }
 
     /// The id of the network, subnet or security group of this name.
@@ -153,6 +154,16 @@ impl FakeNeutron {
         self.state.lock().quotas.entry(project.into()).or_default().insert(resource.into(), limit);
     }
 
+    /// Lets a subnet have so many addresses for ports in all.
+    pub fn set_room(&self, subnet: &str, addresses: usize) {
+        let mut state = self.state.lock();
+        state
+            .subnets
+            .iter_mut()
+            .filter(|known| known.shown["name"] == subnet)
+            .for_each(|known| known.limit(addresses));
+    }
+
     /// Takes an API extension away.
     pub fn remove_extension(&self, alias: &str) {
         self.state.lock().extensions.remove(alias);
@@ -173,11 +184,17 @@ impl FakeNeutron {
         &self.counts
     }
 
+    /// How many requests were open at the same time.
+    pub fn crowd(&self) -> &Crowd {
+        &self.crowd
+    }
+
     pub(crate) async fn serve(&self, method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Reply {
         let path = segments(uri.path());
         let path: Vec<_> = path.iter().skip(1).map(String::as_str).collect();
         let route = route(&method, &path);
         self.counts.add(&route);
+        let _open = self.crowd.enter(&route);
         let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
         self.take_time(&body).await;
         let mut state = self.state.lock();

@@ -22,6 +22,22 @@ pub struct Reply {
 #[derive(Debug, Clone, Default)]
 pub struct Counts(Arc<Mutex<BTreeMap<String, u64>>>);
 
+/// How many requests were open at the same time, of each route and of all. Clones share the numbers.
+#[derive(Debug, Clone, Default)]
+pub struct Crowd(Arc<Mutex<BTreeMap<String, Open>>>);
+
+#[derive(Debug, Default)]
+struct Open {
+    now: usize,
+    most: usize,
+}
+
+/// A request that is open, until it is dropped.
+pub(crate) struct Inside {
+    crowd: Crowd,
+    route: String,
+}
+
 /// A server on the loopback that ends with this value.
 #[derive(Debug)]
 pub(crate) struct Server {
@@ -96,6 +112,37 @@ impl Counts {
     /// Begins anew.
     pub fn reset(&self) {
         self.0.lock().clear();
+    }
+}
+
+impl Crowd {
+    /// What all routes are called together.
+    pub const ALL: &'static str = "*";
+
+    pub(crate) fn enter(&self, route: &str) -> Inside {
+        let mut open = self.0.lock();
+        for name in [route, Self::ALL] {
+            let open = open.entry(name.to_owned()).or_default();
+            open.now += 1;
+            open.most = open.most.max(open.now);
+        }
+        Inside { crowd: self.clone(), route: route.to_owned() }
+    }
+
+    /// The most of `route` that were open at once.
+    pub fn most(&self, route: &str) -> usize {
+        self.0.lock().get(route).map_or(0, |open| open.most)
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        let mut open = self.crowd.0.lock();
+        for name in [self.route.as_str(), Crowd::ALL] {
+            if let Some(open) = open.get_mut(name) {
+                open.now -= 1;
+            }
+        }
     }
 }
 

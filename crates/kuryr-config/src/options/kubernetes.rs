@@ -62,6 +62,8 @@ group! {
         vif_pool_driver: String = preset("noop") choices(POOLS);
         /// What makes a pod's interface, on nodes whose label `pod_vif` does not say otherwise.
         pod_vif_driver: String = preset("neutron-vif") choices(VIFS);
+        /// Whether pools of ports can be looked at, filled and emptied through a socket (`[pool_manager]`).
+        enable_manager: bool = preset("false");
     }
     known {
         /// What finds the project of a pod's port: default is `[neutron_defaults] project`.
@@ -82,8 +84,6 @@ group! {
         nodes_subnets_driver: String = preset("config") later("pods on VMs and network policies");
         /// What gives a service its public address.
         service_public_ip_driver: String = preset("neutron_floating_ip") choices(FLOATING_IP);
-        /// Whether pools of ports can be filled and emptied through a socket.
-        enable_manager: bool = preset("false") later("pools of ports of VMs");
         /// For how many seconds a failing watch is tried again.
         watch_retry_timeout: u32 = preset("60") obsolete("a watch is tried again until it works");
         /// After how many silent seconds a watch is made anew.

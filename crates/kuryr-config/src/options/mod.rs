@@ -20,7 +20,7 @@ pub use self::{
     neutron::{Neutron, NeutronDefaults},
     servers::{CniHealthServer, HealthServer, PrometheusExporter},
     services::OctaviaDefaults,
-    vif::{Binding, PodVifNested, VifPool},
+    vif::{Binding, PodVifNested, PoolManager, VifPool},
 };
 use crate::{layers::Layers, reader::Reader, schema::Schema};
 
@@ -131,9 +131,10 @@ config! {
     pod_vif_nested: PodVifNested,
     /// `[binding]`
     binding: Binding,
+    /// `[pool_manager]`
+    pool_manager: PoolManager,
     ;
     vif::NAMESPACE_SUBNET,
-    vif::POOL_MANAGER,
     vif::VHOSTUSER,
     vif::NESTED_DPDK,
     legacy::CACHE,

@@ -1,13 +1,13 @@
 //! Pools of ports; subnets of namespaces and pods on VMs, groups of features to come.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use super::group;
-use crate::kind::Kind;
+use crate::{kind::Kind, option::Choice};
 
 /// A whole number of hundredths.
 const PERCENT: Kind = Kind::Int { min: 0, max: 100 };
-const POOL_MANAGER_SOCKET: &str = "pools of ports of VMs";
+const SOCKET_MODES: &[Choice] = &[Choice::Works("0600"), Choice::Works("0660"), Choice::Works("0666")];
 const DOCKER: &str = "it belongs to Kuryr for Docker";
 
 group! {
@@ -77,11 +77,14 @@ group! {
 }
 
 group! {
-    /// The socket by which pools of ports are looked after.
-    "pool_manager" const POOL_MANAGER known {
+    /// The socket by which pools of ports are looked after (`[kubernetes] enable_manager`).
+    "pool_manager" PoolManager {
         /// Path of the socket.
-        sock_file: String = preset("/run/kuryr/kuryr_manage.sock") later(POOL_MANAGER_SOCKET);
+        sock_file: PathBuf = preset("/run/kuryr/kuryr_manage.sock");
+        /// Who may use it: its mode. 0600: the controller's user; 0660: its group too; 0666: everybody on the machine.
+        sock_mode: String = preset("0600") choices(SOCKET_MODES) added();
     }
+    known {}
 }
 
 group! {

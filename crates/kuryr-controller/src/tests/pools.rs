@@ -5,10 +5,10 @@ use kuryr_core::pool::Sizing;
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 
-const NODES: &str = "/apis/openstack.org/v1/kuryrnodes";
-const BATCH: usize = 4;
+pub(super) const NODES: &str = "/apis/openstack.org/v1/kuryrnodes";
+pub(super) const BATCH: usize = 4;
 /// Ports that are ready for a node without pods.
-const READY: usize = 4;
+pub(super) const READY: usize = 4;
 
 impl World {
     /// One whose controllers keep a few ports ready on each of its two nodes.
@@ -27,7 +27,7 @@ impl World {
     }
 
     /// Ports that no pod has, of a node.
-    fn warm(&self, node: &str) -> BTreeSet<String> {
+    pub(super) fn warm(&self, node: &str) -> BTreeSet<String> {
         let taken = self.recorded();
         let ports = self.ports();
         let of_node = ports.iter().filter(|port| {
@@ -42,7 +42,7 @@ impl World {
         records.iter().map(|record| port_of(record).to_owned()).collect()
     }
 
-    async fn until_ready(&self) {
+    pub(super) async fn until_ready(&self) {
         let is_ready = |world: &Self| ["node1", "node2"].iter().all(|node| world.warm(node).len() == READY);
         self.until("both nodes have ports ready", is_ready).await;
     }
@@ -147,6 +147,28 @@ async fn a_pool_never_starves_a_pod() {
     }
     world.until("all are recorded", |world| world.kubernetes.all("kuryrports").len() == 6).await;
     assert_eq!(world.recorded().len(), 6, "two pods share a port");
+    drop(controller);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pool_leaves_the_last_addresses_of_a_subnet_to_pods() {
+    let world = World::with_pools().await;
+    world.cloud.neutron().set_room("k8s-pod-subnet", 6);
+    let controller = world.controller().await;
+    world.until("the subnet is used up", |world| world.ports().len() == 6).await;
+    for n in 0..6 {
+        world.pod_on("node2", &format!("web-{n}"));
+    }
+    world.until("all are recorded", |world| world.kubernetes.all("kuryrports").len() == 6).await;
+    assert_eq!(world.recorded().len(), 6, "two pods share a port");
+
+    // One that there is no address for waits, is told of it, and gets the first that comes free: no pool takes it.
+    world.pod("late");
+    let is_told = |world: &World| world.events().iter().any(|reason| reason == "NoFreeAddress");
+    world.until("it is told", is_told).await;
+    world.kubernetes.delete(&format!("{PODS}/web-0"));
+    world.until("it is recorded", |world| world.record("late").is_some()).await;
+    assert_eq!(world.ports().len(), 6);
     drop(controller);
 }
 

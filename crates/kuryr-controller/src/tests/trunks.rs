@@ -5,11 +5,11 @@ use kuryr_openstack::{Call, Service};
 use kuryr_testkit::Reply;
 use std::collections::BTreeSet;
 
-const ADDRESS: &str = "10.1.7.7";
+pub(super) const ADDRESS: &str = "10.1.7.7";
 
 impl World {
     /// A node that is a virtual machine, with its port and trunk. Returns the trunk's id.
-    async fn machine(&self, name: &str, address: &str) -> String {
+    pub(super) async fn machine(&self, name: &str, address: &str) -> String {
         self.kubernetes.create(
             "/api/v1/nodes",
             json!({
@@ -36,7 +36,7 @@ impl World {
     }
 
     /// What a trunk carries: ports by VLAN ids.
-    fn carried(&self, trunk: &str) -> Vec<(u64, String)> {
+    pub(super) fn carried(&self, trunk: &str) -> Vec<(u64, String)> {
         let trunks = self.cloud.neutron().trunks();
         let found = trunks.iter().find(|found| found["id"] == trunk).unwrap();
         let id = |sub: &Value| {

@@ -20,8 +20,8 @@ fn free(count: usize, idle: Duration) -> Vec<Free> {
 }
 
 fn seen(pods: usize, free: Vec<Free>) -> Observed {
-    let (supply, arrivals) = (Supply::Enough, Arrivals::Calm);
-    Observed { node: Node::Serves, pods, waiting: 0, free, returning: 0, supply, arrivals }
+    let (supply, arrivals, order) = (Supply::Enough, Arrivals::Calm, Order::None);
+    Observed { node: Node::Serves, pods, waiting: 0, free, returning: 0, supply, arrivals, order }
 }
 
 fn made(actions: &[Action]) -> usize {
@@ -101,12 +101,33 @@ fn a_pool_never_starves_a_pod() {
     assert_eq!(given_back(&plan(&sizing(5, 0, 10), &busy)), 1);
 }
 
+#[test]
+fn what_was_filled_stays_and_what_was_emptied_goes_at_once() {
+    let usual = sizing(5, 0, 10);
+    let ordered = |order, free| Observed { order, ..seen(0, free) };
+    assert_eq!(plan(&usual, &ordered(Order::Keep, free(40, IDLE))), []);
+    assert_eq!(plan(&usual, &ordered(Order::Keep, free(4, IDLE))), [Action::Make(6)]);
+    let emptied = ordered(Order::Empty, free(40, Duration::ZERO));
+    assert_eq!((given_back(&plan(&usual, &emptied)), emptied.target(&usual)), (40, 0));
+    assert_eq!(plan(&usual, &ordered(Order::Empty, vec![])), []);
+    // A pod that waits finds one even then.
+    let busy = Observed { waiting: 3, ..emptied };
+    assert_eq!(given_back(&plan(&usual, &busy)), 37);
+}
+
+#[test]
+fn what_was_filled_goes_for_a_pod_elsewhere() {
+    let filled = Observed { order: Order::Keep, supply: Supply::Needed, ..seen(0, free(4, Duration::ZERO)) };
+    assert_eq!(given_back(&plan(&sizing(5, 0, 10), &filled)), 4);
+}
+
 /// A node whose pods take and leave ports as they do in a cluster.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 struct World {
     pods: usize,
     free: usize,
     made: usize,
+    order: Order,
 }
 
 impl World {
@@ -118,7 +139,7 @@ impl World {
     }
 
     fn plan(&self, sizing: &Sizing) -> Vec<Action> {
-        plan(sizing, &seen(self.pods, free(self.free, IDLE)))
+        plan(sizing, &Observed { order: self.order, ..seen(self.pods, free(self.free, IDLE)) })
     }
 
     /// Looks until nothing is planned, each look long after the one before.
@@ -136,6 +157,74 @@ impl World {
     }
 }
 
+/// Nodes that share what there is: a quota, or the addresses of a subnet.
+#[derive(Clone, Debug)]
+struct Cloud {
+    room: usize,
+    nodes: Vec<World>,
+    /// Pods of each node that have a port.
+    served: Vec<usize>,
+}
+
+impl Cloud {
+    fn used(&self) -> usize {
+        self.served.iter().sum::<usize>() + self.nodes.iter().map(|node| node.free).sum::<usize>()
+    }
+
+    /// Pods come and go; the ports of those that go are free.
+    fn turn_to(&mut self, pods: &[usize]) {
+        for ((node, served), pods) in self.nodes.iter_mut().zip(&mut self.served).zip(pods) {
+            let gone = served.saturating_sub(*pods);
+            *served -= gone;
+            node.free += gone;
+            node.pods = *pods;
+        }
+    }
+
+    /// Pods take what is free on their node, or have a port made where there is room.
+    fn serve(&mut self) -> usize {
+        let mut waiting = 0;
+        for at in 0..self.nodes.len() {
+            let needed = self.nodes[at].pods - self.served[at];
+            let taken = needed.min(self.nodes[at].free);
+            self.nodes[at].free -= taken;
+            self.served[at] += taken;
+            let made = (needed - taken).min(self.room - self.used());
+            self.served[at] += made;
+            waiting += needed - taken - made;
+        }
+        waiting
+    }
+
+    /// Looks at all nodes, long after each other, until nothing changes any more.
+    fn settle(&mut self, sizing: &Sizing) {
+        for _ in 0..400 {
+            let waiting = self.serve();
+            let is_full = self.used() == self.room;
+            let supply = match (is_full, waiting) {
+                (false, _) => Supply::Enough,
+                (true, 0) => Supply::UsedUp,
+                (true, _) => Supply::Needed,
+            };
+            let mut has_changed = false;
+            for at in 0..self.nodes.len() {
+                let (pods, waiting) = (self.nodes[at].pods, self.nodes[at].pods - self.served[at]);
+                let idle = free(self.nodes[at].free, IDLE);
+                let actions = plan(sizing, &Observed { waiting, supply, ..seen(pods, idle) });
+                // Neutron makes all of a request, or as many as there is room for.
+                let room = self.room - self.used();
+                let change = (made(&actions).min(room), given_back(&actions));
+                self.nodes[at].free = self.nodes[at].free + change.0 - change.1;
+                has_changed |= change != (0, 0);
+            }
+            if !has_changed {
+                return;
+            }
+        }
+        panic!("never rests: {self:?}");
+    }
+}
+
 fn sizings() -> impl Strategy<Value = Sizing> {
     (0..12usize, 0..40usize, 1..16usize, 0..=100usize)
         .prop_map(|(min, max, batch, free_percent)| Sizing { free_percent, ..sizing(min, max, batch) })
@@ -147,7 +236,7 @@ proptest! {
         sizing in sizings(),
         steps in proptest::collection::vec((0..120usize, any::<bool>()), 1..20),
     ) {
-        let mut world = World { pods: 0, free: 0, made: 0 };
+        let mut world = World::default();
         for (pods, is_quiet) in &steps {
             world.turn_to(*pods);
             if *is_quiet {
@@ -159,8 +248,30 @@ proptest! {
     }
 
     #[test]
+    fn orders_that_count_no_more_leave_no_trace(
+        sizing in sizings(),
+        steps in proptest::collection::vec((0..60usize, 0..3usize, 0..30usize), 1..12),
+    ) {
+        let mut world = World::default();
+        for (pods, order, filled) in steps {
+            world.turn_to(pods);
+            world.order = [Order::None, Order::Keep, Order::Empty][order];
+            if world.order == Order::Keep {
+                world.free += filled;
+            }
+            let before = world.free;
+            world.settle(&sizing);
+            prop_assert!(world.order != Order::Keep || world.free >= before, "what was filled went");
+            prop_assert!(world.order != Order::Empty || world.free == 0, "what was emptied is not empty");
+        }
+        world.order = Order::None;
+        world.settle(&sizing);
+        prop_assert_eq!(world.free, sizing.target(world.pods));
+    }
+
+    #[test]
     fn a_size_that_was_reached_stays(sizing in sizings(), pods in 0..120usize) {
-        let mut world = World { pods, free: 0, made: 0 };
+        let mut world = World { pods, ..World::default() };
         world.settle(&sizing);
         prop_assert_eq!(world.plan(&sizing), vec![]);
     }
@@ -178,5 +289,21 @@ proptest! {
     fn one_look_makes_a_batch_at_most(sizing in sizings(), pods in 0..500usize, waiting in 0..500usize) {
         let seen = Observed { waiting, ..seen(pods, vec![]) };
         prop_assert!(made(&plan(&sizing, &seen)) <= sizing.batch.get());
+    }
+
+    #[test]
+    fn pods_get_what_a_cloud_has_whatever_pools_hold(
+        sizing in sizings(),
+        room in 1..60usize,
+        steps in proptest::collection::vec(proptest::collection::vec(0..40usize, 3), 1..8),
+    ) {
+        let mut cloud = Cloud { room, nodes: vec![World::default(); 3], served: vec![0; 3] };
+        for pods in steps {
+            cloud.turn_to(&pods);
+            cloud.settle(&sizing);
+            prop_assert!(cloud.used() <= room, "more than there is: {cloud:?}");
+            let wanted: usize = pods.iter().sum();
+            prop_assert_eq!(cloud.served.iter().sum::<usize>(), wanted.min(room), "{:?}", cloud);
+        }
     }
 }

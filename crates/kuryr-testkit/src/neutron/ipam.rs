@@ -10,13 +10,14 @@ pub(super) struct Subnet {
     pub(super) shown: Object,
     prefix: IpNet,
     taken: BTreeSet<IpAddr>,
+    most: Option<usize>,
 }
 
 impl Subnet {
     pub(super) fn new(shown: Object, prefix: &str, gateway: &str) -> Self {
         let prefix = prefix.parse().expect("a seeded prefix is valid");
         let gateway = gateway.parse().expect("a seeded address is valid");
-        Self { shown, prefix, taken: [gateway].into() }
+        Self { shown, prefix, taken: [gateway].into(), most: None }
     }
 
     pub(super) fn id(&self) -> &str {
@@ -48,8 +49,16 @@ impl Subnet {
         self.taken.insert(address)
     }
 
+    /// It has so many addresses beside its gateway's.
+    pub(super) fn limit(&mut self, addresses: usize) {
+        self.most = Some(addresses + 1);
+    }
+
     /// Takes the first free address.
     pub(super) fn take_any(&mut self) -> Option<IpAddr> {
+        if self.most.is_some_and(|most| self.taken.len() >= most) {
+            return None;
+        }
         let free = self.prefix.hosts().find(|address| !self.taken.contains(address))?;
         self.taken.insert(free);
         Some(free)
