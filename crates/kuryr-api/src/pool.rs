@@ -23,6 +23,9 @@ pub struct NodePool {
     pub free: u32,
     /// How many of them there are to be.
     pub target: u32,
+    /// Free ports that are wired on the node already, as its daemon said last. None: it said nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warm: Option<u32>,
     /// What was done to it by hand, as long as that counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by_hand: Option<ByHand>,

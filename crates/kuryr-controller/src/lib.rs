@@ -11,7 +11,7 @@
 //! - [`dispatch`]: one task for each name that is due
 //! - [`queue`]: which names to look at, each by one task at a time, with backoff
 //! - [`ports`]: the ports that exist, known from our own calls and a slow re-list
-//! - [`pools`]: what is known of the pods of a node, for whom ports are kept ready
+//! - [`pools`]: what is known of the pods of a node, for whom ports are kept ready; and the socket by which an operator looks after them
 //! - [`network`]: the network of pods, read from Neutron
 //! - [`context`]: everything that a reconciler needs
 //! - [`explain`]: what is seen of one Service, or of network policies, and would be done about it, for kuryrctl

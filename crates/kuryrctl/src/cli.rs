@@ -12,6 +12,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::{
     check, config, crds, describe, generate, openstack,
     policy::{self, Policy},
+    pools::{self, Pools},
     status, uninstall,
 };
 
@@ -49,6 +50,11 @@ enum Command {
     /// Look into network policies: what they do to a pod or a connection, and whether Neutron holds what they want
     #[command(subcommand)]
     Policy(Policy),
+    /// Look at the pools of ports that are kept ready, fill them, or give back what is free
+    ///
+    /// By the socket of the controller that works, where it is; `list` and `show` read KuryrNodes elsewhere.
+    #[command(subcommand)]
+    Pools(Pools),
     /// Take Kuryr out of a cluster, and leave nothing behind that blocks a deletion
     ///
     /// Its programs; floating IPs and load balancers of Services and ports of pods that carry this cluster's tag or stand in a record;
@@ -141,6 +147,7 @@ pub(crate) fn run(cli: Cli, out: &mut impl Write) -> anyhow::Result<ExitCode> {
         }
         Command::Describe(Describe::Service(options)) => return describe::service(&options, out),
         Command::Policy(command) => return policy::run(&command, out, &mut std::io::stderr()),
+        Command::Pools(command) => return pools::run(&command, out),
         Command::Status(options) => return status::run(&options, out),
         Command::Uninstall(options) => return uninstall::run(&options, out),
         Command::Check(options) => return check::run(&options, out),

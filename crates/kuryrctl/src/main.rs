@@ -10,6 +10,7 @@ mod describe;
 mod generate;
 mod openstack;
 mod policy;
+mod pools;
 mod sanity;
 mod status;
 mod uninstall;

@@ -230,6 +230,7 @@ fn shown(context: &Context, pools: &Pools, node: &Node, project: &str) -> NodePo
         pods: number(pods),
         free: number(free.len()),
         target: number(target),
+        warm: warm(context, &node.key),
         by_hand: match order {
             Order::None => None,
             Order::Keep => Some(ByHand::Filled),
@@ -237,6 +238,12 @@ fn shown(context: &Context, pools: &Pools, node: &Node, project: &str) -> NodePo
         },
         parts: Some(parts.into_iter().map(|(groups, ports)| Part { key: key(groups), ports }).collect()),
     }
+}
+
+/// What the node's daemon says of them.
+fn warm(context: &Context, node: &Key) -> Option<u32> {
+    let record = context.caches.node_records.as_ref()?.get(node)?;
+    record.status.daemon.as_ref().map(|_| record.status.warm)
 }
 
 /// What keys call a node: the Python Kuryr took the address of a trunk's parent, and else the name.
