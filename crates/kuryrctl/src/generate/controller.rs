@@ -4,13 +4,14 @@ use k8s_openapi::{
     api::{
         apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment},
         core::v1::{
-            Affinity, Capabilities, ConfigMapProjection, Container, KeyToPath, PodAffinityTerm,
-            PodAntiAffinity, PodSecurityContext, PodSpec, PodTemplateSpec, ProjectedVolumeSource,
-            SeccompProfile, SecretProjection, SecretVolumeSource, SecurityContext, Toleration, Volume,
-            VolumeMount, VolumeProjection,
+            Affinity, Capabilities, ConfigMapProjection, Container, EmptyDirVolumeSource, EnvVar, KeyToPath,
+            PodAffinityTerm, PodAntiAffinity, PodSecurityContext, PodSpec, PodTemplateSpec,
+            ProjectedVolumeSource, SeccompProfile, SecretProjection, SecretVolumeSource, SecurityContext,
+            Toleration, Volume, VolumeMount, VolumeProjection,
         },
     },
     apimachinery::pkg::{
+        api::resource::Quantity,
         apis::meta::v1::{LabelSelector, ObjectMeta},
         util::intstr::IntOrString,
     },
@@ -26,6 +27,9 @@ const USER: i64 = 1000;
 const PRIVATE: i32 = 0o440;
 const CONFIG: &str = "config-volume";
 const CERTIFICATES: &str = "certificates-volume";
+const RUN: &str = "run-volume";
+/// Where the pools' socket is, if it is asked for.
+const RUN_DIR: &str = "/run/kuryr";
 
 pub(super) fn deployment(parameters: &Parameters) -> Deployment {
     let labels = pod::labels(&[("name", NAME)]);
@@ -80,7 +84,7 @@ fn pod_spec(parameters: &Parameters, selector: LabelSelector) -> PodSpec {
         affinity: Some(one_a_node(selector)),
         tolerations: Some(tolerations()),
         containers: vec![container(parameters)],
-        volumes: Some(vec![configuration(), certificates()]),
+        volumes: Some(vec![configuration(), certificates(), run()]),
         restart_policy: Some("Always".to_owned()),
         ..PodSpec::default()
     }
@@ -92,11 +96,7 @@ fn container(parameters: &Parameters) -> Container {
         image: Some(parameters.controller.image.clone()),
         image_pull_policy: Some(parameters.pull_policy.as_str().to_owned()),
         args: Some(vec!["--config-dir".to_owned(), pod::CONF_DIR.to_owned()]),
-        env: Some(vec![
-            pod::field("KUBERNETES_NODE_NAME", "spec.nodeName"),
-            pod::field("POD_NAME", "metadata.name"),
-            pod::field("POD_NAMESPACE", "metadata.namespace"),
-        ]),
+        env: Some(environment(parameters)),
         ports: Some(pod::ports(&parameters.controller)),
         readiness_probe: Some(pod::ready(&parameters.controller, 0, 5)),
         liveness_probe: Some(pod::alive(&parameters.controller)),
@@ -111,9 +111,23 @@ fn container(parameters: &Parameters) -> Container {
                 read_only: Some(true),
                 ..pod::mount(CERTIFICATES, secrets::CA_FILE)
             },
+            pod::mount(RUN, RUN_DIR),
         ]),
         ..Container::default()
     }
+}
+
+fn environment(parameters: &Parameters) -> Vec<EnvVar> {
+    let mut all = vec![
+        pod::field("KUBERNETES_NODE_NAME", "spec.nodeName"),
+        pod::field("POD_NAME", "metadata.name"),
+        pod::field("POD_NAMESPACE", "metadata.namespace"),
+    ];
+    if parameters.awaits_pools {
+        let (name, value) = ("KURYR_USE_PORTS_POOLS".to_owned(), Some("true".to_owned()));
+        all.push(EnvVar { name, value, ..EnvVar::default() });
+    }
+    all
 }
 
 fn pod_security() -> PodSecurityContext {
@@ -184,6 +198,15 @@ fn configuration() -> Volume {
     ];
     let projected = ProjectedVolumeSource { sources: Some(sources), default_mode: Some(PRIVATE) };
     Volume { name: CONFIG.to_owned(), projected: Some(projected), ..Volume::default() }
+}
+
+/// All else in the container is read-only.
+fn run() -> Volume {
+    let empty = EmptyDirVolumeSource {
+        medium: Some("Memory".to_owned()),
+        size_limit: Some(Quantity("1Mi".to_owned())),
+    };
+    Volume { name: RUN.to_owned(), empty_dir: Some(empty), ..Volume::default() }
 }
 
 fn certificates() -> Volume {

@@ -138,7 +138,7 @@ pub(crate) struct Cluster {
     /// Accepted and without effect: the leader elector beside the controller, which had this port, is gone
     #[arg(long, env = "KURYR_CONTROLLER_HA_PORT", value_name = "PORT", hide = true)]
     pub(crate) ha_port: Option<String>,
-    /// Accepted and without effect: the controller always has a readiness probe
+    /// The controller is ready only when it has found the ports of its pools; where kuryr.conf has it keep pools, that is always so
     #[arg(long, env = "KURYR_USE_PORTS_POOLS", value_name = "TRUTH", num_args = 0..=1, value_parser = truth, default_value = "false", default_missing_value = "true")]
     pub(crate) use_ports_pools: bool,
     /// Port of the controller's probes [default: kuryr.conf's, 8082]

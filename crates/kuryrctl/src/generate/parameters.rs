@@ -38,6 +38,8 @@ pub(crate) struct Parameters {
     pub(crate) controller: Workload,
     /// How many there are.
     pub(crate) replicas: u16,
+    /// Whether it is ready only when it has found the ports of its pools, whatever kuryr.conf says.
+    pub(crate) awaits_pools: bool,
     /// The daemons.
     pub(crate) daemon: Workload,
     /// When images are pulled.
@@ -115,6 +117,7 @@ pub(crate) fn prepare(options: &Options) -> Result<Prepared> {
         ca_bundle,
         controller: controller_workload(&options.cluster, &controller.config),
         replicas: replicas(&options.cluster),
+        awaits_pools: options.cluster.use_ports_pools,
         daemon: daemon_workload(&options.cluster, &daemon.as_ref().unwrap_or(&controller).config),
         controller_conf: controller.split.public,
         cni_conf: daemon.map(|daemon| daemon.split.public),
@@ -235,12 +238,6 @@ fn tell_unused(cluster: &Cluster, notices: &mut Vec<String>) {
     if cluster.ha_port.as_ref().is_some_and(|port| !port.is_empty()) {
         notices.push(
             "note: KURYR_CONTROLLER_HA_PORT has no effect: controllers elect a leader by a Lease".to_owned(),
-        );
-    }
-    if cluster.use_ports_pools {
-        notices.push(
-            "note: KURYR_USE_PORTS_POOLS has no effect: the controller always has a readiness probe"
-                .to_owned(),
         );
     }
 }

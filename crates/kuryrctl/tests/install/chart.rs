@@ -43,6 +43,7 @@ fn many_values_render_what_many_options_generate() {
         "--cni-image=registry.example/cni:1",
         "--image-pull-policy=IfNotPresent",
         "--ha",
+        "--use-ports-pools",
         "--health-port=18082",
         "--cni-health-port=18090",
         "--no-admission-policy",
