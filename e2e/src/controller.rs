@@ -5,8 +5,10 @@ use crate::scrape::Counters;
 use crate::stage::Stage;
 use crate::wait::{seconds, until};
 use anyhow::{Context, Result, ensure};
+use kuryr_api::SubnetId;
 use std::fmt::Write as _;
 use std::fs::{self, File};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 /// How it differs from the lab's own: where it reaches its servers, and what it keeps ready.
@@ -18,6 +20,10 @@ pub struct Instead {
     pub kubernetes: Option<String>,
     /// It keeps ports ready for pods to come, in batches of so many.
     pub pools: Option<usize>,
+    /// Its pools can be looked after by this socket.
+    pub socket: Option<PathBuf>,
+    /// Pods have their addresses from these subnets, and Services are nobody's business.
+    pub pod_subnets: Vec<SubnetId>,
 }
 
 /// A controller with ports of its own. It ends with this value.
@@ -101,6 +107,14 @@ impl Controller {
         Ok(Counters::parse(&self.http.get(url).send().await?.error_for_status()?.text().await?))
     }
 
+    /// Whether it is ready, with the ports of its pools.
+    pub async fn is_ready(&self) -> Result<()> {
+        let answer = self.http.get(format!("http://127.0.0.1:{HEALTH_PORT}/ready")).send().await?;
+        let (status, text) = (answer.status(), answer.text().await?);
+        ensure!(status.is_success() && text.contains("pools: ok"), "{status}: {text}");
+        Ok(())
+    }
+
     /// Whether it is ready, and says that it stands by.
     pub async fn stands_by(&self) -> Result<()> {
         let answer = self.http.get(format!("http://127.0.0.1:{HEALTH_PORT}/ready")).send().await?;
@@ -142,6 +156,18 @@ fn settings(instead: &Instead) -> Result<String> {
     if let Some(batch) = instead.pools {
         write!(text, "[kubernetes]\nvif_pool_driver = neutron\n[vif_pool]\nports_pool_batch = {batch}\n")?;
         writeln!(text, "ports_pool_min = {}", batch / 2)?;
+    }
+    if let Some(path) = &instead.socket {
+        write!(
+            text,
+            "[kubernetes]\nenable_manager = True\n[pool_manager]\nsock_file = {}\n",
+            path.display()
+        )?;
+    }
+    if !instead.pod_subnets.is_empty() {
+        let ids: Vec<_> = instead.pod_subnets.iter().map(SubnetId::as_str).collect();
+        write!(text, "[neutron_defaults]\npod_subnets = {}\n", ids.join(","))?;
+        write!(text, "[kubernetes]\nenabled_handlers = vif,kuryrport\n")?;
     }
     Ok(text)
 }

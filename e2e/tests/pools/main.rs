@@ -2,6 +2,9 @@
 //!
 //! A second controller keeps them in place of the lab's own, which has none and takes them away when it leads again.
 
+mod by_hand;
+mod subnet;
+
 use kube::api::{Api, ListParams, PostParams};
 use kuryr_api::KuryrNode;
 use kuryr_api::names::WARM_DEVICE;
