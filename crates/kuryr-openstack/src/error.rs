@@ -141,7 +141,7 @@ pub enum Kind {
     InUse,
     /// The object has changed since the revision that the request named.
     Stale,
-    /// The project's quota is used up.
+    /// The project's quota is used up, or a limit of the object.
     OverQuota,
     /// The subnet has no free address.
     NoFreeAddress,
@@ -389,7 +389,7 @@ fn explain(body: &[u8]) -> (String, Option<String>) {
 
 fn kind_of(status: StatusCode, neutron_type: Option<&str>) -> Kind {
     match (status, neutron_type) {
-        (_, Some("OverQuota")) => Kind::OverQuota,
+        (_, Some("OverQuota" | "AllowedAddressPairExhausted")) => Kind::OverQuota,
         (_, Some("IpAddressGenerationFailure" | "IpAddressGenerationFailureAllSubnets")) => {
             Kind::NoFreeAddress
         }
@@ -501,6 +501,7 @@ mod tests {
             (400, "AddressesAlreadyExist", Kind::Conflict),
             (404, "AddressesNotFound", Kind::Conflict),
             (404, "AddressGroupNotFound", Kind::NotFound),
+            (400, "AllowedAddressPairExhausted", Kind::OverQuota),
             (409, "SecurityGroupInUse", Kind::InUse),
             (409, "AddressGroupInUse", Kind::InUse),
             (409, "SecurityGroupRuleExists", Kind::Conflict),

@@ -3,6 +3,7 @@
 mod address_groups;
 mod floating_ips;
 mod ipam;
+mod pairs;
 mod ports;
 mod query;
 mod quotas;
@@ -21,6 +22,7 @@ use axum::{
     http::{HeaderMap, Method, Uri},
 };
 use ipam::Subnet;
+pub use pairs::ForeignMacs;
 use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
 use std::{
@@ -73,6 +75,7 @@ pub(crate) struct State {
     ports: BTreeMap<String, Object>,
     floating_ips: BTreeMap<String, Object>,
     trunks: BTreeMap<String, Object>,
+    foreign_macs: ForeignMacs,
     quotas: HashMap<String, BTreeMap<String, i64>>,
     extensions: BTreeSet<&'static str>,
     hosts: BTreeSet<String>,
@@ -147,6 +150,11 @@ impl FakeNeutron {
     /// Lets ports be bound to `host`.
     pub fn add_host(&self, host: &str) {
         self.state.lock().hosts.insert(host.into());
+    }
+
+    /// What ports may send from, from now on.
+    pub fn set_foreign_macs(&self, may: ForeignMacs) {
+        self.state.lock().foreign_macs = may;
     }
 
     /// Limits what `project` may have of `resource` (`port`); -1 lifts the limit.

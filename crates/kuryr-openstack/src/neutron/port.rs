@@ -227,6 +227,10 @@ pub struct PortFilter {
     pub status: Option<PortStatus>,
     /// With all of these tags.
     pub tags: Vec<String>,
+    /// Without one of these tags, at least.
+    pub not_tags: Vec<String>,
+    /// On one of these subnets.
+    pub subnets: Option<Vec<SubnetId>>,
     /// What to tell of each port, by Neutron's names (`id` always is); everything if empty.
     pub fields: &'static [&'static str],
 }
@@ -315,12 +319,15 @@ impl PortFilter {
         let addresses = self.addresses.as_ref();
         let addresses =
             addresses.map(|all| all.iter().map(|address| format!("ip_address={address}")).collect());
+        let subnets = self.subnets.as_ref();
+        let subnets = subnets.map(|all| all.iter().map(|subnet| format!("subnet_id={subnet}")).collect());
         let sets = [
             any_of("id", ids),
             any_of("device_id", self.device_ids.clone()),
             any_of("description", self.descriptions.clone()),
             any_of("name", self.names.clone()),
             any_of("fixed_ips", addresses),
+            any_of("fixed_ips", subnets),
         ];
         sets.into_iter().fold(vec![common], |queries, set| {
             let join = |query: &Query| {
@@ -339,6 +346,7 @@ impl PortFilter {
         add("binding:host_id", self.host.clone());
         add("status", self.status.as_ref().map(|status| status.as_str().to_owned()));
         add("tags", (!self.tags.is_empty()).then(|| self.tags.join(",")));
+        add("not-tags", (!self.not_tags.is_empty()).then(|| self.not_tags.join(",")));
         if !self.fields.is_empty() {
             let fields = self.fields.iter().filter(|field| **field != "id");
             query.extend(["id"].iter().chain(fields).map(|field| ("fields", (*field).to_owned())));

@@ -7,6 +7,7 @@ mod address_group;
 mod floating_ip;
 mod monitor;
 mod octavia;
+mod pairs;
 mod refusals;
 mod security_group;
 mod trunk;
@@ -21,6 +22,10 @@ pub use floating_ip::{
 };
 pub use monitor::a_pool_is_watched;
 pub use octavia::a_load_balancer_lives_and_dies;
+pub use pairs::{
+    address_pairs_are_changed_by_one_at_a_time, ports_are_found_by_what_they_lack,
+    what_address_pairs_a_port_does_not_take,
+};
 pub use refusals::{a_pool_survives_changes_of_its_affinity, what_stands_in_a_load_balancers_way_is_told};
 pub use security_group::{
     a_port_changes_its_security_groups, a_rule_is_made_once, a_security_group_lives_and_dies,
@@ -596,6 +601,9 @@ macro_rules! contract {
             what_a_trunk_does_not_take,
             a_parent_is_found_by_its_address,
             a_port_is_found_by_its_description,
+            address_pairs_are_changed_by_one_at_a_time,
+            what_address_pairs_a_port_does_not_take,
+            ports_are_found_by_what_they_lack,
             through_faults_everyone_gets_one_port,
         );
     };

@@ -1,6 +1,6 @@
 //! How the fake Neutron makes, changes and removes ports: all of a bulk or none.
 
-use super::{Checked, Object, State, bad_request, is_uuid, query, seed, text};
+use super::{Checked, Object, State, bad_request, is_uuid, pairs, query, seed, text};
 use crate::reply::Reply;
 use axum::http::HeaderMap;
 use serde_json::{Value, json};
@@ -46,14 +46,20 @@ impl State {
             let message = format!("Constrained to {asked}, but current revision is {revision}");
             return Reply::neutron_error(412, "RevisionNumberConstraintFailed", &message);
         }
-        let changes = body["port"].as_object().cloned().unwrap_or_default();
-        if let Err(refusal) = check_attributes(&changes).and_then(|()| self.check_groups(&changes)) {
+        let mut changes = body["port"].as_object().cloned().unwrap_or_default();
+        let checked = check_attributes(&changes)
+            .and_then(|()| self.check_groups(&changes))
+            .and_then(|()| pairs::complete(port, &mut changes));
+        if let Err(refusal) = checked {
             return refusal;
         }
         let before = port;
         let mut port = before.clone();
         port.extend(changes);
         self.bind(&mut port);
+        if let Err(refusal) = pairs::check_wired(&port, self.foreign_macs) {
+            return refusal;
+        }
         if port != *before {
             port.insert("revision_number".into(), (revision + 1).into());
         }

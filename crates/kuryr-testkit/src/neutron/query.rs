@@ -57,11 +57,13 @@ pub(super) fn not_found(kind: &str, id: &str) -> Reply {
     Reply::neutron_error(404, name, &message)
 }
 
-/// Values of one parameter are alternatives; different parameters must all be met; `tags` asks for all of its tags.
+/// Values of one parameter are alternatives; different parameters must all be met; `tags` asks for all of its tags, `not-tags` for those
+/// that lack one of them.
 fn passes(object: &Object, query: &[(String, String)]) -> bool {
     let filters = query.iter().filter(|(name, _)| !matches!(name.as_str(), "fields" | "limit" | "marker"));
     filters.clone().all(|(name, value)| match name.as_str() {
         "tags" => has_tags(object, value),
+        "not-tags" => !has_tags(object, value),
         _ => filters.clone().any(|(other, value)| {
             other == name
                 && if name == "fixed_ips" {

@@ -1,6 +1,6 @@
 //! What the fake Neutron starts with: the shape of the lab's cloud.
 
-use super::{Object, Pace, State, ipam::Subnet};
+use super::{ForeignMacs, Object, Pace, State, ipam::Subnet};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
 
@@ -62,6 +62,7 @@ pub(super) fn state(project: &str) -> State {
         ports: BTreeMap::new(),
         floating_ips: BTreeMap::new(),
         trunks: BTreeMap::new(),
+        foreign_macs: ForeignMacs::default(),
         quotas: HashMap::new(),
         extensions: EXTENSIONS.into(),
         hosts: ["node1", "node2"].map(Into::into).into(),
