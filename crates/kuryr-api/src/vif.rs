@@ -103,7 +103,7 @@ pub struct MacvlanNested {
 }
 
 /// `VIFIpvlanNested`, which is new here: os-vif and the Python Kuryr know none. Like `VIFMacvlanNested`, but the link has the MAC address of
-/// the link that it is on, since some backends let a port send from no other; `address` is that of the Neutron port and is not used.
+/// the link that it is on, since some backends let a port send from no other; `address` tells it, and is not used.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct IpvlanNested {
     /// Name of the link where its final one cannot be given at once.

@@ -1,6 +1,7 @@
 //! Everything that a reconciler needs: what is observed, and the means to act.
 
 use crate::metrics::{Kind, Metrics};
+use crate::pairs::Pairs;
 use crate::policies::Policies;
 use crate::pools::{PoolDefaults, Pools};
 use crate::ports::Ports;
@@ -13,7 +14,9 @@ use crate::wiring::Wiring;
 use kube::Api;
 use kube::runtime::watcher;
 use kuryr_api::names;
+use kuryr_core::carrier::Place;
 use kuryr_core::network::PodNetwork;
+use kuryr_core::port::Port;
 use kuryr_k8s::cache::Change;
 use kuryr_k8s::events::{Events, Voice};
 use kuryr_k8s::slim::{
@@ -62,6 +65,8 @@ pub struct Context {
     pub queue: Arc<Queue<Key>>,
     /// The trunks of nodes that are virtual machines.
     pub trunks: Trunks,
+    /// The ports of nodes that are virtual machines whose link pods share.
+    pub pairs: Pairs,
     /// Ports whose wiring is awaited.
     pub wiring: Wiring,
     /// To write to Kubernetes.
@@ -128,6 +133,7 @@ impl Context {
             ports: Ports::default(),
             queue: Arc::new(Queue::new(depth("pod"))),
             trunks: Trunks::default(),
+            pairs: Pairs::new(defaults.update_attempts),
             wiring: Wiring::default(),
             events: Events::new(client.clone(), "kuryr-controller", None, voice),
             client,
@@ -141,6 +147,11 @@ impl Context {
             outage_over: Notify::new(),
             metrics,
         }
+    }
+
+    /// Where a port is, if a virtual machine carries it.
+    pub fn place(&self, port: &Port) -> Option<Place> {
+        self.trunks.place(&port.id).map(Place::Trunk).or_else(|| self.pairs.place(port))
     }
 
     /// The pods' network, if it is known yet.

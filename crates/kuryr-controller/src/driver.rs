@@ -1,6 +1,7 @@
 //! How the pods of a node get their ports: by `[kubernetes] pod_vif_driver`, or by the label of their node.
 
 use kuryr_api::names::POD_VIF_LABEL;
+use kuryr_core::carrier::Sharing;
 use kuryr_k8s::slim::Node;
 use std::str::FromStr;
 
@@ -12,23 +13,47 @@ pub enum Driver {
     NeutronVif,
     /// The node is a virtual machine, whose trunk carries them.
     NestedVlan,
+    /// The node is a virtual machine, whose link they share, each with its own MAC address.
+    NestedMacvlan,
+    /// The same, with the machine's MAC address.
+    NestedIpvlan,
 }
 
 impl Driver {
     /// All that there are.
-    pub const ALL: [Self; 2] = [Self::NeutronVif, Self::NestedVlan];
+    pub const ALL: [Self; 4] = [Self::NeutronVif, Self::NestedVlan, Self::NestedMacvlan, Self::NestedIpvlan];
 
     /// As configuration and labels call it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::NeutronVif => "neutron-vif",
             Self::NestedVlan => "nested-vlan",
+            Self::NestedMacvlan => "nested-macvlan",
+            Self::NestedIpvlan => "nested-ipvlan",
         }
     }
 
     /// What they are called.
-    pub fn names() -> [&'static str; 2] {
+    pub fn names() -> [&'static str; 4] {
         Self::ALL.map(Self::as_str)
+    }
+
+    /// How its pods share the link of their machine, if they do.
+    pub fn sharing(self) -> Option<Sharing> {
+        match self {
+            Self::NeutronVif | Self::NestedVlan => None,
+            Self::NestedMacvlan => Some(Sharing::Macvlan),
+            Self::NestedIpvlan => Some(Sharing::Ipvlan),
+        }
+    }
+
+    /// The pool of its ports, as `[vif_pool]` calls it; none: none can be kept ready.
+    pub fn pool(self) -> Option<&'static str> {
+        match self {
+            Self::NeutronVif => Some("neutron"),
+            Self::NestedVlan => Some("nested"),
+            Self::NestedMacvlan | Self::NestedIpvlan => None,
+        }
     }
 
     /// The driver of a node's pods; without a label, this one.

@@ -18,7 +18,8 @@
 //! - [`reconcile`]: observe, plan, apply; one file for each kind
 //! - [`relist`], [`wiring`]: the two tasks that look at Neutron on their own
 //! - [`services`]: what Octavia has, and the tasks that look at it; [`slices`]: the endpoints of Services
-//! - [`driver`], [`trunks`]: how ports get to their nodes, and the trunks of those that are virtual machines
+//! - [`driver`]: how ports get to their nodes; [`trunks`], [`pairs`]: what carries them to those that are virtual machines, found by
+//!   [`parents`] and changed one [`line`] at a time
 //! - [`upkeep`]: health and metrics
 //! - [`mod@run`]: starts and stops it all
 
@@ -28,8 +29,11 @@ mod dispatch;
 pub mod driver;
 pub mod explain;
 mod leader;
+mod line;
 mod metrics;
 mod network;
+mod pairs;
+mod parents;
 mod policies;
 mod pools;
 mod ports;

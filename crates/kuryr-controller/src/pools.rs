@@ -369,7 +369,8 @@ fn is_in_reach(context: &Context, port: &Port) -> bool {
         Ok(Driver::NestedVlan) => {
             place.is_some_and(|place| context.trunks.of(&node.addresses) == Some(place.trunk))
         }
-        Err(_) => false,
+        // None is kept ready on these.
+        Ok(Driver::NestedMacvlan | Driver::NestedIpvlan) | Err(_) => false,
     }
 }
 

@@ -4,13 +4,15 @@ use crate::context::Context;
 use crate::driver::Driver;
 use crate::metrics::{Resource, Subnet};
 use crate::network;
+use crate::pairs;
 use crate::policies;
 use crate::reconcile::translate;
 use crate::trunks;
 use kuryr_api::PortId;
 use kuryr_api::vif::Vif;
+use kuryr_core::carrier::Place;
 use kuryr_core::orphan;
-use kuryr_core::port::Ownership;
+use kuryr_core::port::{Ownership, Port};
 use kuryr_k8s::slim::PortRecord;
 use kuryr_openstack::Kind;
 use kuryr_openstack::neutron::{PortFilter, Quota, Quotas};
@@ -39,6 +41,9 @@ pub enum Error {
     /// The trunks can't be listed.
     #[error("failed to list trunks in Neutron")]
     ListTrunks(#[source] kuryr_openstack::Error),
+    /// The ports that may be those of nodes can't be listed.
+    #[error("failed to list the ports of nodes in Neutron")]
+    ListParents(#[source] kuryr_openstack::Error),
     /// The ports can't be listed.
     #[error("failed to list our ports in Neutron")]
     List(#[source] kuryr_openstack::Error),
@@ -90,10 +95,19 @@ async fn look(context: &Context) -> Result<(), Error> {
     if needs_trunks(context, &records) {
         trunks::relist(&context.trunks, &context.neutron).await.map_err(Error::ListTrunks)?;
     }
+    let needs_pairs = needs_pairs(context, &records);
+    if needs_pairs {
+        let listed =
+            pairs::relist(&context.pairs, &context.neutron, &context.defaults.workers, &context.own_tag);
+        listed.await.map_err(Error::ListParents)?;
+    }
     if let Some(policies) = &context.policies {
         policies::look(context, policies).await.map_err(Error::ListGroups)?;
     }
     sweep(context, &records).await;
+    if needs_pairs {
+        pairs::sweep(context).await;
+    }
     quotas(context).await;
     addresses(context).await;
     Ok(())
@@ -135,6 +149,21 @@ fn needs_trunks(context: &Context, records: &[Arc<PortRecord>]) -> bool {
         || records.iter().any(|record| record.content.vifs().any(|(_, entry)| is_nested(&entry.vif)))
 }
 
+/// Whether any node's pods share its link, or did.
+fn needs_pairs(context: &Context, records: &[Arc<PortRecord>]) -> bool {
+    let default = context.defaults.driver;
+    let is_shared = |driver: Driver| driver.sharing().is_some();
+    let is_carried = |port: &Port| {
+        port.ownership == Ownership::Ours && port.host.is_empty() && context.trunks.place(&port.id).is_none()
+    };
+    is_shared(default)
+        || context.caches.nodes.all().iter().any(|node| default.of(node).is_ok_and(is_shared))
+        || records
+            .iter()
+            .any(|record| record.content.vifs().any(|(_, entry)| translate::sharing(&entry.vif).is_some()))
+        || context.ports.all().iter().any(|port| is_carried(port))
+}
+
 /// Deletes ports of ours that neither a pod nor a record needs. A failure waits for the next look.
 async fn sweep(context: &Context, records: &[Arc<PortRecord>]) {
     let pods = context.caches.pods.all();
@@ -159,7 +188,7 @@ async fn sweep(context: &Context, records: &[Arc<PortRecord>]) {
     tracing::info!(ports = ours, records = records.len(), pods = pods.len(), "looked at what is in Neutron");
 }
 
-/// Deletes a port in Neutron, which deletes none that a trunk carries. Where one does that we did not know to do so, we know it then.
+/// Deletes a port in Neutron, which deletes none that a trunk carries, and leaves its addresses where they are another's pairs. Where one does that we did not know to do so, we know it then.
 pub async fn delete(context: &Context, id: &PortId) -> Result<(), trunks::ChangeError> {
     detach(context, id).await?;
     match context.neutron.delete_port(id).await {
@@ -174,10 +203,14 @@ pub async fn delete(context: &Context, id: &PortId) -> Result<(), trunks::Change
 }
 
 async fn detach(context: &Context, id: &PortId) -> Result<(), trunks::ChangeError> {
-    match context.trunks.place(id) {
-        Some(place) => context.trunks.detach(&context.neutron, &place.trunk, id).await,
-        None => Ok(()),
+    if let Some(place) = context.trunks.place(id) {
+        return context.trunks.detach(&context.neutron, &place.trunk, id).await;
     }
+    let Some(port) = context.ports.get(id) else { return Ok(()) };
+    if let Some(Place::Pairs(parent, _)) = context.pairs.place(&port) {
+        context.pairs.detach(&context.neutron, &parent, &port).await?;
+    }
+    Ok(())
 }
 
 /// How much the project of pods' ports may have, if Neutron tells.

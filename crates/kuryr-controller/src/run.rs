@@ -73,6 +73,11 @@ async fn serve(
     // Each term opens its own; what can't be opened is told at the start, by a standby too.
     Session::open(cloud.clone()).context("failed to set up the way to OpenStack")?;
     let (metrics, outages) = (Metrics::default(), Arc::new(Outages::default()));
+    for mapped in settings::impossible_pools(&config) {
+        tracing::warn!(
+            "[vif_pool] vif_pool_mapping {mapped}: there is no such pool for these nodes, and none is kept"
+        );
+    }
     let (current, pools) = (Current::default(), settings::pool_defaults(&config));
     let candidate = Candidate {
         caches: Caches::start(&client, &current, pools.as_ref()),

@@ -15,7 +15,7 @@ use kuryr_k8s::events::Voice;
 use kuryr_k8s::fence::Clock;
 use kuryr_k8s::lease;
 use kuryr_telemetry::logs::{Format, Level, Output};
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 use std::{env, fs};
 
@@ -24,6 +24,9 @@ pub const VHOSTUSER_DIR: &str = "/var/cni/vhostuser";
 
 /// The value of `[kubernetes] pod_security_groups_driver` that has network policies enforced.
 const POLICY_DRIVER: &str = "policy";
+
+/// The pool that keeps no ports.
+const NO_POOL: &str = "noop";
 
 /// The name of Octavia's own default provider.
 const ANY_PROVIDER: &str = "default";
@@ -56,6 +59,8 @@ pub struct PodDefaults {
     pub driver: Driver,
     /// Ids of the subnets of nodes that are virtual machines; empty: any.
     pub workers: Vec<SubnetId>,
+    /// How often a change of such a node's port is tried while others change it.
+    pub update_attempts: NonZeroU32,
 }
 
 /// How Services get their load balancers, from `[neutron_defaults]`, `[octavia_defaults]` and `[kubernetes]`.
@@ -144,6 +149,8 @@ pub fn pod_defaults(config: &Config) -> anyhow::Result<PodDefaults> {
         naming: if config.kubernetes.port_debug { Naming::Pod } else { Naming::None },
         driver: config.kubernetes.pod_vif_driver.parse().unwrap_or_default(),
         workers: config.pod_vif_nested.worker_nodes_subnets.iter().map(|id| id.as_str().into()).collect(),
+        update_attempts: NonZeroU32::new(config.pod_vif_nested.rev_update_attempts)
+            .unwrap_or(NonZeroU32::MIN),
     })
 }
 
@@ -210,17 +217,26 @@ pub fn pool_defaults(config: &Config) -> Option<PoolDefaults> {
     })
 }
 
+/// What `vif_pool_mapping` asks for and no pool can do: drivers, and the pools that they are to have.
+pub fn impossible_pools(config: &Config) -> Vec<String> {
+    let is_possible = |driver: &str, pool: &str| {
+        pool == NO_POOL || driver.parse::<Driver>().is_ok_and(|driver| driver.pool() == Some(pool))
+    };
+    let mapping = config.vif_pool.vif_pool_mapping.iter();
+    mapping
+        .filter(|(driver, pool)| !is_possible(driver, pool))
+        .map(|(driver, pool)| format!("{driver}:{pool}"))
+        .collect()
+}
+
 /// The drivers whose nodes have pools: those that `vif_pool_mapping` gives one, and where it is empty the one that `vif_pool_driver` is
 /// the pool of.
 fn pooled_drivers(config: &Config) -> Vec<Driver> {
     let mapping = &config.vif_pool.vif_pool_mapping;
-    let pool_of = |driver: Driver| match driver {
-        Driver::NeutronVif => "neutron",
-        Driver::NestedVlan => "nested",
-    };
-    let has_pool = |driver: &Driver| match mapping.get(driver.as_str()) {
-        Some(pool) => pool == pool_of(*driver),
-        None => mapping.is_empty() && config.kubernetes.vif_pool_driver == pool_of(*driver),
+    let has_pool = |driver: &Driver| match (driver.pool(), mapping.get(driver.as_str())) {
+        (Some(own), Some(pool)) => pool == own,
+        (Some(own), None) => mapping.is_empty() && config.kubernetes.vif_pool_driver == own,
+        (None, _) => false,
     };
     Driver::ALL.into_iter().filter(has_pool).collect()
 }

@@ -6,6 +6,7 @@ mod crash;
 mod explain;
 mod leader;
 mod life;
+mod pairs;
 mod policies;
 mod policy_storm;
 mod pool_bursts;
@@ -29,6 +30,7 @@ use kuryr_openstack::{Session, Settings};
 use kuryr_telemetry::{Component, Health, Probe};
 use kuryr_testkit::{FakeCloud, FakeKubernetes};
 use serde_json::{Value, json};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::task::TaskTracker;
@@ -125,6 +127,7 @@ impl World {
             naming: self.naming,
             driver: self.driver,
             workers: Vec::new(),
+            update_attempts: NonZeroU32::new(3).unwrap(),
         }
     }
 

@@ -12,8 +12,9 @@ mod change;
 mod find;
 
 pub use change::Error as ChangeError;
-pub use find::{Error as FindError, find, relist};
+pub use find::{find, relist};
 
+use crate::line::Line;
 use kuryr_api::{PortId, TrunkId};
 use kuryr_core::pod::Attachment;
 use kuryr_openstack::neutron::Trunk;
@@ -26,7 +27,7 @@ use std::sync::Arc;
 #[derive(Default)]
 pub struct Trunks {
     known: RwLock<Known>,
-    changes: Mutex<HashMap<TrunkId, Arc<change::Line>>>,
+    changes: Mutex<HashMap<TrunkId, Arc<Line<change::Wanted, ChangeError>>>>,
     /// Nodes are looked for one after the other: what is found for one pod is there for the next.
     looking: tokio::sync::Mutex<()>,
 }

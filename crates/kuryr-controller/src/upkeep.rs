@@ -175,6 +175,7 @@ pub fn refresh(caches: &Caches, current: &Current, metrics: &Metrics) {
     let sizes = sizes.into_iter().chain([
         ("port", context.map_or(0, |context| context.ports.len())),
         ("subport", context.map_or(0, |context| context.trunks.len())),
+        ("address_pair", context.map_or(0, |context| context.pairs.len())),
         ("warm_port", context.map_or(0, |context| context.ports.free_len())),
         ("load_balancer", services.map_or(0, |services| services.balancers.len())),
         ("security_group", groups),

@@ -13,16 +13,19 @@
 //! - [`service`]: which load balancers a Service has, which it should have, and what to do about the difference
 //! - [`policy`]: who may talk to whom, and which security groups and address groups say so
 //! - [`pool`]: how many ports a node keeps ready for pods to come
+//! - [`carrier`]: what takes ports to nodes that are virtual machines; [`pairs`]: by the addresses that the machine's port may send from
 //! - [`orphan`]: which of our ports nobody needs
 //! - [`vif`]: how a port looks to the node that plugs it
 //! - [`vlan`]: which VLAN ids of a trunk are free
 //! - [`layout`]: what has to be there in OpenStack before the first pod
 //! - [`network`], [`port`], [`protocol`], [`news`]: the nouns that the planners share
 
+pub mod carrier;
 pub mod layout;
 pub mod network;
 pub mod news;
 pub mod orphan;
+pub mod pairs;
 pub mod pod;
 pub mod policy;
 pub mod pool;

@@ -1,7 +1,7 @@
 //! Which Neutron port a pod has, which it should have, and what to do about the difference.
 //!
 //! ```text
-//!                                 on a trunk: Attach
+//!                          on a virtual machine: Attach
 //!   no port ── CreatePort ──► port, no record ── Record ──► recorded ── Activate ──► active (nothing to plan)
 //!                                    ▲                          │
 //!                 record lost ───────┘        pod gone or done: DeleteRecord, then Detach and DeletePort, or ReturnPort,
@@ -9,19 +9,21 @@
 //! ```
 //!
 //! The record (a KuryrPort) is what the node plugs from and what survives the controller. It is written once, complete.
-//! A port is known by the pod's uid (`device_id`, or the description of one that is to be on a trunk, which Neutron wants to have no
-//! device), so that one whose record was never written is found again.
+//! A port is known by the pod's uid (`device_id`, or the description of one that a virtual machine is to carry: Neutron wants one on a
+//! trunk to have no device), so that one whose record was never written is found again.
 
 mod keep;
 mod release;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use crate::carrier::{Attachment, Bearer, Carrier, Extent, Lack, Needs, Parent, Place, Sharing};
+
 use crate::network::PodNetwork;
 use crate::news::News;
 use crate::port::Port;
 use kuryr_api::port::VifEntry;
-use kuryr_api::{NetworkId, PortId, ProjectId, SecurityGroupId, SubnetId, TrunkId};
+use kuryr_api::{NetworkId, PortId, ProjectId, SecurityGroupId, SubnetId};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What Kubernetes, our record and Neutron say of one pod name.
@@ -39,8 +41,8 @@ pub struct Observed<'a> {
     pub pooled: BTreeMap<PortId, Plugging>,
     /// What carries the ports of pods to the pod's node.
     pub carrier: Carrier,
-    /// Those of the ports that a trunk carries.
-    pub carried: BTreeMap<PortId, Attachment>,
+    /// Those of the ports that a virtual machine carries.
+    pub carried: BTreeMap<PortId, Place>,
     /// Where pods get their ports.
     pub network: &'a PodNetwork,
     /// Which security groups its ports carry.
@@ -58,26 +60,6 @@ pub enum Plugging {
     Plugged,
     /// The node's daemon says that it is no more, or it never was.
     Unplugged,
-}
-
-/// What carries the ports of pods to a node.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Carrier {
-    /// The node is a host that Neutron binds ports to.
-    Host,
-    /// The node is a virtual machine, and this its trunk.
-    Trunk(TrunkId),
-    /// The node is to be a virtual machine with a trunk, and has none, for this reason.
-    Missing(String),
-}
-
-/// Where a subport is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Attachment {
-    /// Trunk.
-    pub trunk: TrunkId,
-    /// VLAN id on it.
-    pub vlan: u16,
 }
 
 /// Which security groups a pod's ports carry.
@@ -190,8 +172,19 @@ pub struct Interface {
     pub port: PortId,
     /// The record says that it is wired.
     pub active: bool,
-    /// VLAN id that it is plugged by, if it is to be on a trunk.
-    pub vlan: Option<u16>,
+    /// How it is plugged.
+    pub link: Link,
+}
+
+/// How an interface in a record is plugged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// By a link of its own.
+    Own,
+    /// By this VLAN id of its machine's trunk.
+    Vlan(u16),
+    /// By a share of its machine's link.
+    Shared(Sharing),
 }
 
 /// One effect, idempotent.
@@ -203,11 +196,11 @@ pub enum Action {
     Secure(PortId, BTreeSet<SecurityGroupId>),
     /// Put this cluster's tag on a port that the Python Kuryr made.
     TagPort(PortId),
-    /// Let a trunk carry a port, by a VLAN id that is free.
-    Attach(PortId, TrunkId),
-    /// Take a port off the trunk that carries it.
-    Detach(PortId, TrunkId),
-    /// Delete a port that no trunk carries; one that is gone is fine.
+    /// Let a virtual machine carry a port: its trunk by a VLAN id that is free, or its own port by allowed address pairs.
+    Attach(PortId, Bearer),
+    /// Take a port off what carries it.
+    Detach(PortId, Bearer),
+    /// Delete a port that nothing carries; one that is gone is fine.
     DeletePort(PortId),
     /// Give a port back to its pool.
     ReturnPort(PortId),
@@ -238,8 +231,8 @@ pub enum Why {
     BindingFailed,
     /// The port is bound in a way that nobody can plug.
     NotPluggable,
-    /// The node has no trunk.
-    NoTrunk,
+    /// The node is a virtual machine that can't carry ports.
+    NoCarrier,
 }
 
 /// The port that a pod needs.
@@ -251,7 +244,7 @@ pub struct PortRequest {
     pub subnets: Vec<SubnetId>,
     /// Node of the pod.
     pub node: String,
-    /// Host to bind it to; none: a trunk carries it.
+    /// Host to bind it to; none: a virtual machine carries it.
     pub host: Option<String>,
     /// The pod's uid.
     pub pod_uid: String,

@@ -4,15 +4,16 @@
 //!   binding:vif_type   ovs        ──► VIFOpenVSwitch, or VIFBridge with ovs_hybrid_plug
 //!                      vhostuser  ──► VIFVHostUser
 //!   carried by a trunk            ──► VIFVlanNested
+//!   by address pairs              ──► VIFMacvlanNested, VIFIpvlanNested
 //! ```
 
+use crate::carrier::{Attachment, Parent, Place, Sharing};
 use crate::network::{PodNetwork, Subnet};
-use crate::pod::Attachment;
 use crate::port::{Binding, Bound, Confirmation, Plug, Port, Wiring};
 use kuryr_api::names;
 use kuryr_api::vif::{
-    Base, Bridge, FixedIp, FixedIpList, Network, OpenVSwitch, Route, RouteList, Subnet as VifSubnet,
-    SubnetList, VHostUser, Vif, VlanNested, open_vswitch_profile,
+    Base, Bridge, FixedIp, FixedIpList, IpvlanNested, MacvlanNested, Network, OpenVSwitch, Route, RouteList,
+    Subnet as VifSubnet, SubnetList, VHostUser, Vif, VlanNested, open_vswitch_profile,
 };
 use serde_json::Map;
 use thiserror::Error;
@@ -46,9 +47,11 @@ pub enum Error {
 ///
 /// It is active from the start where the node itself confirms the wiring, so that a daemon that waits for the mark
 /// (the Python Kuryr's, met in mid-upgrade) goes on.
-pub fn vif(port: &Port, network: &PodNetwork, carried: Option<&Attachment>) -> Result<Vif, Error> {
-    if let Some(carried) = carried {
-        return Ok(vlan(port, carried, network));
+pub fn vif(port: &Port, network: &PodNetwork, carried: Option<&Place>) -> Result<Vif, Error> {
+    match carried {
+        Some(Place::Trunk(at)) => return Ok(vlan(port, at, network)),
+        Some(Place::Pairs(parent, _)) => return Ok(shared(port, parent, network)),
+        None => {}
     }
     let name = || port.id.to_string();
     let Binding::Bound(bound) = &port.binding else { return Err(Error::NotBound { port: name() }) };
@@ -84,17 +87,35 @@ fn vlan(port: &Port, carried: &Attachment, network: &PodNetwork) -> Vif {
         vif_name: names::tap_name(port.id.as_str()),
         vlan_id: carried.vlan,
         base: Base {
-            id: port.id.to_string(),
-            address: port.mac.clone(),
-            network: vif_network(port, network, None).into(),
-            plugin: "noop".to_owned(),
             active: port.wiring == Wiring::Active,
-            preserve_on_delete: false,
             has_traffic_filtering: true,
-            port_profile: None,
-            extra: Map::new(),
+            ..nested_base(port, &port.mac, network)
         },
     }))
+}
+
+/// Neutron wires no port whose addresses are another's pairs, and filters none of its traffic.
+fn shared(port: &Port, parent: &Parent, network: &PodNetwork) -> Vif {
+    let vif_name = names::tap_name(port.id.as_str());
+    let base = |mac| Base { active: true, ..nested_base(port, mac, network) };
+    match parent.sharing {
+        Sharing::Macvlan => Vif::MacvlanNested(Box::new(MacvlanNested { vif_name, base: base(&port.mac) })),
+        Sharing::Ipvlan => Vif::IpvlanNested(Box::new(IpvlanNested { vif_name, base: base(&parent.mac) })),
+    }
+}
+
+fn nested_base(port: &Port, mac: &str, network: &PodNetwork) -> Base {
+    Base {
+        id: port.id.to_string(),
+        address: mac.to_owned(),
+        network: vif_network(port, network, None).into(),
+        plugin: "noop".to_owned(),
+        active: false,
+        preserve_on_delete: false,
+        has_traffic_filtering: false,
+        port_profile: None,
+        extra: Map::new(),
+    }
 }
 
 fn vhostuser(port: &Port, bound: &Bound, network: &PodNetwork) -> Vif {
@@ -163,6 +184,7 @@ fn vif_subnet(port: &Port, subnet: &Subnet) -> Option<VifSubnet> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::carrier::Extent;
     use crate::network::Naming;
     use crate::port::Ownership;
     use serde_json::Value;
@@ -254,9 +276,24 @@ mod tests {
 
     #[test]
     fn a_port_on_a_trunk_becomes_what_the_original_made_of_it() {
-        let carried = Attachment { trunk: "trunk".into(), vlan: 3934 };
+        let carried = Place::Trunk(Attachment { trunk: "trunk".into(), vlan: 3934 });
         let found = vif(&golden_port(), &golden_network(), Some(&carried)).unwrap();
         assert_eq!(serde_json::to_value(&found).unwrap(), golden("VIFVlanNested"));
+    }
+
+    #[test]
+    fn a_port_that_shares_its_machines_link_is_active_and_has_the_mac_address_that_its_link_has() {
+        let (port, network) = (golden_port(), golden_network());
+        for (sharing, class, mac) in [
+            (Sharing::Macvlan, "VIFMacvlanNested", port.mac.as_str()),
+            (Sharing::Ipvlan, "VIFIpvlanNested", "fa:16:3e:00:00:99"),
+        ] {
+            let parent = Parent { port: "parent".into(), mac: "fa:16:3e:00:00:99".into(), sharing };
+            let found = vif(&port, &network, Some(&Place::Pairs(parent, Extent::Whole))).unwrap();
+            let base = found.base();
+            assert_eq!((found.class(), base.address.as_str(), base.active), (class, mac, true));
+            assert_eq!((base.plugin.as_str(), base.has_traffic_filtering), ("noop", false));
+        }
     }
 
     #[test]

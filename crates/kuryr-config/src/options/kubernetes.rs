@@ -14,7 +14,8 @@ const BALANCERS_GROUPS: &[Choice] =
 const VIFS: &[Choice] = &[
     Works("neutron-vif"),
     Works("nested-vlan"),
-    Refused("nested-macvlan", "pods on VMs by MACVLAN"),
+    Works("nested-macvlan"),
+    Works("nested-ipvlan"),
     Refused("nested-dpdk", "pods on VMs by DPDK"),
 ];
 const POOLS: &[Choice] = &[Works("noop"), Works("neutron"), Works("nested")];

@@ -51,11 +51,10 @@ group! {
     "pod_vif_nested" PodVifNested {
         /// Ids of the subnets of the nodes. Empty: a node's port is looked for on all that Kuryr's OpenStack user sees.
         worker_nodes_subnets: Vec<String> = preset("");
+        /// How often an update of a node's port is tried when others change it at the same time (nested-macvlan, nested-ipvlan).
+        rev_update_attempts: u32 = preset("3");
     }
-    known {
-        /// How often an update of a node's port is tried when others change it at the same time.
-        rev_update_attempts: u32 = preset("3") later("pods on VMs by MACVLAN");
-    }
+    known {}
 }
 
 group! {

@@ -9,7 +9,7 @@ use futures::future::join_all;
 use kuryr_api::PortId;
 use kuryr_api::names::DEVICE_OWNER;
 use kuryr_core::network::PodNetwork;
-use kuryr_core::pod::Carrier;
+use kuryr_core::pod::{Bearer, Carrier};
 use kuryr_core::port::{Binding, Port};
 use kuryr_k8s::Key;
 use kuryr_openstack::neutron::{FixedIpRequest, NewPort};
@@ -84,7 +84,7 @@ fn tell_shortage(pools: &Pools, error: &kuryr_openstack::Error) {
 /// Puts ports on their node's trunk, where it has one. One that does not get there is given back by the next look. Returns how many
 /// did.
 async fn attach(context: &Context, carrier: &Carrier, ports: &[Port]) -> usize {
-    let Carrier::Trunk(trunk) = carrier else { return ports.len() };
+    let Carrier::Machine(Bearer::Trunk(trunk)) = carrier else { return ports.len() };
     let mut there = 0;
     let attaching = ports.iter().map(|port| context.trunks.attach(&context.neutron, trunk, &port.id));
     for (port, outcome) in ports.iter().zip(join_all(attaching).await) {
@@ -104,7 +104,7 @@ async fn attach(context: &Context, carrier: &Carrier, ports: &[Port]) -> usize {
 /// A port as the pod's would be that takes it.
 fn new_port(pools: &Pools, node: &Key, Wanted { network, carrier, .. }: &Wanted<'_>) -> NewPort {
     let (device_id, description, host) = match carrier {
-        Carrier::Trunk(_) => (String::new(), pools.description(node.name()), None),
+        Carrier::Machine(_) => (String::new(), pools.description(node.name()), None),
         _ => (pools.device_id(), String::new(), Some(node.name().to_owned())),
     };
     NewPort {

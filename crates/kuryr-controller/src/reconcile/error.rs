@@ -25,6 +25,12 @@ pub enum Error {
     /// A trunk does not give a port back.
     #[error("failed to take a port off a trunk")]
     Detach(#[source] AttachError),
+    /// A node's port may not send from the addresses of a pod's.
+    #[error("failed to let the node's port send from the pod's addresses")]
+    AddPairs(#[source] openstack::Error),
+    /// It still may.
+    #[error("failed to take the pod's addresses off the node's port")]
+    RemovePairs(#[source] openstack::Error),
     /// A port can't be given its security groups.
     #[error("failed to give a port its security groups")]
     Secure(#[source] openstack::Error),
@@ -83,6 +89,8 @@ impl Error {
             | Self::DeletePort(AttachError::Call(error))
             | Self::Attach(AttachError::Call(error))
             | Self::Detach(AttachError::Call(error))
+            | Self::AddPairs(error)
+            | Self::RemovePairs(error)
             | Self::Secure(error)
             | Self::MakeGroup(error)
             | Self::ChangeGroup(error)
@@ -122,6 +130,8 @@ impl Error {
             | Self::DeletePort(AttachError::Call(error))
             | Self::Attach(AttachError::Call(error))
             | Self::Detach(AttachError::Call(error))
+            | Self::AddPairs(error)
+            | Self::RemovePairs(error)
             | Self::Secure(error)
             | Self::MakeGroup(error)
             | Self::ChangeGroup(error)
@@ -141,6 +151,7 @@ impl Error {
         match self {
             Self::CreatePort(error)
             | Self::Attach(AttachError::Call(error))
+            | Self::AddPairs(error)
             | Self::Balance(error)
             | Self::Address(error)
             | Self::Secure(error)
@@ -152,6 +163,7 @@ impl Error {
             }
             Self::CreatePort(error) => Some(create_failed(error)),
             Self::Attach(error) => Some(attach_failed(error)),
+            Self::AddPairs(error) => Some(pairs_failed(error)),
             Self::Balance(error) => Some(balance_failed(error)),
             Self::Address(error) => Some(address_failed(error)),
             Self::Secure(error) | Self::MakeGroup(error) | Self::ChangeGroup(error) => {
@@ -234,6 +246,37 @@ fn attach_failed(error: &AttachError) -> News {
         ),
         Kind::NotFound => ("TrunkGone", "The trunk of the pod's node is gone. Kuryr looks for another one."),
         _ => ("NeutronUnavailable", "Neutron does not change trunks now. Kuryr tries again."),
+    };
+    said(reason, advice, "Neutron", error)
+}
+
+fn pairs_failed(error: &openstack::Error) -> News {
+    let (reason, advice) = match error.kind() {
+        Kind::OverQuota => (
+            "AddressPairsExhausted",
+            "The port of the pod's node has as many allowed address pairs as Neutron lets a port have, and each address of a pod takes \
+             one. Raise max_allowed_address_pair in neutron.conf (10 by default), or use nested-vlan; the pod starts by itself when \
+             there is room.",
+        ),
+        Kind::Invalid | Kind::Conflict | Kind::Unsupported => (
+            "AddressPairRefused",
+            "Neutron does not let the port of the pod's node send from the pod's addresses. With ML2/OVN a port may send from no MAC \
+             address but its own, so that nested-macvlan does not work there: use nested-ipvlan or nested-vlan ([kubernetes] \
+             pod_vif_driver, or the node's label pod_vif). The node's port needs port security.",
+        ),
+        Kind::Forbidden => (
+            "AddressPairForbidden",
+            "Kuryr's OpenStack user may not set allowed address pairs of the port of the pod's node. The network of the nodes has to be \
+             of the same project.",
+        ),
+        Kind::NotFound => {
+            ("NodePortGone", "The port of the pod's node is gone. Kuryr looks for another one.")
+        }
+        Kind::Stale => (
+            "NodePortBusy",
+            "Others change the port of the pod's node all the time. Kuryr tries again ([pod_vif_nested] rev_update_attempts).",
+        ),
+        _ => ("NeutronUnavailable", "Neutron does not change ports now. Kuryr tries again."),
     };
     said(reason, advice, "Neutron", error)
 }

@@ -14,9 +14,7 @@ use kuryr_api::port::{KuryrPort, KuryrPortSpec, KuryrPortStatus, Vifs};
 use kuryr_api::{PortId, names};
 use kuryr_core::network::PodNetwork;
 use kuryr_core::news::News;
-use kuryr_core::pod::{
-    Action, Attachment, Carrier, Namespace, NewRecord, Observed, Plugging, Security, plan,
-};
+use kuryr_core::pod::{Action, Carrier, Namespace, NewRecord, Observed, Place, Plugging, Security, plan};
 use kuryr_core::port::{Binding, Port};
 use kuryr_k8s::Key;
 use kuryr_k8s::records::{self, Written};
@@ -32,7 +30,7 @@ struct Seen {
     ports: Vec<Port>,
     pooled: BTreeMap<PortId, Plugging>,
     carrier: Carrier,
-    carried: BTreeMap<PortId, Attachment>,
+    carried: BTreeMap<PortId, Place>,
     namespace: Namespace,
     failures: u32,
 }
@@ -118,7 +116,7 @@ async fn observe(context: &Context, key: &Key) -> Result<Seen, Error> {
     let named = recorded.iter().filter_map(|id| context.ports.get(id));
     let ports: BTreeMap<_, _> = made.into_iter().chain(named).map(|port| (port.id.clone(), port)).collect();
     let pooled = pools::plugging(context, record.as_deref(), ports.values());
-    let on_trunks = ports.keys().filter_map(|id| Some((id.clone(), context.trunks.place(id)?))).collect();
+    let places = ports.values().filter_map(|port| Some((port.id.clone(), context.place(port)?))).collect();
     Ok(Seen {
         pod,
         node,
@@ -126,7 +124,7 @@ async fn observe(context: &Context, key: &Key) -> Result<Seen, Error> {
         ports: ports.into_values().map(|port| (*port).clone()).collect(),
         pooled,
         carrier,
-        carried: on_trunks,
+        carried: places,
         namespace: match namespace {
             Some(namespace) if namespace.terminating => Namespace::Terminating,
             _ => Namespace::Open,
@@ -141,7 +139,7 @@ fn recorded(record: Option<&PortRecord>) -> Vec<PortId> {
 }
 
 /// Asks Neutron for ports that a record names and that we have not heard of, and again for those that it had not bound:
-/// a list that comes while another process makes a port shows it before its binding. One for a trunk never has any.
+/// a list that comes while another process makes a port shows it before its binding. One that a virtual machine carries never has any.
 async fn look_up_unclear(
     context: &Context,
     carrier: &Carrier,
@@ -151,9 +149,7 @@ async fn look_up_unclear(
     let ports = &context.ports;
     let unknown = recorded.iter().filter(|id| ports.get(id).is_none() && !ports.is_missing(id));
     let is_unclear = |port: &&Arc<Port>| {
-        *carrier == Carrier::Host
-            && port.binding == Binding::Unbound
-            && context.trunks.place(&port.id).is_none()
+        *carrier == Carrier::Host && port.binding == Binding::Unbound && context.place(port).is_none()
     };
     let unbound = made.iter().filter(is_unclear).map(|port| &port.id);
     let unclear = unknown.chain(unbound).cloned().collect();
@@ -163,8 +159,8 @@ async fn look_up_unclear(
 async fn apply(context: &Context, key: &Key, seen: &Seen, action: Action) -> Result<Outcome, Error> {
     match action {
         Action::CreatePort(request) => ports::obtain_port(context, key, &request).await,
-        Action::Attach(id, trunk) => carrier::attach(context, key, &id, &trunk).await,
-        Action::Detach(id, trunk) => carrier::detach(context, key, &id, &trunk).await,
+        Action::Attach(id, bearer) => carrier::attach(context, key, &id, &bearer).await,
+        Action::Detach(id, bearer) => carrier::detach(context, key, &id, &bearer).await,
         Action::DeletePort(id) => ports::delete_port(context, key, &id).await,
         Action::ReturnPort(id) => ports::return_port(context, key, &id).await,
         Action::AwaitUnplugging(ids) => {

@@ -2,6 +2,7 @@
 
 use kuryr_api::names::{DEVICE_OWNER, SUBPORT_OWNER, WARM_DEVICE};
 use kuryr_api::vif::Vif;
+use kuryr_core::carrier::Sharing;
 use kuryr_core::pod;
 use kuryr_core::port::{Binding, Bound, Confirmation, Ownership, Plug, Port, Wiring};
 use kuryr_k8s::slim;
@@ -87,9 +88,9 @@ pub fn record(record: &slim::PortRecord) -> pod::Record<'_> {
         name: name.to_owned(),
         port: entry.vif.base().id.as_str().into(),
         active: entry.vif.base().active,
-        vlan: match &entry.vif {
-            Vif::VlanNested(vif) => Some(vif.vlan_id),
-            _ => None,
+        link: match &entry.vif {
+            Vif::VlanNested(vif) => pod::Link::Vlan(vif.vlan_id),
+            vif => sharing(vif).map_or(pod::Link::Own, pod::Link::Shared),
         },
     };
     pod::Record {
@@ -102,6 +103,15 @@ pub fn record(record: &slim::PortRecord) -> pod::Record<'_> {
                 pod::Content::Interfaces(content.vifs().map(interface).collect())
             }
         },
+    }
+}
+
+/// How the link of a machine is shared by what stands in a record, if it is.
+pub fn sharing(vif: &Vif) -> Option<Sharing> {
+    match vif {
+        Vif::MacvlanNested(_) => Some(Sharing::Macvlan),
+        Vif::IpvlanNested(_) => Some(Sharing::Ipvlan),
+        _ => None,
     }
 }
 

@@ -1,18 +1,14 @@
 //! Changes what a trunk carries: all that is wanted at one moment in one request, one request at a time.
-//!
-//! Who wants a change queues up for the trunk. The first whose turn it is takes along what the others want, who find it done when
-//! their turn comes.
 
 use super::{Trunks, find};
+use crate::line::{self, Line};
 use kuryr_api::{PortId, TrunkId};
 use kuryr_core::pod::Attachment;
 use kuryr_core::vlan;
 use kuryr_openstack::neutron::{Neutron, Subport};
 use kuryr_openstack::{Effect, Error as CallError, Kind};
-use parking_lot::Mutex;
 use std::sync::Arc;
 use thiserror::Error;
-use tokio::sync::oneshot;
 
 /// The most ports of one request: OVN's driver takes them one after the other, and the trunk is locked meanwhile.
 const MOST: usize = 12;
@@ -54,28 +50,9 @@ enum Verb {
     Remove,
 }
 
-struct Wanted {
+pub(super) struct Wanted {
     verb: Verb,
     port: PortId,
-    answer: oneshot::Sender<Result<(), Error>>,
-}
-
-/// Those who want a change of a trunk.
-#[derive(Default)]
-pub(super) struct Line {
-    waiting: Mutex<Vec<Wanted>>,
-    turn: tokio::sync::Mutex<()>,
-}
-
-impl Line {
-    /// What is to be done next: as much of one kind as was asked for in a row.
-    fn next(&self) -> Option<(Verb, Vec<Wanted>)> {
-        let mut waiting = self.waiting.lock();
-        let verb = waiting.first()?.verb;
-        let same = waiting.iter().take(MOST).take_while(|wanted| wanted.verb == verb).count();
-        let batch = waiting.drain(..same).collect();
-        Some((verb, batch))
-    }
 }
 
 impl Trunks {
@@ -97,7 +74,7 @@ impl Trunks {
         place: &Attachment,
     ) -> Result<(), Error> {
         let line = self.line(&place.trunk);
-        let _turn = line.turn.lock().await;
+        let _turn = line.turn().await;
         if self.place(port).as_ref() != Some(place) {
             return Ok(());
         }
@@ -121,37 +98,32 @@ impl Trunks {
         verb: Verb,
         port: &PortId,
     ) -> Result<(), Error> {
-        let (answer, mut done) = oneshot::channel();
         let line = self.line(trunk);
-        line.waiting.lock().push(Wanted { verb, port: port.clone(), answer });
-        let _turn = line.turn.lock().await;
+        let mut place = line.join(Wanted { verb, port: port.clone() });
+        let _turn = line.turn().await;
         loop {
-            if let Ok(outcome) = done.try_recv() {
+            if let Some(outcome) = place.outcome() {
                 return outcome;
             }
-            // Whoever had the turn before and was stopped in it took ours along, and nobody answers any more.
-            let Some((verb, batch)) = line.next() else { return Err(CallError::Stopped.into()) };
-            self.carry_out(neutron, trunk, verb, batch).await;
+            let Some(batch) = line.next(of_one_kind) else { return Err(CallError::Stopped.into()) };
+            self.carry_out(neutron, trunk, batch).await;
         }
     }
 
-    fn line(&self, trunk: &TrunkId) -> Arc<Line> {
+    fn line(&self, trunk: &TrunkId) -> Arc<Line<Wanted, Error>> {
         self.changes.lock().entry(trunk.clone()).or_default().clone()
     }
 
-    async fn carry_out(&self, neutron: &Neutron, trunk: &TrunkId, verb: Verb, batch: Vec<Wanted>) {
-        let ports: Vec<PortId> = batch.iter().map(|wanted| wanted.port.clone()).collect();
-        let outcomes = match verb {
-            Verb::Remove => {
-                let outcome = self.remove(neutron, trunk, &ports).await;
-                ports.iter().map(|_| outcome.clone()).collect()
-            }
-            Verb::Add => self.add(neutron, trunk, &ports).await,
+    async fn carry_out(&self, neutron: &Neutron, trunk: &TrunkId, batch: Vec<line::Wanted<Wanted, Error>>) {
+        let ports: Vec<PortId> = batch.iter().map(|wanted| wanted.what.port.clone()).collect();
+        let adds = batch.iter().all(|wanted| wanted.what.verb == Verb::Add);
+        let outcomes = if adds {
+            self.add(neutron, trunk, &ports).await
+        } else {
+            let outcome = self.remove(neutron, trunk, &ports).await;
+            ports.iter().map(|_| outcome.clone()).collect()
         };
-        for (wanted, outcome) in batch.into_iter().zip(outcomes) {
-            // Who does not wait any more looks at the trunk when it comes again.
-            let _ = wanted.answer.send(outcome);
-        }
+        batch.into_iter().zip(outcomes).for_each(|(wanted, outcome)| wanted.answer(outcome));
     }
 
     async fn remove(&self, neutron: &Neutron, trunk: &TrunkId, ports: &[PortId]) -> Result<(), Error> {
@@ -215,4 +187,10 @@ impl Trunks {
             }
         }
     }
+}
+
+/// As much of one kind as was asked for in a row.
+fn of_one_kind(waiting: &[line::Wanted<Wanted, Error>]) -> usize {
+    let first = waiting.first().map(|wanted| wanted.what.verb);
+    waiting.iter().take(MOST).take_while(|wanted| Some(wanted.what.verb) == first).count()
 }

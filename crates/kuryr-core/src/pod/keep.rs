@@ -1,8 +1,8 @@
 //! A pod has a right to a port: see that it has one, and a record of it.
 
 use super::{
-    Action, Carrier, Content, Interface, Namespace, NewRecord, Observed, Pod, PortRequest, Record, Security,
-    Stage, Why, release,
+    Action, Bearer, Carrier, Content, Interface, Lack, Link, Namespace, Needs, NewRecord, Observed, Place,
+    Pod, PortRequest, Record, Security, Stage, Why, release,
 };
 use crate::network::Naming;
 use crate::news::News;
@@ -55,19 +55,34 @@ fn without_record(seen: &Observed<'_>, pod: &Pod<'_>, node: &str, actions: &mut 
 /// Sees that a port gets to the node, and then to the record.
 fn carry(port: &Port, pod: &Pod<'_>, node: &str, seen: &Observed<'_>, actions: &mut Vec<Action>) {
     match (&seen.carrier, seen.carried.get(&port.id)) {
-        (Carrier::Trunk(trunk), None) => actions.push(Action::Attach(port.id.clone(), trunk.clone())),
-        (Carrier::Missing(why), _) => no_trunk(why, node, actions),
+        (Carrier::Machine(bearer), place) if !place.is_some_and(|place| place.is_on(bearer)) => {
+            actions.push(Action::Attach(port.id.clone(), bearer.clone()));
+        }
+        (Carrier::Missing(lack), _) => no_carrier(lack, node, actions),
         _ => record(port, pod, node, seen, actions),
     }
 }
 
-fn no_trunk(why: &str, node: &str, actions: &mut Vec<Action>) {
-    let message = format!(
-        "Node {node} has no trunk to carry the pod's port: {why}. Nodes whose pods are on trunks (label pod_vif, or [kubernetes] \
-         pod_vif_driver) need a port with a trunk that has the node's InternalIP. Kuryr tries again."
-    );
-    actions.push(Action::Tell(News::warning("NodeWithoutTrunk", message)));
-    actions.push(Action::Retry(Why::NoTrunk));
+fn no_carrier(lack: &Lack, node: &str, actions: &mut Vec<Action>) {
+    let why = &lack.why;
+    let news = match lack.needs {
+        Needs::Trunk => News::warning(
+            "NodeWithoutTrunk",
+            format!(
+                "Node {node} has no trunk to carry the pod's port: {why}. Nodes whose pods are on trunks (label pod_vif, or [kubernetes] \
+                 pod_vif_driver) need a port with a trunk that has the node's InternalIP. Kuryr tries again."
+            ),
+        ),
+        Needs::Port => News::warning(
+            "NodeWithoutPort",
+            format!(
+                "Node {node} has no port that could send from the pod's addresses: {why}. Nodes whose pods share their link (label \
+                 pod_vif, or [kubernetes] pod_vif_driver) need a port on the pods' network that has the node's InternalIP. Kuryr tries again."
+            ),
+        ),
+    };
+    actions.push(Action::Tell(news));
+    actions.push(Action::Retry(Why::NoCarrier));
 }
 
 fn secure(port: &Port, security: &Security, actions: &mut Vec<Action>) {
@@ -79,8 +94,8 @@ fn sort<'s>(seen: &'s Observed<'_>, pod: &Pod<'_>, node: &str) -> (Option<&'s Po
     let is_in_reach = |port: &Port| match (&seen.carrier, seen.carried.get(&port.id)) {
         (Carrier::Host, carried) => carried.is_none() && port.host == node,
         // Neutron puts no port on a trunk that is another host's.
-        (Carrier::Trunk(_), None) => port.host.is_empty(),
-        (Carrier::Trunk(trunk), Some(carried)) => carried.trunk == *trunk,
+        (Carrier::Machine(_), None) => port.host.is_empty(),
+        (Carrier::Machine(bearer), Some(place)) => place.bearer() == *bearer,
         (Carrier::Missing(_), _) => true,
     };
     let fits = |port: &Port| {
@@ -150,8 +165,8 @@ fn create(
     let network = seen.network;
     let host = match &seen.carrier {
         Carrier::Host => Some(node.to_owned()),
-        Carrier::Trunk(_) => None,
-        Carrier::Missing(why) => return no_trunk(why, node, actions),
+        Carrier::Machine(_) => None,
+        Carrier::Missing(lack) => return no_carrier(lack, node, actions),
     };
     actions.push(Action::CreatePort(PortRequest {
         network: network.id.clone(),
@@ -228,13 +243,30 @@ fn recorded(
     let adopted = interfaces.iter().filter_map(find).filter(|port| port.ownership == Ownership::Kuryr);
     actions.extend(adopted.map(|port| Action::TagPort(port.id.clone())));
     interfaces.iter().filter_map(find).for_each(|port| secure(port, &seen.security, actions));
+    interfaces.iter().for_each(|interface| put_back(seen, interface, actions));
     wiring(seen, interfaces, find, actions);
 }
 
 /// The port is not on a trunk by the VLAN id that its link has.
 fn is_displaced(seen: &Observed<'_>, interface: &Interface) -> bool {
-    let place = seen.carried.get(&interface.port).map(|place| place.vlan);
-    interface.vlan.is_some() && place != interface.vlan
+    let Link::Vlan(vlan) = interface.link else { return false };
+    !matches!(seen.carried.get(&interface.port), Some(Place::Trunk(at)) if at.vlan == vlan)
+}
+
+/// Address pairs that somebody has taken away come back: unlike a VLAN id, nobody else can have them meanwhile.
+fn put_back(seen: &Observed<'_>, interface: &Interface, actions: &mut Vec<Action>) {
+    let (Link::Shared(_), Carrier::Machine(bearer @ Bearer::Pairs(_))) = (interface.link, &seen.carrier)
+    else {
+        return;
+    };
+    let place = seen.carried.get(&interface.port);
+    if place.is_some_and(|place| place.is_on(bearer)) {
+        return;
+    }
+    if let Some(other) = place.map(Place::bearer).filter(|other| other != bearer) {
+        actions.push(Action::Detach(interface.port.clone(), other));
+    }
+    actions.push(Action::Attach(interface.port.clone(), bearer.clone()));
 }
 
 fn off_trunk(pod: &Pod<'_>, record: &Record<'_>, displaced: &Interface, actions: &mut Vec<Action>) {
@@ -269,7 +301,7 @@ fn wiring<'p>(
 ) {
     let idle = interfaces.iter().filter(|interface| !interface.active);
     let (wired, waiting): (Vec<_>, Vec<_>) =
-        idle.partition(|interface| find(interface).is_some_and(|port| is_wired(seen, port)));
+        idle.partition(|interface| find(interface).is_some_and(|port| is_wired(seen, interface, port)));
     if !wired.is_empty() {
         actions.push(Action::Activate(wired.iter().map(|interface| interface.name.clone()).collect()));
     }
@@ -278,9 +310,10 @@ fn wiring<'p>(
     }
 }
 
-/// The host of a subport is that of the virtual machine, of which the node knows nothing.
-fn is_wired(seen: &Observed<'_>, port: &Port) -> bool {
+/// The host of a subport is that of the virtual machine, of which the node knows nothing. A port whose addresses are another's pairs is
+/// never ACTIVE.
+fn is_wired(seen: &Observed<'_>, interface: &Interface, port: &Port) -> bool {
     let confirmed_on_node = !seen.carried.contains_key(&port.id)
         && matches!(&port.binding, Binding::Bound(bound) if bound.confirmation == Confirmation::Node);
-    confirmed_on_node || port.wiring == Wiring::Active
+    matches!(interface.link, Link::Shared(_)) || confirmed_on_node || port.wiring == Wiring::Active
 }

@@ -1,6 +1,6 @@
 //! Nobody has a right to the port: everything goes, the record last, since it is what remembers the port.
 
-use super::{Action, Content, Observed, Plugging, Record};
+use super::{Action, Content, Link, Observed, Place, Plugging, Record};
 use crate::port::{Ownership, Port};
 
 /// Deletes the record and its ports, and those that were made for the pod. What is a pool's goes back to it when it is unplugged; the
@@ -25,10 +25,10 @@ pub(super) fn everything(seen: &Observed<'_>, actions: &mut Vec<Action>) {
     }
 }
 
-/// Deletes a port. Neutron deletes none that a trunk carries.
+/// Deletes a port. Neutron deletes none that a trunk carries, and would leave its addresses among another's pairs.
 pub(super) fn port(seen: &Observed<'_>, port: &Port, actions: &mut Vec<Action>) {
     if let Some(carried) = seen.carried.get(&port.id) {
-        actions.push(Action::Detach(port.id.clone(), carried.trunk.clone()));
+        actions.push(Action::Detach(port.id.clone(), carried.bearer()));
     }
     actions.push(Action::DeletePort(port.id.clone()));
 }
@@ -59,11 +59,11 @@ pub(super) fn may_delete(seen: &Observed<'_>, port: &Port) -> bool {
 
 /// Every port on any trunk looks like a Kuryr's: the record has to have it where it is.
 pub(super) fn is_recorded_so(seen: &Observed<'_>, port: &Port) -> bool {
-    let Some(place) = seen.carried.get(&port.id) else { return true };
+    let Some(Place::Trunk(place)) = seen.carried.get(&port.id) else { return true };
     let Some(Content::Interfaces(interfaces)) = seen.record.as_ref().map(|record| &record.content) else {
         return false;
     };
-    let is_it = |one: &super::Interface| one.port == port.id && one.vlan == Some(place.vlan);
+    let is_it = |one: &super::Interface| one.port == port.id && one.link == Link::Vlan(place.vlan);
     port.network == seen.network.id && interfaces.iter().any(is_it)
 }
 

@@ -67,6 +67,6 @@ pub(crate) fn pod(uid: &'static str) -> Pod<'static> {
 }
 
 pub(crate) fn record(pod_uid: &'static str, port: &str) -> Record<'static> {
-    let interface = Interface { name: "eth0".into(), port: port.into(), active: true, vlan: None };
+    let interface = Interface { name: "eth0".into(), port: port.into(), active: true, link: Link::Own };
     Record { pod_uid, node: NODE, deleting: false, content: Content::Interfaces(vec![interface]) }
 }

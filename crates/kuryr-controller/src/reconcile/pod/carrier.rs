@@ -1,12 +1,13 @@
 //! What carries a pod's port to its node.
 
-use super::super::Outcome;
 use super::super::error::Error;
+use super::super::{Outcome, translate};
 use crate::context::Context;
 use crate::driver::Driver;
-use crate::trunks::{self, FindError};
-use kuryr_api::{PortId, TrunkId};
-use kuryr_core::pod::Carrier;
+use crate::parents::Error as FindError;
+use crate::{pairs, trunks};
+use kuryr_api::PortId;
+use kuryr_core::pod::{Bearer, Carrier, Lack, Needs, Sharing};
 use kuryr_k8s::Key;
 use kuryr_k8s::slim::{Network, Node, Phase, Pod, PortRecord};
 
@@ -19,14 +20,26 @@ pub(super) async fn find(
 ) -> Result<Carrier, Error> {
     let needs_port = |pod: &&Pod| pod.network == Network::Own && pod.phase != Phase::Finished;
     let Some(pod) = pod.filter(needs_port) else { return Ok(Carrier::Host) };
-    if pod.node.is_none() || record.is_some_and(|record| record.pod_uid == pod.uid) {
+    if pod.node.is_none() {
         return Ok(Carrier::Host);
+    }
+    if let Some(record) = record.filter(|record| record.pod_uid == pod.uid) {
+        return of_record(context, node, record).await;
     }
     match node {
         Some(node) => of_node(context, node).await,
         // A pod may be seen before its node is.
         None if context.defaults.driver == Driver::NeutronVif => Ok(Carrier::Host),
-        None => Ok(Carrier::Missing("its Node is not known yet".to_owned())),
+        None => Ok(missing(context.defaults.driver, "its Node is not known yet".to_owned())),
+    }
+}
+
+/// Whose record says that its pod shares a link is on that of its node: others may have taken its pairs away.
+async fn of_record(context: &Context, node: Option<&Node>, record: &PortRecord) -> Result<Carrier, Error> {
+    let sharing = record.content.vifs().find_map(|(_, entry)| translate::sharing(&entry.vif));
+    match (sharing, node) {
+        (Some(sharing), Some(node)) => find_parent(context, node, sharing).await,
+        _ => Ok(Carrier::Host),
     }
 }
 
@@ -35,39 +48,74 @@ pub(in super::super) async fn of_node(context: &Context, node: &Node) -> Result<
     match context.defaults.driver.of(node) {
         Ok(Driver::NeutronVif) => Ok(Carrier::Host),
         Ok(Driver::NestedVlan) => find_trunk(context, node).await,
-        Err(why) => Ok(Carrier::Missing(why)),
+        Ok(Driver::NestedMacvlan) => find_parent(context, node, Sharing::Macvlan).await,
+        Ok(Driver::NestedIpvlan) => find_parent(context, node, Sharing::Ipvlan).await,
+        Err(why) => Ok(missing(Driver::NestedVlan, why)),
     }
 }
 
 async fn find_trunk(context: &Context, node: &Node) -> Result<Carrier, Error> {
     let found = trunks::find(&context.trunks, &context.neutron, &context.defaults.workers, node);
     match found.await {
-        Ok(trunk) => Ok(Carrier::Trunk(trunk)),
-        Err(FindError::None(why)) => Ok(Carrier::Missing(why)),
+        Ok(trunk) => Ok(Carrier::Machine(Bearer::Trunk(trunk))),
+        Err(FindError::None(why)) => Ok(missing(Driver::NestedVlan, why)),
         Err(FindError::LookUp(error)) => Err(Error::LookUp(error)),
     }
 }
 
-/// Lets a trunk carry a port.
+async fn find_parent(context: &Context, node: &Node, sharing: Sharing) -> Result<Carrier, Error> {
+    let network = context.network().ok_or(Error::NetworkUnknown)?;
+    let (neutron, workers) = (&context.neutron, &context.defaults.workers);
+    match pairs::find(&context.pairs, neutron, workers, node, sharing, &network.id).await {
+        Ok(parent) => Ok(Carrier::Machine(Bearer::Pairs(parent))),
+        Err(FindError::None(why)) => Ok(missing(Driver::NestedIpvlan, why)),
+        Err(FindError::LookUp(error)) => Err(Error::LookUp(error)),
+    }
+}
+
+fn missing(driver: Driver, why: String) -> Carrier {
+    let needs = if driver.sharing().is_some() { Needs::Port } else { Needs::Trunk };
+    Carrier::Missing(Lack { needs, why })
+}
+
+/// Lets a virtual machine carry a port.
 pub(super) async fn attach(
     context: &Context,
     key: &Key,
     id: &PortId,
-    trunk: &TrunkId,
+    bearer: &Bearer,
 ) -> Result<Outcome, Error> {
-    context.trunks.attach(&context.neutron, trunk, id).await.map_err(Error::Attach)?;
-    tracing::info!(pod = %key, port = %id, %trunk, vlan = context.trunks.place(id).map(|place| place.vlan), "put the port on a trunk");
+    match bearer {
+        Bearer::Trunk(trunk) => {
+            context.trunks.attach(&context.neutron, trunk, id).await.map_err(Error::Attach)?;
+            tracing::info!(pod = %key, port = %id, %trunk, vlan = context.trunks.place(id).map(|place| place.vlan), "put the port on a trunk");
+        }
+        Bearer::Pairs(parent) => {
+            let Some(port) = context.ports.get(id) else { return Ok(Outcome::Same) };
+            context.pairs.attach(&context.neutron, parent, &port).await.map_err(Error::AddPairs)?;
+            tracing::info!(pod = %key, port = %id, parent = %parent.port, "let the node's port send from the port's addresses");
+        }
+    }
     Ok(Outcome::Visible)
 }
 
-/// Takes a port off its trunk.
+/// Takes a port off what carries it.
 pub(super) async fn detach(
     context: &Context,
     key: &Key,
     id: &PortId,
-    trunk: &TrunkId,
+    bearer: &Bearer,
 ) -> Result<Outcome, Error> {
-    context.trunks.detach(&context.neutron, trunk, id).await.map_err(Error::Detach)?;
-    tracing::info!(pod = %key, port = %id, %trunk, "took the port off its trunk");
+    match bearer {
+        Bearer::Trunk(trunk) => {
+            context.trunks.detach(&context.neutron, trunk, id).await.map_err(Error::Detach)?;
+            tracing::info!(pod = %key, port = %id, %trunk, "took the port off its trunk");
+        }
+        Bearer::Pairs(parent) => {
+            let Some(port) = context.ports.get(id) else { return Ok(Outcome::Same) };
+            context.pairs.detach(&context.neutron, parent, &port).await.map_err(Error::RemovePairs)?;
+            tracing::info!(pod = %key, port = %id, parent = %parent.port, "took the port's addresses off the node's port");
+        }
+    }
     Ok(Outcome::Visible)
 }

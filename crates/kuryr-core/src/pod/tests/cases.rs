@@ -27,10 +27,33 @@ fn seen<'a>(
 }
 
 fn on_trunk<'a>(carried: &[(&str, &str)], seen: Observed<'a>) -> Observed<'a> {
-    let carried = carried
-        .iter()
-        .map(|(port, trunk)| (PortId::from(*port), Attachment { trunk: (*trunk).into(), vlan: 7 }));
-    Observed { carrier: Carrier::Trunk("trunk".into()), carried: carried.collect(), ..seen }
+    let carried = carried.iter().map(|(port, trunk)| {
+        (PortId::from(*port), Place::Trunk(Attachment { trunk: (*trunk).into(), vlan: 7 }))
+    });
+    let carrier = Carrier::Machine(Bearer::Trunk("trunk".into()));
+    Observed { carrier, carried: carried.collect(), ..seen }
+}
+
+fn parent(port: &str) -> Parent {
+    Parent { port: port.into(), mac: "fa:16:3e:00:00:99".into(), sharing: Sharing::Ipvlan }
+}
+
+/// The node is a machine whose link pods share; of port 1 so much is among the pairs of that port.
+fn sharing<'a>(place: Option<(&str, Extent)>, seen: Observed<'a>) -> Observed<'a> {
+    let carried = place.map(|(port, extent)| ("1".into(), Place::Pairs(parent(port), extent)));
+    let carrier = Carrier::Machine(Bearer::Pairs(parent("parent")));
+    Observed { carrier, carried: carried.into_iter().collect(), ..seen }
+}
+
+fn name_of(bearer: &Bearer) -> String {
+    match bearer {
+        Bearer::Trunk(trunk) => trunk.to_string(),
+        Bearer::Pairs(parent) => format!("pairs of {}", parent.port),
+    }
+}
+
+fn lack(needs: Needs) -> Carrier {
+    Carrier::Missing(Lack { needs, why: "no port".into() })
 }
 
 /// Actions by name, so that a table reads as the story it tells.
@@ -38,8 +61,8 @@ fn names(actions: &[Action]) -> Vec<String> {
     let name = |action: &Action| match action {
         Action::CreatePort(_) => "create port".into(),
         Action::TagPort(id) => format!("tag {id}"),
-        Action::Attach(id, trunk) => format!("attach {id} to {trunk}"),
-        Action::Detach(id, trunk) => format!("detach {id} from {trunk}"),
+        Action::Attach(id, bearer) => format!("attach {id} to {}", name_of(bearer)),
+        Action::Detach(id, bearer) => format!("detach {id} from {}", name_of(bearer)),
         Action::DeletePort(id) => format!("delete {id}"),
         Action::ReturnPort(id) => format!("return {id}"),
         Action::AwaitUnplugging(ids) => format!("await unplugging of {}", ids[0]),
@@ -71,7 +94,7 @@ fn by_neutron(port: Port, wiring: Wiring) -> Port {
 }
 
 fn idle() -> Record<'static> {
-    let interface = Interface { name: "eth0".into(), port: "1".into(), active: false, vlan: None };
+    let interface = Interface { name: "eth0".into(), port: "1".into(), active: false, link: Link::Own };
     Record { content: Content::Interfaces(vec![interface]), ..record("a", "1") }
 }
 
@@ -125,7 +148,7 @@ fn a_pods_life_on_a_trunk() {
     };
     let starting = |ports| seen(&network, at(Stage::Starting), None, ports);
     let gone = || seen(&network, None, Some(record("a", "1")), subport());
-    let without = Observed { carrier: Carrier::Missing("no port".into()), ..starting(vec![]) };
+    let without = Observed { carrier: lack(Needs::Trunk), ..starting(vec![]) };
     let release: &[&str] = &["delete record", "detach 1 from trunk", "delete 1", "release record"];
     let cases: Vec<(&str, Observed<'_>, &[&str])> = vec![
         ("new", on_trunk(&[], starting(vec![])), &["create port"]),
@@ -168,7 +191,76 @@ fn a_pods_life_on_a_trunk() {
             },
             &["detach 1 from trunk", "delete 1", "create port"],
         ),
-        ("no trunk", without, &["tell NodeWithoutTrunk", "retry NoTrunk"]),
+        ("no trunk", without, &["tell NodeWithoutTrunk", "retry NoCarrier"]),
+    ];
+    for (name, seen, expected) in cases {
+        assert_eq!(names(&plan(&seen)), expected, "{name}");
+    }
+}
+
+#[test]
+fn a_pods_life_on_its_machines_link() {
+    let network = network();
+    let unbound = || {
+        vec![Port {
+            wiring: Wiring::Pending,
+            binding: Binding::Unbound,
+            host: String::new(),
+            ..port("1", "a")
+        }]
+    };
+    let shared = |active| {
+        let link = Link::Shared(Sharing::Ipvlan);
+        let interface = Interface { name: "eth0".into(), port: "1".into(), active, link };
+        Some(Record { content: Content::Interfaces(vec![interface]), ..record("a", "1") })
+    };
+    let starting = |ports| seen(&network, at(Stage::Starting), None, ports);
+    let running = |active| seen(&network, at(Stage::Running), shared(active), unbound());
+    let gone = || seen(&network, None, shared(true), unbound());
+    let whole = Some(("parent", Extent::Whole));
+    let cases: Vec<(&str, Observed<'_>, &[&str])> = vec![
+        ("new", sharing(None, starting(vec![])), &["create port"]),
+        ("port made", sharing(None, starting(unbound())), &["attach 1 to pairs of parent"]),
+        (
+            "some pairs made",
+            sharing(Some(("parent", Extent::Part)), starting(unbound())),
+            &["attach 1 to pairs of parent"],
+        ),
+        ("all pairs made", sharing(whole, starting(unbound())), &["record"]),
+        ("recorded: Neutron never calls it ACTIVE", sharing(whole, running(true)), &[]),
+        ("recorded by one who did not know that", sharing(whole, running(false)), &["activate eth0"]),
+        ("somebody took its pairs", sharing(None, running(true)), &["attach 1 to pairs of parent"]),
+        (
+            "somebody took one of them",
+            sharing(Some(("parent", Extent::Part)), running(true)),
+            &["attach 1 to pairs of parent"],
+        ),
+        (
+            "its machine has another port",
+            sharing(Some(("old", Extent::Whole)), running(true)),
+            &["detach 1 from pairs of old", "attach 1 to pairs of parent"],
+        ),
+        ("nobody knows its machine", Observed { carrier: Carrier::Host, ..running(true) }, &[]),
+        (
+            "gone",
+            sharing(whole, gone()),
+            &["delete record", "detach 1 from pairs of parent", "delete 1", "release record"],
+        ),
+        (
+            "gone, with some pairs",
+            sharing(Some(("parent", Extent::Part)), gone()),
+            &["delete record", "detach 1 from pairs of parent", "delete 1", "release record"],
+        ),
+        (
+            "of another machine",
+            sharing(Some(("old", Extent::Whole)), starting(unbound())),
+            &["detach 1 from pairs of old", "delete 1", "create port"],
+        ),
+        (
+            "no port",
+            Observed { carrier: lack(Needs::Port), ..starting(vec![]) },
+            &["tell NodeWithoutPort", "retry NoCarrier"],
+        ),
     ];
     for (name, seen, expected) in cases {
         assert_eq!(names(&plan(&seen)), expected, "{name}");
@@ -179,7 +271,8 @@ fn a_pods_life_on_a_trunk() {
 fn a_port_that_is_not_where_its_record_says() {
     let network = network();
     let plugged = || {
-        let interface = Interface { name: "eth0".into(), port: "1".into(), active: true, vlan: Some(7) };
+        let interface =
+            Interface { name: "eth0".into(), port: "1".into(), active: true, link: Link::Vlan(7) };
         Some(Record { content: Content::Interfaces(vec![interface]), ..record("a", "1") })
     };
     let of = |stage| seen(&network, at(stage), plugged(), vec![port("1", "a")]);
@@ -196,7 +289,7 @@ fn a_subport_of_somebody_else_stays_whatever_a_record_says() {
     let gone =
         |port: Port| on_trunk(&[("1", "trunk")], seen(&network, None, Some(record("a", "1")), vec![port]));
     assert_eq!(names(&plan(&gone(theirs.clone()))), RELEASE);
-    let ours = Interface { name: "eth0".into(), port: "1".into(), active: true, vlan: Some(7) };
+    let ours = Interface { name: "eth0".into(), port: "1".into(), active: true, link: Link::Vlan(7) };
     let record = Record { content: Content::Interfaces(vec![ours]), ..record("a", "1") };
     let adopted = Port { network: "net".into(), ..theirs };
     let gone = on_trunk(&[("1", "trunk")], seen(&network, None, Some(record), vec![adopted]));

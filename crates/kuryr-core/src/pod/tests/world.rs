@@ -1,6 +1,7 @@
 //! A world small enough to try its corners: any pod, any record, any ports; then the planner until it rests.
 
 use super::*;
+use kuryr_api::vif::Vif;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +15,7 @@ struct World {
     ports: Vec<Port>,
     pooled: BTreeMap<PortId, Plugging>,
     carrier: Carrier,
-    carried: BTreeMap<PortId, Attachment>,
+    carried: BTreeMap<PortId, Place>,
     security: Security,
     namespace: Namespace,
     next_port: usize,
@@ -42,22 +43,30 @@ impl World {
             Action::CreatePort(request) => self.create(request),
             Action::Secure(id, groups) => self.with_port(id, |port| port.security_groups.clone_from(groups)),
             Action::TagPort(id) => self.with_port(id, |port| port.ownership = Ownership::Ours),
-            Action::Attach(id, trunk) => {
+            Action::Attach(id, bearer) => {
                 self.with_port(id, |_| {});
-                let attachment = Attachment { trunk: trunk.clone(), vlan: 1 };
-                assert_eq!(self.carried.insert(id.clone(), attachment), None, "on a trunk already");
+                let place = match bearer {
+                    Bearer::Trunk(trunk) => Place::Trunk(Attachment { trunk: trunk.clone(), vlan: 1 }),
+                    Bearer::Pairs(parent) => Place::Pairs(parent.clone(), Extent::Whole),
+                };
+                let before = self.carried.insert(id.clone(), place.clone());
+                let is_more = before.is_none_or(|before| before == part_of(&place));
+                assert!(is_more, "carried already");
             }
-            Action::Detach(id, trunk) => {
+            Action::Detach(id, bearer) => {
                 self.with_port(id, |port| {
                     port.host.clear();
                     if let Binding::Bound(_) = port.binding {
                         port.binding = Binding::Unbound;
                     }
                 });
-                assert_eq!(self.carried.remove(id).map(|was| was.trunk).as_ref(), Some(trunk));
+                assert_eq!(self.carried.remove(id).map(|was| was.bearer()).as_ref(), Some(bearer));
             }
             Action::DeletePort(id) | Action::ReturnPort(id) => {
-                assert!(!self.carried.contains_key(id), "Neutron deletes no port that a trunk carries");
+                assert!(
+                    !self.carried.contains_key(id),
+                    "Neutron deletes no port that a trunk carries, and no pairs with one"
+                );
                 self.with_port(id, |_| {});
                 self.ports.retain(|port| port.id != *id);
             }
@@ -99,10 +108,15 @@ impl World {
     fn write(&mut self, new: &NewRecord) {
         assert!(self.record.is_none(), "a record in the way");
         let vif = &new.vifs["eth0"].vif;
-        let vlan = if let kuryr_api::vif::Vif::VlanNested(vif) = vif { Some(vif.vlan_id) } else { None };
+        let link = match vif {
+            Vif::VlanNested(vif) => Link::Vlan(vif.vlan_id),
+            Vif::MacvlanNested(_) => Link::Shared(Sharing::Macvlan),
+            Vif::IpvlanNested(_) => Link::Shared(Sharing::Ipvlan),
+            _ => Link::Own,
+        };
         let base = vif.base();
         let interface =
-            Interface { name: "eth0".into(), port: base.id.as_str().into(), active: base.active, vlan };
+            Interface { name: "eth0".into(), port: base.id.as_str().into(), active: base.active, link };
         let pod_uid = self.pod.as_ref().unwrap().uid;
         let content = Content::Interfaces(vec![interface]);
         self.record = Some(Record { pod_uid, node: NODE, deleting: false, content });
@@ -148,12 +162,17 @@ fn pods() -> impl Strategy<Value = Pod<'static>> {
 }
 
 fn records() -> impl Strategy<Value = Record<'static>> {
-    let vlan = prop_oneof![3 => Just(None), 2 => Just(Some(1)), 1 => Just(Some(2))];
-    let interface = (0..5usize, any::<bool>(), vlan).prop_map(|(port, active, vlan)| Interface {
+    let link = prop_oneof![
+        3 => Just(Link::Own),
+        2 => Just(Link::Vlan(1)),
+        1 => Just(Link::Vlan(2)),
+        2 => Just(Link::Shared(Sharing::Ipvlan)),
+    ];
+    let interface = (0..5usize, any::<bool>(), link).prop_map(|(port, active, link)| Interface {
         name: "eth0".into(),
         port: port.to_string().into(),
         active,
-        vlan,
+        link,
     });
     let content = prop_oneof![
         5 => proptest::collection::vec(interface, 0..3).prop_map(Content::Interfaces),
@@ -208,22 +227,50 @@ fn securities() -> impl Strategy<Value = Security> {
     ]
 }
 
+/// As [`carried`] has them, without what is another's.
+fn bearers() -> impl Strategy<Value = Bearer> {
+    prop_oneof![2 => Just(Bearer::Trunk("trunk".into())), 1 => Just(Bearer::Pairs(parent("parent")))]
+}
+
+fn parent(port: &str) -> Parent {
+    Parent { port: port.into(), mac: "fa:16:3e:00:00:99".into(), sharing: Sharing::Ipvlan }
+}
+
+/// What is there before all of it is.
+fn part_of(place: &Place) -> Place {
+    match place {
+        Place::Trunk(at) => Place::Trunk(at.clone()),
+        Place::Pairs(parent, _) => Place::Pairs(parent.clone(), Extent::Part),
+    }
+}
+
+/// The same on `bearer`.
+fn moved(place: &Place, bearer: &Bearer) -> Place {
+    match (place, bearer) {
+        (_, Bearer::Trunk(trunk)) => Place::Trunk(Attachment { trunk: trunk.clone(), vlan: 1 }),
+        (Place::Pairs(_, extent), Bearer::Pairs(parent)) => Place::Pairs(parent.clone(), *extent),
+        (Place::Trunk(_), Bearer::Pairs(parent)) => Place::Pairs(parent.clone(), Extent::Whole),
+    }
+}
+
 fn carriers() -> impl Strategy<Value = Carrier> {
     prop_oneof![
         3 => Just(Carrier::Host),
-        2 => Just(Carrier::Trunk("trunk".into())),
-        1 => Just(Carrier::Missing("no port".into())),
+        2 => bearers().prop_map(Carrier::Machine),
+        1 => Just(Carrier::Missing(Lack { needs: Needs::Trunk, why: "no port".into() })),
     ]
 }
 
-fn carried() -> impl Strategy<Value = BTreeMap<PortId, Attachment>> {
+fn carried() -> impl Strategy<Value = BTreeMap<PortId, Place>> {
     let port = (0..5usize).prop_map(|id| id.to_string().into());
     let trunk = prop_oneof![3 => Just("trunk"), 1 => Just("other")];
-    proptest::collection::btree_map(
-        port,
-        trunk.prop_map(|trunk| Attachment { trunk: trunk.into(), vlan: 1 }),
-        0..3,
-    )
+    let extent = prop_oneof![2 => Just(Extent::Whole), 1 => Just(Extent::Part)];
+    let pairs = (prop_oneof![3 => Just("parent"), 1 => Just("other")], extent);
+    let place = prop_oneof![
+        2 => trunk.prop_map(|trunk| Place::Trunk(Attachment { trunk: trunk.into(), vlan: 1 })),
+        1 => pairs.prop_map(|(port, extent)| Place::Pairs(parent(port), extent)),
+    ];
+    proptest::collection::btree_map(port, place, 0..3)
 }
 
 fn worlds() -> impl Strategy<Value = World> {
@@ -268,9 +315,10 @@ proptest! {
     ) {
         let network = network();
         let (mut calm, mut crashed) = (world.clone(), world);
-        // One that has just left another node's trunk may serve as well as a new one.
+        // One that has just left what carried it elsewhere may serve as well as a new one.
         for world in [&mut calm, &mut crashed] {
-            world.carried.values_mut().for_each(|place| place.trunk = "trunk".into());
+            let Carrier::Machine(bearer) = &world.carrier else { continue };
+            world.carried.values_mut().for_each(|place| *place = moved(place, bearer));
         }
         calm.settle(&network, &[]);
         crashed.settle(&network, &crashes);
@@ -339,10 +387,10 @@ proptest! {
         let network = network();
         if world.plan(&network).iter().any(|action| matches!(action, Action::CreatePort(_))) {
             let uid = world.pod.as_ref().unwrap().uid;
-            let trunk = |port: &Port| world.carried.get(&port.id).map(|place| &place.trunk);
+            let bearer = |port: &Port| world.carried.get(&port.id).map(Place::bearer);
             let is_in_reach = |port: &Port| match &world.carrier {
-                Carrier::Host => trunk(port).is_none() && port.host == NODE,
-                Carrier::Trunk(own) => trunk(port).map_or(port.host.is_empty(), |trunk| trunk == own),
+                Carrier::Host => bearer(port).is_none() && port.host == NODE,
+                Carrier::Machine(own) => bearer(port).map_or(port.host.is_empty(), |bearer| bearer == *own),
                 Carrier::Missing(_) => true,
             };
             let serves = |port: &Port| {

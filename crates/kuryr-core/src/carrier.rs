@@ -1,0 +1,109 @@
+//! What takes the ports of pods to their nodes.
+//!
+//! ```text
+//!   a host ────────────────────────────── Neutron binds the pod's port to it
+//!   a virtual machine ── its own port ─┬─ a trunk: the pod's port is a subport, by a VLAN id
+//!                        (the parent)  └─ allowed address pairs: the parent may send from the pod's addresses, too
+//! ```
+
+use kuryr_api::{PortId, TrunkId};
+
+/// What takes the ports of pods to a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Carrier {
+    /// The node is a host that Neutron binds ports to.
+    Host,
+    /// The node is a virtual machine, and this carries them.
+    Machine(Bearer),
+    /// The node is to be a virtual machine, and lacks what would carry them.
+    Missing(Lack),
+}
+
+/// What of a virtual machine carries the ports of its pods.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Bearer {
+    /// The trunk of its port.
+    Trunk(TrunkId),
+    /// The allowed address pairs of its port.
+    Pairs(Parent),
+}
+
+/// The port of a virtual machine whose link pods share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parent {
+    /// The port.
+    pub port: PortId,
+    /// Its MAC address.
+    pub mac: String,
+    /// How they share it.
+    pub sharing: Sharing,
+}
+
+/// How pods share the link of their machine: whose MAC address they have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sharing {
+    /// Each its own.
+    Macvlan,
+    /// The machine's.
+    Ipvlan,
+}
+
+/// Where a subport is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attachment {
+    /// Trunk.
+    pub trunk: TrunkId,
+    /// VLAN id on it.
+    pub vlan: u16,
+}
+
+/// Where a port is that a virtual machine carries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// On a trunk.
+    Trunk(Attachment),
+    /// Among the allowed address pairs of this port.
+    Pairs(Parent, Extent),
+}
+
+/// How much of a port is among the pairs of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// All of its addresses.
+    Whole,
+    /// Some of them: others took the rest away.
+    Part,
+}
+
+/// What a node lacks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lack {
+    /// What it needs.
+    pub needs: Needs,
+    /// Why it does not have it.
+    pub why: String,
+}
+
+/// What a node needs to carry ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needs {
+    /// A port with a trunk.
+    Trunk,
+    /// A port on the pods' network.
+    Port,
+}
+
+impl Place {
+    /// What carries the port there.
+    pub fn bearer(&self) -> Bearer {
+        match self {
+            Self::Trunk(at) => Bearer::Trunk(at.trunk.clone()),
+            Self::Pairs(parent, _) => Bearer::Pairs(parent.clone()),
+        }
+    }
+
+    /// Nothing is missing for the port to be carried by `bearer`.
+    pub fn is_on(&self, bearer: &Bearer) -> bool {
+        !matches!(self, Self::Pairs(_, Extent::Part)) && self.bearer() == *bearer
+    }
+}
