@@ -1,9 +1,13 @@
 //! How the pods of a node get their ports: by `[kubernetes] pod_vif_driver`, or by the label of their node.
 
 use kuryr_api::names::POD_VIF_LABEL;
+use kuryr_config::Config;
 use kuryr_core::carrier::Sharing;
 use kuryr_k8s::slim::Node;
 use std::str::FromStr;
+
+/// The pool that keeps no ports.
+const NO_POOL: &str = "noop";
 
 /// How the pods of a node get their ports.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -75,4 +79,16 @@ impl FromStr for Driver {
     fn from_str(name: &str) -> Result<Self, ()> {
         Self::ALL.into_iter().find(|driver| driver.as_str() == name).ok_or(())
     }
+}
+
+/// What `vif_pool_mapping` asks for and no pool can do: drivers, and the pools that they are to have.
+pub fn impossible_pools(config: &Config) -> Vec<String> {
+    let is_possible = |driver: &str, pool: &str| {
+        pool == NO_POOL || driver.parse::<Driver>().is_ok_and(|driver| driver.pool() == Some(pool))
+    };
+    let mapping = config.vif_pool.vif_pool_mapping.iter();
+    mapping
+        .filter(|(driver, pool)| !is_possible(driver, pool))
+        .map(|(driver, pool)| format!("{driver}:{pool}"))
+        .collect()
 }

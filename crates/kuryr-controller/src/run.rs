@@ -7,7 +7,7 @@ use crate::metrics::Metrics;
 use crate::pools::socket::{self, Served};
 use crate::relist;
 use crate::upkeep::{Components, Outages};
-use crate::{settings, upkeep};
+use crate::{driver, settings, upkeep};
 use anyhow::Context as _;
 use kuryr_api::cloud::CloudAccess;
 use kuryr_config::cloud;
@@ -73,7 +73,7 @@ async fn serve(
     // Each term opens its own; what can't be opened is told at the start, by a standby too.
     Session::open(cloud.clone()).context("failed to set up the way to OpenStack")?;
     let (metrics, outages) = (Metrics::default(), Arc::new(Outages::default()));
-    for mapped in settings::impossible_pools(&config) {
+    for mapped in driver::impossible_pools(&config) {
         tracing::warn!(
             "[vif_pool] vif_pool_mapping {mapped}: there is no such pool for these nodes, and none is kept"
         );

@@ -25,9 +25,6 @@ pub const VHOSTUSER_DIR: &str = "/var/cni/vhostuser";
 /// The value of `[kubernetes] pod_security_groups_driver` that has network policies enforced.
 const POLICY_DRIVER: &str = "policy";
 
-/// The pool that keeps no ports.
-const NO_POOL: &str = "noop";
-
 /// The name of Octavia's own default provider.
 const ANY_PROVIDER: &str = "default";
 
@@ -215,18 +212,6 @@ pub fn pool_defaults(config: &Config) -> Option<PoolDefaults> {
         },
         period: options.ports_pool_update_frequency,
     })
-}
-
-/// What `vif_pool_mapping` asks for and no pool can do: drivers, and the pools that they are to have.
-pub fn impossible_pools(config: &Config) -> Vec<String> {
-    let is_possible = |driver: &str, pool: &str| {
-        pool == NO_POOL || driver.parse::<Driver>().is_ok_and(|driver| driver.pool() == Some(pool))
-    };
-    let mapping = config.vif_pool.vif_pool_mapping.iter();
-    mapping
-        .filter(|(driver, pool)| !is_possible(driver, pool))
-        .map(|(driver, pool)| format!("{driver}:{pool}"))
-        .collect()
 }
 
 /// The drivers whose nodes have pools: those that `vif_pool_mapping` gives one, and where it is empty the one that `vif_pool_driver` is

@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, net::IpAddr, path::PathBuf};
 
 use ipnet::IpNet;
+use kuryr_api::NetworkId;
 use kuryr_controller::driver::Driver;
 use kuryr_openstack::neutron::{Network, Quota, Right, Subnet};
 
@@ -45,6 +46,8 @@ pub(crate) struct Settings {
     /// Network policies are wanted.
     pub(crate) enforces_policies: bool,
     pub(crate) pool: PoolSizes,
+    /// What `vif_pool_mapping` asks for and there is not.
+    pub(crate) impossible_pools: Vec<String>,
     pub(crate) balancer: Balancer,
     pub(crate) ports: Ports,
     pub(crate) bridge: String,
@@ -120,18 +123,19 @@ pub(crate) struct Cloud {
     pub(crate) quota: Seen<Quota>,
     /// How many ports pods have.
     pub(crate) pod_ports: Seen<u64>,
-    /// Ports that have addresses of nodes which are to have trunks.
+    /// Ports that have addresses of nodes that are virtual machines.
     pub(crate) parents: Seen<Vec<Parent>>,
     /// Octavia's; none if there is no Octavia.
     pub(crate) providers: Seen<Option<BTreeSet<String>>>,
 }
 
-/// A port that a node's trunk may be of.
+/// A port that a node's may be.
 #[derive(Debug, Clone)]
 pub(crate) struct Parent {
     pub(crate) id: String,
     pub(crate) addresses: Vec<IpAddr>,
     pub(crate) subnets: Vec<String>,
+    pub(crate) network: Option<NetworkId>,
     pub(crate) has_trunk: bool,
 }
 

@@ -6,6 +6,7 @@ mod cluster;
 mod config;
 mod host;
 mod network;
+mod parents;
 mod room;
 #[cfg(test)]
 pub(super) mod sample;
@@ -44,6 +45,7 @@ pub(crate) const CHECKS: &[Check] = &[
     check(Area::Openstack, "port quota", room::quota),
     check(Area::Openstack, "addresses for pods", room::addresses),
     check(Area::Openstack, "trunks of nodes", trunks::nodes),
+    check(Area::Openstack, "ports of nodes", parents::nodes),
     check(Area::Openstack, "load balancers", balancer::provider),
     check(Area::Kubernetes, "definitions", cluster::definitions),
     check(Area::Kubernetes, "controller's rights", cluster::controller),

@@ -7,6 +7,7 @@ use std::{
 };
 
 use kuryr_config::{Config, Layers, Loaded, Sources, Warning, What, options::schema};
+use kuryr_controller::driver;
 use kuryr_k8s::Access;
 
 use crate::check::{
@@ -76,6 +77,7 @@ fn settings(loaded: &Loaded, sources: &Sources) -> Settings {
         mtu: neutron_defaults.network_device_mtu,
         enforces_policies: kubernetes.pod_security_groups_driver == "policy",
         pool: pool(&loaded.config),
+        impossible_pools: driver::impossible_pools(&loaded.config),
         balancer: Balancer {
             provider: kubernetes.endpoints_driver_octavia_provider.clone(),
             algorithm: octavia.lb_algorithm.clone(),

@@ -15,7 +15,7 @@ use kuryr_openstack::{
 
 use super::{chain, config::Read};
 use crate::check::{
-    facts::{Cloud, Cluster, Parent, Settings, Way},
+    facts::{Cloud, Cluster, Node, Parent, Settings, Way},
     finding::{Gap, Seen, known},
 };
 
@@ -149,16 +149,17 @@ async fn pod_ports(neutron: &Neutron, project: &ProjectId) -> Seen<u64> {
     Ok(u64::try_from(ports.len()).unwrap_or(u64::MAX))
 }
 
-/// The ports that have addresses of nodes whose pods are on trunks.
+/// The ports that have addresses of nodes that are virtual machines.
 async fn parents(neutron: &Neutron, settings: &Settings, cluster: &Cluster) -> Seen<Vec<Parent>> {
-    let nodes =
-        known(&cluster.nodes)?.iter().filter(|node| node.driver(settings) == Some(Driver::NestedVlan));
+    let is_nested = |node: &&Node| !matches!(node.driver(settings), None | Some(Driver::NeutronVif));
+    let nodes = known(&cluster.nodes)?.iter().filter(is_nested);
     let addresses: Vec<_> = nodes.flat_map(|node| node.addresses.iter().copied()).collect();
     let filter = PortFilter { addresses: Some(addresses), ..PortFilter::default() };
     let parent = |port: Port| Parent {
         addresses: port.fixed_ips.iter().map(|ip| ip.ip_address).collect(),
         subnets: port.fixed_ips.iter().map(|ip| ip.subnet_id.to_string()).collect(),
         has_trunk: port.trunk_details.is_some(),
+        network: port.network_id.clone(),
         id: port.id.to_string(),
     };
     Ok(neutron.ports(&filter).await.map_err(unseen)?.into_iter().map(parent).collect())

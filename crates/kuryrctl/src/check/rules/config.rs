@@ -80,8 +80,18 @@ pub(super) fn files(facts: &Facts) -> Verdict {
 }
 
 pub(super) fn pools(facts: &Facts) -> Verdict {
-    let rules = pool_sizes(&facts.settings()?.pool);
-    Ok(rules.into_iter().flatten().map(pool).collect())
+    let settings = facts.settings()?;
+    let rules = pool_sizes(&settings.pool).into_iter().flatten().map(pool);
+    Ok(rules.chain(settings.impossible_pools.iter().map(|mapped| impossible(mapped))).collect())
+}
+
+fn impossible(mapped: &str) -> Finding {
+    Finding::warning(
+        "pool-impossible",
+        format!("[vif_pool] vif_pool_mapping has {mapped}"),
+        "no such pool can be kept: pods of these nodes get their ports when they come",
+        "neutron-vif:neutron and nested-vlan:nested are pools; nested-macvlan and nested-ipvlan have none: leave them out, or write noop",
+    )
 }
 
 fn pool(what: String) -> Finding {
@@ -124,6 +134,12 @@ mod tests {
         assert_eq!(wrong(4, 5, 5), [true, false, true]);
         assert_eq!(wrong(0, 5, 4), [false, true, false]);
         assert_eq!(wrong(9, 5, 10), [false, false, true]);
+    }
+
+    #[test]
+    fn a_pool_that_there_is_not_is_told_of() {
+        let facts = settled(|settings| settings.impossible_pools.push("nested-ipvlan:nested".into()));
+        assert_eq!(ids(&pools(&facts).unwrap()), ["pool-impossible"]);
     }
 
     #[test]
