@@ -14,6 +14,10 @@ pub const NETWORK_POLICY_FINALIZER: &str = "kuryr.openstack.org/networkpolicy-fi
 pub const NODE_NAME_LABEL: &str = "kuryr.openstack.org/nodeName";
 /// Label of a Node: how its pods are plugged, where that is not `[kubernetes] pod_vif_driver`.
 pub const POD_VIF_LABEL: &str = "pod_vif";
+/// Extended resource of a Node that is a virtual machine: how many pods fit there that ask for one of it.
+pub const PORTS_RESOURCE: &str = "openstack.org/pod-ports";
+/// Label of a Namespace or a Pod, with the value `true`: its pods are to ask for one of [`PORTS_RESOURCE`].
+pub const SCHEDULE_BY_PORTS_LABEL: &str = "kuryr.openstack.org/schedule-by-ports";
 /// Namespace annotation: the OpenStack project of what is made for the namespace.
 pub const PROJECT_ANNOTATION: &str = "openstack.org/kuryr-project";
 /// Pod annotation by which the kubelet tells where a pod comes from; other than `api` means a static pod.

@@ -27,6 +27,7 @@ use std::collections::BTreeMap;
     printcolumn = r#"{"name":"Free","type":"integer","description":"Ports that no pod has","jsonPath":".spec.free"}"#,
     printcolumn = r#"{"name":"Target","type":"integer","description":"How many ports are to be free","jsonPath":".spec.target"}"#,
     printcolumn = r#"{"name":"Warm","type":"integer","description":"Free ports that are wired on the node already","jsonPath":".status.warm"}"#,
+    printcolumn = r#"{"name":"Capacity","type":"integer","description":"Pods that ask for a port and fit on the node, where it is a virtual machine","jsonPath":".spec.capacity"}"#,
     printcolumn = r#"{"name":"Daemon","type":"string","description":"Version of the node's daemon","jsonPath":".status.daemon"}"#,
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]
@@ -41,6 +42,9 @@ pub struct KuryrNodeSpec {
     /// How many of them there are to be.
     #[serde(default)]
     pub target: u32,
+    /// How many pods that ask for one of `openstack.org/pod-ports` fit on the node, as the Node says it; none: it is no virtual machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<u32>,
     /// Ports that the daemon keeps wired in Open vSwitch, whether a pod has them or not, by their ids.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub ports: BTreeMap<String, KeptPort>,

@@ -1,5 +1,6 @@
 //! Everything that a reconciler needs: what is observed, and the means to act.
 
+use crate::capacity::Capacity;
 use crate::metrics::{Kind, Metrics};
 use crate::pairs::Pairs;
 use crate::policies::Policies;
@@ -67,6 +68,8 @@ pub struct Context {
     pub trunks: Trunks,
     /// The ports of nodes that are virtual machines whose link pods share.
     pub pairs: Pairs,
+    /// What the quota leaves for pods of such nodes.
+    pub capacity: Capacity,
     /// Ports whose wiring is awaited.
     pub wiring: Wiring,
     /// To write to Kubernetes.
@@ -134,6 +137,7 @@ impl Context {
             queue: Arc::new(Queue::new(depth("pod"))),
             trunks: Trunks::default(),
             pairs: Pairs::new(defaults.update_attempts),
+            capacity: Capacity::default(),
             wiring: Wiring::default(),
             events: Events::new(client.clone(), "kuryr-controller", None, voice),
             client,
@@ -164,6 +168,7 @@ impl Context {
         let pods = self.caches.pods.all().into_iter().map(|pod| pod.key.clone());
         let records = self.caches.records.all().into_iter().map(|record| record.key.clone());
         pods.chain(records).for_each(|key| self.queue.add(key));
+        self.capacity.changed.notify_one();
         if let Some(policies) = &self.policies {
             policies.look_at_all();
         }
@@ -338,10 +343,13 @@ fn nodes(client: &Client, current: &Current) -> Cache<Node> {
             }
             Change::Set { old: None, .. } | Change::Gone(_) => false,
         };
-        if !is_as_before && let Some(context) = current.get() {
+        let is_told = matches!(change, Change::Set { old: Some(old), new } if old.pod_ports == new.pod_ports);
+        let Some(context) = current.get().filter(|_| !is_as_before || !is_told) else { return };
+        if !is_as_before {
             with_policies(&context, Policies::refresh_nodes);
-            with_pools(&context, |pools| pools.queue.add(change.key().clone()));
         }
+        with_pools(&context, |pools| pools.queue.add(change.key().clone()));
+        context.capacity.changed.notify_one();
     })
 }
 

@@ -13,6 +13,7 @@
 use crate::context::{Caches, Context, Current, Parts};
 use crate::metrics::Metrics;
 use crate::pools::PoolDefaults;
+use crate::reconcile::capacity;
 use crate::settings::{PodDefaults, PolicyDefaults, ServiceDefaults};
 use crate::upkeep::{Components, NOT_LOADED, Outages};
 use crate::{dispatch, policies, pools, relist, services, upkeep, wiring};
@@ -173,6 +174,7 @@ impl Candidate {
                 pools::run(&context),
                 services::run(&context, &components.services),
                 relist::run(&context),
+                capacity::run(&context),
                 wiring::run(&context)
             );
         };

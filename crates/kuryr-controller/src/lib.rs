@@ -12,6 +12,7 @@
 //! - [`queue`]: which names to look at, each by one task at a time, with backoff
 //! - [`ports`]: the ports that exist, known from our own calls and a slow re-list
 //! - [`pools`]: what is known of the pods of a node, for whom ports are kept ready; and the socket by which an operator looks after them
+//! - [`capacity`]: what the quota leaves for pods of nodes that are virtual machines
 //! - [`network`]: the network of pods, read from Neutron
 //! - [`context`]: everything that a reconciler needs
 //! - [`explain`]: what is seen of one Service, or of network policies, and would be done about it, for kuryrctl
@@ -24,6 +25,7 @@
 //! - [`mod@run`]: starts and stops it all
 
 mod args;
+mod capacity;
 mod context;
 mod dispatch;
 pub mod driver;

@@ -225,6 +225,7 @@ pub async fn read_quotas(context: &Context) -> Option<Quotas> {
 
 async fn quotas(context: &Context) {
     let Some(quotas) = read_quotas(context).await else { return };
+    context.capacity.know(&quotas.port, context.ports.len());
     if let Some(policies) = &context.policies {
         policies.allowance.know(&quotas);
     }

@@ -1,6 +1,7 @@
 //! The controller against an API server and a Neutron in memory: what it leaves behind, whatever happens on the way.
 
 mod adoption;
+mod capacity;
 mod counts;
 mod crash;
 mod explain;
@@ -20,6 +21,7 @@ use crate::context::{Caches, Context, Current, Parts};
 use crate::driver::Driver;
 use crate::metrics::{Kind, Metrics};
 use crate::pools::PoolDefaults;
+use crate::reconcile::capacity as counting;
 use crate::settings::{PodDefaults, PolicyDefaults, Projects, ServiceDefaults};
 use crate::{dispatch, policies as enforcing, pools as pooling, relist, services as serving, wiring};
 use kuryr_api::cloud::{Auth, Domain, Project, Scope, Secret, User};
@@ -209,6 +211,7 @@ impl World {
                 dispatch::services(&running, &tracker),
                 dispatch::policies(&running, &tracker),
                 dispatch::pools(&running, &tracker),
+                counting::run(&running),
                 enforcing::run(&running),
                 pooling::run(&running),
                 serving::run(&running, &component),

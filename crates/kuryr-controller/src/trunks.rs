@@ -91,6 +91,11 @@ impl Trunks {
         self.known.write().of_address.extend(of);
     }
 
+    /// Number of ports that a trunk carries.
+    pub fn carried_len(&self, trunk: &TrunkId) -> usize {
+        self.known.read().carried.get(trunk).map_or(0, BTreeMap::len)
+    }
+
     /// The VLAN ids of a trunk that are taken.
     fn taken(&self, trunk: &TrunkId) -> BTreeSet<u16> {
         let known = self.known.read();

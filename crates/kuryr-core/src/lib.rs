@@ -13,6 +13,7 @@
 //! - [`service`]: which load balancers a Service has, which it should have, and what to do about the difference
 //! - [`policy`]: who may talk to whom, and which security groups and address groups say so
 //! - [`pool`]: how many ports a node keeps ready for pods to come
+//! - [`capacity`]: how many pods fit on a node, as the scheduler counts
 //! - [`carrier`]: what takes ports to nodes that are virtual machines; [`pairs`]: by the addresses that the machine's port may send from
 //! - [`orphan`]: which of our ports nobody needs
 //! - [`vif`]: how a port looks to the node that plugs it
@@ -20,6 +21,7 @@
 //! - [`layout`]: what has to be there in OpenStack before the first pod
 //! - [`network`], [`port`], [`protocol`], [`news`]: the nouns that the planners share
 
+pub mod capacity;
 pub mod carrier;
 pub mod layout;
 pub mod network;

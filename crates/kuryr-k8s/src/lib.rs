@@ -9,7 +9,7 @@
 //! - [`slim`]: what is kept of a Pod, Node, Namespace, Service or record: a few hundred bytes each
 //! - [`cache`]: the current state of one kind, kept up to date
 //! - [`records`]: writes to our records and to the finalizers of what they are about
-//! - [`node_records`]: writes to KuryrNodes
+//! - [`node_records`]: writes to KuryrNodes; [`nodes`]: writes to the status of Nodes
 //! - [`lease`]: which of several processes works, and [`fence`]: what keeps the others from writing
 //! - [`events`]: Kubernetes Events, said once and not once a retry
 
@@ -20,6 +20,7 @@ pub mod fence;
 pub mod key;
 pub mod lease;
 pub mod node_records;
+pub mod nodes;
 pub mod records;
 pub mod slim;
 

@@ -95,6 +95,8 @@ pub struct Node {
     pub pod_vif: Option<Box<str>>,
     /// Its addresses, sorted.
     pub addresses: Box<[IpAddr]>,
+    /// How many pods that ask for a port it is said to take.
+    pub pod_ports: Option<u32>,
 }
 
 /// A Namespace.
@@ -135,7 +137,11 @@ pub struct NodeSpec {
 #[serde(default)]
 pub struct NodeStatus {
     addresses: Vec<NodeAddress>,
+    capacity: Resources,
 }
+
+/// Amounts of resources, by their names.
+pub(crate) type Resources = BTreeMap<Box<str>, serde_json::Value>;
 
 /// The fields of a Node's address that are read.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -219,6 +225,7 @@ impl Slim for Node {
                 .filter(|kind| !kind.is_empty())
                 .map(|kind| kind.as_str().into()),
             addresses: addresses(&wire.status),
+            pod_ports: amount(&wire.status.capacity, names::PORTS_RESOURCE),
         }
     }
 
@@ -280,6 +287,12 @@ fn metadata<'de, D: Deserializer<'de>>(from: D) -> Result<ObjectMeta, D::Error> 
 fn addresses(status: &NodeStatus) -> Box<[IpAddr]> {
     let addresses = status.addresses.iter().filter_map(|one| one.address.parse().ok());
     addresses.collect::<BTreeSet<IpAddr>>().into_iter().collect()
+}
+
+/// How much of a resource that is counted in whole ones.
+pub(crate) fn amount(resources: &Resources, name: &str) -> Option<u32> {
+    let amount = resources.get(name)?;
+    amount.as_str().map_or_else(|| amount.as_u64()?.try_into().ok(), |text| text.parse().ok())
 }
 
 fn labels(meta: &ObjectMeta) -> Labels {

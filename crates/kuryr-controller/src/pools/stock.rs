@@ -63,6 +63,7 @@ pub async fn make(context: &Context, pools: &Pools, node: &Key, wanted: &Wanted<
     let is_cut_off = ports < made.len();
     made.into_iter().for_each(|port| context.ports.insert(port));
     if let Some(error) = &failure {
+        context.capacity.note_failure(error.kind(), context.ports.len());
         tell_shortage(pools, error);
     }
     if is_cut_off {

@@ -1,5 +1,6 @@
 //! Observe, plan, apply: one file for each kind, and what they share.
 
+pub(crate) mod capacity;
 pub(crate) mod error;
 pub(crate) mod peer;
 pub(crate) mod pod;

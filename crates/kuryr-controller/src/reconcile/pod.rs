@@ -38,6 +38,7 @@ struct Seen {
 /// Looks at the pod called `key` and does what is to be done.
 pub async fn reconcile(context: &Context, key: &Key) -> Result<Next, Error> {
     let next = settle(context, key).await;
+    context.capacity.changed.notify_one();
     if let Err(error) = &next
         && let Some(news) = error.news()
     {

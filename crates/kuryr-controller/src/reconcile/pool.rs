@@ -100,6 +100,7 @@ async fn tell(context: &Context, pools: &Pools, node: &Key, seen: &Observed) -> 
         free: count(seen.free.len()),
         target: count(seen.target(pools.sizing())),
         ports: kept(context, node),
+        capacity: machine.pod_ports,
     };
     let record = records.get(node);
     if record.as_ref().is_some_and(|record| record.spec == spec) {

@@ -1,6 +1,6 @@
 //! A Pod as the caches keep it.
 
-use super::{Labels, Slim, Typed, key_of, labels, text};
+use super::{Labels, Resources, Slim, Typed, amount, key_of, labels, text};
 use crate::key::Key;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1 as core;
@@ -48,6 +48,8 @@ pub struct Pod {
     pub labels: Labels,
     /// Ports of its containers that have names.
     pub ports: Box<[NamedPort]>,
+    /// For how many Neutron ports it asks the scheduler.
+    pub asks_ports: u32,
 }
 
 /// A port of a pod that has a name.
@@ -87,6 +89,14 @@ pub struct PodSpec {
 pub struct Container {
     restart_policy: Option<Box<str>>,
     ports: Vec<ContainerPort>,
+    resources: ContainerResources,
+}
+
+/// What a container asks for.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ContainerResources {
+    requests: Option<Resources>,
 }
 
 /// The fields of a container's port that are read.
@@ -135,6 +145,7 @@ impl Slim for Pod {
             has_old_finalizer: finalizers.into_iter().any(|name| name == names::POD_FINALIZER),
             labels: labels(meta),
             ports: named_ports(&wire.spec),
+            asks_ports: asked_ports(&wire.spec),
             node: wire.spec.node_name.filter(|name| !name.is_empty()),
             network: if wire.spec.host_network == Some(true) { Network::Host } else { Network::Own },
             phase: phase(wire.status.phase.as_deref()),
@@ -170,10 +181,29 @@ fn named_ports(spec: &PodSpec) -> Box<[NamedPort]> {
     named.collect()
 }
 
+/// As the scheduler adds it up: what containers ask for that run beside each other. No init container asks for ports.
+fn asked_ports(spec: &PodSpec) -> u32 {
+    let asked = spec
+        .containers
+        .iter()
+        .filter_map(|container| amount(container.resources.requests.as_ref()?, names::PORTS_RESOURCE));
+    asked.fold(0, u32::saturating_add)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn what_containers_ask_for_is_added_up() {
+        let asking = |amount| json!({ "resources": { "requests": { "cpu": "100m", "openstack.org/pod-ports": amount } } });
+        let pod = json!({
+            "metadata": { "name": "p", "namespace": "n" },
+            "spec": { "containers": [asking(json!("1")), asking(json!(1)), {}, { "resources": { "requests": null } }] },
+        });
+        assert_eq!(Pod::trim(serde_json::from_value(pod).unwrap()).asks_ports, 2);
+    }
 
     #[test]
     fn ports_with_names_are_kept_with_those_of_init_containers_that_stay() {

@@ -37,7 +37,7 @@ impl Target {
             ["namespaces", namespace, resource] => Some(target(resource, namespace, None)),
             ["namespaces", namespace, resource, name, ..] => Some(target(resource, namespace, Some(name))),
             [resource] => Some(target(resource, "", None)),
-            [resource, name] => Some(target(resource, "", Some(name))),
+            [resource, name] | [resource, name, "status"] => Some(target(resource, "", Some(name))),
             _ => None,
         }
     }

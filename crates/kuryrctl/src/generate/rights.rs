@@ -26,6 +26,8 @@ pub(crate) fn controller() -> Vec<PolicyRule> {
         rule("discovery.k8s.io", &["endpointslices"], &["list", "watch"]),
         // To take off the finalizers that the Python Kuryr put on pods and network policies, and to hold Services that have load balancers.
         rule("", &["pods", "services"], &["patch"]),
+        // To tell how many pods a Node takes that is a virtual machine.
+        rule("", &["nodes/status"], &["patch"]),
         // To tell a Service's address outside.
         rule("", &["services/status"], &["patch"]),
         rule("networking.k8s.io", &["networkpolicies"], &["list", "watch", "patch"]),

@@ -65,6 +65,7 @@ async fn create_port(context: &Context, key: &Key, request: &PortRequest) -> Res
             Ok(Outcome::Visible)
         }
         Err(error) => {
+            context.capacity.note_failure(error.kind(), context.ports.len());
             if error.effect() == Effect::Unknown {
                 find_made(context, key, request).await?;
             }
