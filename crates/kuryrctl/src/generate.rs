@@ -20,6 +20,7 @@ mod parameters;
 mod pod;
 mod positional;
 pub(crate) mod rights;
+mod scheduling;
 mod secrets;
 mod split;
 

@@ -11,6 +11,7 @@ mod balancers;
 mod cloud;
 mod groups;
 mod kubernetes;
+mod pairs;
 mod ports;
 mod step;
 #[cfg(test)]
@@ -137,6 +138,7 @@ impl<'o> Places<'o> {
             steps.extend(groups::ours(&self.client, &cloud.neutron, &own_tag).await?);
         }
         steps.extend(kubernetes::finalizers(&self.client).await?);
+        steps.extend(kubernetes::capacities(&self.client).await?);
         if !self.options.keep_ports {
             steps.extend(kubernetes::records(&self.client).await?);
         }

@@ -147,9 +147,20 @@ pub(crate) struct Cluster {
     /// Port of the daemon's probes [default: kuryr.conf's, 8090]
     #[arg(long, env = "KURYR_CNI_HEALTH_SERVER_PORT", value_name = "PORT")]
     pub(crate) cni_health_port: Option<u16>,
+    #[command(flatten)]
+    pub(crate) admission: Admission,
+}
+
+/// What the API server is told to check or to change.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Admission {
     /// Leave out the ValidatingAdmissionPolicy, for Kubernetes before 1.30
     #[arg(long)]
     pub(crate) no_admission_policy: bool,
+    /// Let pods with the label kuryr.openstack.org/schedule-by-ports=true, or in a Namespace with it, ask the scheduler for a port of their
+    /// node (docs/nested.md): a MutatingAdmissionPolicy, for Kubernetes 1.36 and later
+    #[arg(long)]
+    pub(crate) schedule_by_ports: bool,
 }
 
 /// What the nodes are like.

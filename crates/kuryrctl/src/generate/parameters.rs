@@ -48,6 +48,8 @@ pub(crate) struct Parameters {
     pub(crate) host: Host,
     /// Whether the API server knows a `ValidatingAdmissionPolicy`.
     pub(crate) admission_policy: bool,
+    /// Whether pods are made to ask the scheduler for ports.
+    pub(crate) schedule_by_ports: bool,
 }
 
 /// A program in the cluster.
@@ -123,7 +125,8 @@ pub(crate) fn prepare(options: &Options) -> Result<Prepared> {
         cni_conf: daemon.map(|daemon| daemon.split.public),
         pull_policy: options.cluster.image_pull_policy,
         host,
-        admission_policy: !options.cluster.no_admission_policy,
+        admission_policy: !options.cluster.admission.no_admission_policy,
+        schedule_by_ports: options.cluster.admission.schedule_by_ports,
     };
     Ok(Prepared { parameters, notices, made_conf: made })
 }

@@ -8,7 +8,7 @@ use k8s_openapi::{
         admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding},
         apps::v1::{DaemonSet, Deployment},
         coordination::v1::Lease,
-        core::v1::{ConfigMap, Pod, Secret, Service, ServiceAccount},
+        core::v1::{ConfigMap, Node, Pod, Secret, Service, ServiceAccount},
         networking::v1::NetworkPolicy,
         rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding},
     },
@@ -16,9 +16,11 @@ use k8s_openapi::{
 };
 use kube::{
     Api, Client, Resource,
-    api::{ApiResource, DynamicObject, ListParams},
+    api::{ApiResource, DynamicObject, GroupVersionKind, ListParams},
 };
-use kuryr_api::{KuryrLoadBalancer, KuryrNetwork, KuryrNetworkPolicy, KuryrNode, KuryrPort};
+use kuryr_api::{
+    KuryrLoadBalancer, KuryrNetwork, KuryrNetworkPolicy, KuryrNode, KuryrPort, names::PORTS_RESOURCE,
+};
 use tokio::time::{Instant, sleep};
 
 use super::step::{Object, Step};
@@ -144,13 +146,33 @@ pub(super) async fn installation(client: &Client, namespace: &str) -> Result<Vec
     for resource in at_home {
         steps.extend(deletions(client, &resource, Some(namespace), Some(OURS)).await?);
     }
-    for resource in everywhere {
+    for resource in everywhere.into_iter().chain(mutating()) {
         steps.extend(deletions(client, &resource, None, Some(OURS)).await?);
     }
     let leases = list(client, &kind::<Lease>(), Some(namespace), None).await?;
     let lease = leases.iter().filter(|lease| lease.metadata.name.as_deref() == Some(CONTROLLER.name));
     steps.extend(lease.map(|lease| Step::Delete(Object::of(&kind::<Lease>(), lease))));
     Ok(steps)
+}
+
+/// What Kubernetes knows since 1.36 alone.
+fn mutating() -> impl Iterator<Item = ApiResource> {
+    let kinds = [
+        ("MutatingAdmissionPolicyBinding", "mutatingadmissionpolicybindings"),
+        ("MutatingAdmissionPolicy", "mutatingadmissionpolicies"),
+    ];
+    let group = "admissionregistration.k8s.io";
+    kinds.into_iter().map(move |(kind, plural)| {
+        ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, "v1", kind), plural)
+    })
+}
+
+/// What Nodes say of how many pods they take.
+pub(super) async fn capacities(client: &Client) -> Result<Vec<Step>> {
+    let nodes = list(client, &kind::<Node>(), None, None).await?;
+    let says = |node: &&DynamicObject| !node.data["status"]["capacity"][PORTS_RESOURCE].is_null();
+    let names = nodes.iter().filter(says).filter_map(|node| node.metadata.name.clone());
+    Ok(names.map(Step::DropCapacity).collect())
 }
 
 /// The definitions of our custom resources.

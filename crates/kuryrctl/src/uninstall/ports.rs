@@ -10,7 +10,7 @@ use kuryr_openstack::{
     neutron::{Port, PortFilter, TrunkFilter},
 };
 
-use super::step::Step;
+use super::{pairs, step::Step};
 
 /// A step for each.
 pub(super) async fn ours(client: &Client, neutron: &Neutron, own_tag: &str) -> Result<Vec<Step>> {
@@ -30,8 +30,9 @@ pub(super) async fn ours(client: &Client, neutron: &Neutron, own_tag: &str) -> R
     let on_trunks: BTreeSet<&PortId> =
         found.iter().filter(|port| port.device_owner == names::SUBPORT_OWNER).map(|port| &port.id).collect();
     let detaching = detaching(neutron, &on_trunks).await?;
+    let unpairing = pairs::of(neutron, &found, own_tag).await?;
     let ours: BTreeSet<PortId> = found.iter().map(|port| port.id.clone()).collect();
-    Ok(detaching.into_iter().chain(ours.into_iter().map(Step::DeletePort)).collect())
+    Ok(detaching.into_iter().chain(unpairing).chain(ours.into_iter().map(Step::DeletePort)).collect())
 }
 
 /// Neutron deletes no port that a trunk carries.

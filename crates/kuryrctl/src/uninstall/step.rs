@@ -6,11 +6,14 @@ use kube::{
     Api, Client, ResourceExt,
     api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams},
 };
+use kuryr_api::names::PORTS_RESOURCE;
 use kuryr_api::{AddressGroupId, FloatingIpId, KuryrNode, LoadBalancerId, PortId, SecurityGroupId, TrunkId};
+use kuryr_k8s::{Key, nodes};
+use kuryr_openstack::neutron::AddressPair;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use super::cloud::Cloud;
+use super::{cloud::Cloud, pairs};
 use crate::connect::said;
 
 /// A daemon needs some seconds.
@@ -25,8 +28,12 @@ pub(super) enum Step {
     Release(Object, Vec<String>),
     /// Lets the daemons of these nodes keep no ports wired that no pod has.
     Unwire(Vec<String>),
+    /// Lets a Node of this name say no more how many pods it takes.
+    DropCapacity(String),
     /// Takes ports off a trunk.
     Detach(TrunkId, Vec<PortId>),
+    /// Takes addresses of pods away from those that a virtual machine's port may send from.
+    RemovePairs(PortId, Vec<AddressPair>),
     /// Deletes a port in Neutron.
     DeletePort(PortId),
     /// Deletes a floating IP.
@@ -60,7 +67,11 @@ impl Step {
                 let patch = Patch::Merge(json!({ "metadata": { "finalizers": stay } }));
                 gone(object.api(client).patch(&object.name, &PatchParams::default(), &patch).await)
             }
-            Self::Unwire(nodes) => unwire(client, nodes).await,
+            Self::Unwire(names) => unwire(client, names).await,
+            Self::DropCapacity(node) => {
+                let dropped = nodes::set_ports(client, &Key::new("", node), None).await;
+                dropped.map(drop).map_err(|error| format!("{:#}", anyhow::Error::from(error)))
+            }
             in_openstack => match cloud {
                 Some(cloud) => in_openstack.take_from(cloud).await,
                 None => Err("what is in OpenStack is kept".to_owned()),
@@ -70,8 +81,9 @@ impl Step {
 
     async fn take_from(&self, cloud: &Cloud) -> Result<(), String> {
         let taken = match self {
-            Self::Delete(_) | Self::Release(..) | Self::Unwire(_) => Ok(()),
+            Self::Delete(_) | Self::Release(..) | Self::Unwire(_) | Self::DropCapacity(_) => Ok(()),
             Self::Detach(trunk, ports) => cloud.neutron.remove_subports(trunk, ports).await,
+            Self::RemovePairs(port, gone) => pairs::remove(&cloud.neutron, port, gone).await,
             Self::DeletePort(id) => cloud.neutron.delete_port(id).await.map(drop),
             Self::DeleteFloatingIp(id, _) => cloud.neutron.delete_floating_ip(id).await.map(drop),
             Self::DeleteSecurityGroup(id, _) => cloud.neutron.delete_security_group(id).await.map(drop),
@@ -140,7 +152,11 @@ impl fmt::Display for Step {
             Self::Delete(object) => write!(f, "delete {object}"),
             Self::Release(object, _) => write!(f, "take Kuryr's finalizers off {object}"),
             Self::Unwire(nodes) => write!(f, "unplug the ports that wait for pods on {} nodes", nodes.len()),
+            Self::DropCapacity(node) => write!(f, "take {PORTS_RESOURCE} off Node {node}"),
             Self::Detach(trunk, ports) => write!(f, "take {} ports off the trunk {trunk}", ports.len()),
+            Self::RemovePairs(port, pairs) => {
+                write!(f, "take {} allowed address pairs off the Neutron port {port}", pairs.len())
+            }
             Self::DeletePort(id) => write!(f, "delete the Neutron port {id}"),
             Self::DeleteFloatingIp(_, address) => write!(f, "delete the floating IP {address}"),
             Self::DeleteSecurityGroup(id, name) => write!(f, "delete the security group {id} ({name})"),

@@ -3,9 +3,13 @@
 use std::net::IpAddr;
 
 use kuryr_api::cloud::{Auth, Domain, Project, Scope, Secret, User};
+use kuryr_api::names::DEVICE_OWNER;
 use kuryr_openstack::{
     Session, Settings,
-    neutron::{NewAddressGroup, NewFloatingIp, NewSecurityGroup, SecurityGroupFilter},
+    neutron::{
+        AddressPair, NewAddressGroup, NewFloatingIp, NewPort, NewSecurityGroup, PortUpdate,
+        SecurityGroupFilter,
+    },
     octavia::{LoadBalancer, NewLoadBalancer},
 };
 use kuryr_testkit::{FakeCloud, FakeKubernetes, octavia::Kind};
@@ -14,7 +18,7 @@ use serde_json::json;
 use super::{
     balancers,
     cloud::{Cloud, own_tag},
-    groups,
+    groups, ports,
     step::Step,
 };
 
@@ -181,4 +185,33 @@ async fn groups_of_policies_are_found_by_their_descriptions_and_records() {
         "{left:?}"
     );
     assert!(world.fake.neutron().address_groups().is_empty());
+}
+
+#[tokio::test]
+async fn a_machines_port_keeps_what_others_allow_it() {
+    let world = World::new().await;
+    let neutron = &world.cloud.neutron;
+    let network = world.fake.neutron().id_of("k8s-pod-net").unwrap();
+    let machine = neutron.create_port(&NewPort::on(network.as_str().into())).await.unwrap();
+    let new = NewPort {
+        device_owner: DEVICE_OWNER.into(),
+        tags: vec![world.own_tag.clone()],
+        ..NewPort::on(network.as_str().into())
+    };
+    let pod = neutron.create_port(&new).await.unwrap();
+    let pair = |address: &str| AddressPair { ip_address: address.to_owned(), mac_address: None };
+    let ours = pod.fixed_ips.iter().map(|ip| pair(&ip.ip_address.to_string()));
+    let pairs = ours.chain([pair("10.1.200.200")]).collect();
+    let update = PortUpdate { allowed_address_pairs: Some(pairs), ..PortUpdate::default() };
+    neutron.update_port(&machine.id, &update).await.unwrap();
+
+    let steps = ports::ours(&world.kubernetes.client(), neutron, &world.own_tag).await.unwrap();
+    let told: Vec<_> = steps.iter().map(ToString::to_string).collect();
+    let unpairing = format!("take 2 allowed address pairs off the Neutron port {}", machine.id);
+    assert_eq!(told, [unpairing, format!("delete the Neutron port {}", pod.id)]);
+    for step in steps.iter().chain(&steps) {
+        step.take(&world.kubernetes.client(), Some(&world.cloud)).await.unwrap();
+    }
+    let left = neutron.port(&machine.id).await.unwrap().allowed_address_pairs;
+    assert_eq!(left.iter().map(|pair| pair.ip_address.as_str()).collect::<Vec<_>>(), ["10.1.200.200"]);
 }

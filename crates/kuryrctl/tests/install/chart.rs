@@ -47,6 +47,7 @@ fn many_values_render_what_many_options_generate() {
         "--health-port=18082",
         "--cni-health-port=18090",
         "--no-admission-policy",
+        "--schedule-by-ports",
         "--container-engine=docker",
         "--var-run-path=/run",
         "--cni-bin-dir=/usr/libexec/cni",
