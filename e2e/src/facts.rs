@@ -137,6 +137,8 @@ pub struct NodeFacts {
 /// Nodes that are virtual machines.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Nested {
+    /// What their addresses are from.
+    pub subnet: Named<SubnetId>,
     /// All of them.
     pub vms: Vec<VmFacts>,
 }

@@ -1,19 +1,21 @@
 //! A node that is a virtual machine: its pods are on the trunk of its port, beside nodes that are none.
 //!
-//! It takes the lab twenty seconds to boot one, and each of its processes starts slowly: all of this is one story.
+//! It takes the lab twenty seconds to boot one, and each of its processes starts slowly: all of a kind of plugging is one story.
 
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{Node, Pod};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
-use kube::api::{Api, DeleteParams, PostParams};
+use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
+use kuryr_api::names::POD_VIF_LABEL;
 use kuryr_api::port::KuryrPort;
 use kuryr_api::vif::Vif;
 use kuryr_e2e::{
-    Component, Context, Ending, Machine, Protocol, Result, RunningPod, Stage, bail, ensure, say, seconds,
-    story_within, until,
+    Component, Context, Ending, Facts, Instead, Machine, Protocol, Result, RunningPod, Stage, bail, ensure,
+    say, seconds, story_within, until,
 };
-use kuryr_openstack::neutron::TrunkFilter;
+use kuryr_openstack::neutron::{Port, TrunkFilter};
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -29,6 +31,24 @@ async fn pods_of_a_virtual_machine() -> Ending {
         phase("policy and Service", Box::pin(policy_and_service(stage, &machine))).await?;
         phase("crowd, restarts of controller and daemon", Box::pin(crowd(stage, &machine))).await?;
         phase("halt and boot", Box::pin(halt(stage, &machine))).await
+    })
+    .await
+}
+
+/// Kuryr's pods are on the workers' network meanwhile, since they have to be on that of their machine: another controller sees to it.
+#[tokio::test]
+async fn pods_that_share_the_link_of_a_virtual_machine() -> Ending {
+    story_within(seconds(360), "virtual machine as a node, its pods on its own link", async |stage| {
+        let machine = stage.machine().await?;
+        let nested = Facts::read()?.nested.context("lab.json has no virtual machine")?;
+        label(stage, &machine, "nested-ipvlan").await?;
+        stage.stop(&Component::CONTROLLER).await?;
+        let instead = Instead { pod_subnets: vec![nested.subnet.id], ..Instead::default() };
+        let controller = stage.second_controller(&instead)?;
+        until("it leads", seconds(20), async || controller.leads().await).await?;
+        phase("IPVLAN", Box::pin(ipvlan(stage, &machine))).await?;
+        label(stage, &machine, "nested-macvlan").await?;
+        phase("MACVLAN", Box::pin(macvlan(stage, &machine))).await
     })
     .await
 }
@@ -136,6 +156,85 @@ async fn halt(stage: &Stage, machine: &Machine) -> Result<()> {
     let (after, links) = (carried(stage, machine).await?, machine.vlans().await?);
     ensure!(after == before && links.len() == 1, "{before:?} became {after:?}, links {links:?}");
     Ok(())
+}
+
+/// Three pods reach each other and another node's, and are reached; what they leave is nothing. Their own node does not reach them, so that
+/// no probe of its kubelet could.
+async fn ipvlan(stage: &Stage, machine: &Machine) -> Result<()> {
+    let names = ["a", "b", "c", "far"];
+    for name in names {
+        let node = if name == "far" { "node1" } else { machine.node.name.as_str() };
+        stage.pod(name).on(node).running(&["netexec", "--http-port=8080"]).create().await?;
+    }
+    let mut addresses = BTreeMap::new();
+    for name in names {
+        let address = until(&format!("pod {name} runs"), CROWD_WITHIN, async || {
+            let pod = stage.api::<Pod>().get(name).await?;
+            let status = pod.status.context("it has no status")?;
+            ensure!(status.phase.as_deref() == Some("Running"), "it is {:?}", status.phase);
+            status.pod_ip.context("it has no address")
+        })
+        .await?;
+        addresses.insert(name, address);
+    }
+    for (from, to) in [("a", "b"), ("a", "far"), ("far", "b"), ("c", "far"), ("far", "c")] {
+        let (asked, wanted) = (&addresses[from], &addresses[to]);
+        let url = format!(
+            "http://{asked}:8080/dial?host={wanted}&port=8080&protocol=http&request=hostname&tries=3"
+        );
+        until(&format!("{from} reaches {to}"), seconds(20), async || {
+            let answer = stage.http.get(&url).send().await?.error_for_status()?.text().await?;
+            ensure!(answer.contains(&format!("\"{to}\"")) && !answer.contains("errors"), "{answer}");
+            Ok(())
+        })
+        .await?;
+    }
+    let parent = parent(stage, machine).await?;
+    let shown: BTreeSet<_> = parent.allowed_address_pairs.iter().map(|pair| &pair.ip_address).collect();
+    ensure!(
+        shown == ["a", "b", "c"].map(|name| &addresses[name]).into(),
+        "pods have {addresses:?}, pairs are {shown:?}"
+    );
+    for name in ["a", "b", "c"] {
+        let record = stage.api::<KuryrPort>().get(name).await?;
+        let vif = record.default_vif().context("the record has no VIF")?;
+        ensure!(matches!(vif, Vif::IpvlanNested(_)), "{name} is plugged as {}", vif.class());
+        ensure!(vif.base().address == parent.mac_address && vif.base().active, "{:?}", vif.base());
+    }
+    for name in names {
+        stage.delete_pod(name).await?;
+    }
+    until("no pairs and no ports are left", seconds(60), async || {
+        let (ports, parent) = (stage.kuryr_ports().await?.len(), self::parent(stage, machine).await?);
+        let pairs = parent.allowed_address_pairs;
+        ensure!(ports == 0 && pairs.is_empty(), "{ports} ports, pairs {pairs:?}");
+        Ok(())
+    })
+    .await
+}
+
+/// ML2/OVN lets a port send from no MAC address but its own: who asks for it is told so.
+async fn macvlan(stage: &Stage, machine: &Machine) -> Result<()> {
+    stage.pod("refused").on(&machine.node.name).create().await?;
+    let told = stage.event("AddressPairRefused", seconds(30)).await?;
+    ensure!(told.contains("nested-ipvlan"), "{told}");
+    let pairs = parent(stage, machine).await?.allowed_address_pairs;
+    ensure!(pairs.is_empty(), "pairs are {pairs:?}");
+    stage.force_delete_pod("refused").await
+}
+
+async fn label(stage: &Stage, machine: &Machine, driver: &str) -> Result<()> {
+    let patch = Patch::Merge(json!({ "metadata": { "labels": { POD_VIF_LABEL: driver } } }));
+    let nodes = Api::<Node>::all(stage.kube.clone());
+    Ok(nodes.patch(&machine.node.name, &PatchParams::default(), &patch).await.map(drop)?)
+}
+
+/// The machine's own port.
+async fn parent(stage: &Stage, machine: &Machine) -> Result<Port> {
+    let filter = TrunkFilter { ids: Some(vec![machine.trunk.clone()]), ..TrunkFilter::default() };
+    let trunks = stage.neutron.trunks(&filter).await?;
+    let trunk = trunks.first().context("the machine's trunk is gone")?;
+    Ok(stage.neutron.port(&trunk.port_id).await?)
 }
 
 async fn on(stage: &Stage, machine: &Machine, name: &str) -> Result<RunningPod> {
