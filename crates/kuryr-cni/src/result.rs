@@ -13,7 +13,7 @@ pub struct AddResult {
     /// The version that this result is in.
     #[serde(default)]
     pub cni_version: String,
-    /// All links that were made, on the host and in the sandbox.
+    /// All links that were made, on the host and in the sandbox, and interfaces of programs in user space.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub interfaces: Vec<Interface>,
     /// All addresses.
@@ -27,8 +27,9 @@ pub struct AddResult {
     pub dns: Dns,
 }
 
-/// A link.
+/// A link, or what a program in user space has instead of one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Interface {
     /// Its name.
     pub name: String,
@@ -41,6 +42,12 @@ pub struct Interface {
     /// The sandbox's namespace; without it the link is on the host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sandbox: Option<String>,
+    /// The socket by which a program in user space gets at it; since 1.1.0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub socket_path: Option<String>,
+    /// The PCI device that it is; since 1.1.0.
+    #[serde(default, rename = "pciID", skip_serializing_if = "Option::is_none")]
+    pub pci_id: Option<String>,
 }
 
 /// An address.
@@ -96,7 +103,9 @@ impl AddResult {
             ip.version = (version < Version::V1_0_0).then(|| family.to_owned());
         }
         if version < Version::V1_1_0 {
-            self.interfaces.iter_mut().for_each(|interface| interface.mtu = None);
+            for interface in &mut self.interfaces {
+                (interface.mtu, interface.socket_path, interface.pci_id) = (None, None, None);
+            }
         }
         self
     }
@@ -121,7 +130,9 @@ mod tests {
                     name: "tap1".into(),
                     mac: Some("aa:aa:aa:aa:aa:aa".into()),
                     mtu: Some(1442),
-                    sandbox: None,
+                    socket_path: Some("/run/vhost/vhu1".into()),
+                    pci_id: Some("0000:00:05.0".into()),
+                    ..Interface::default()
                 },
                 Interface {
                     name: "eth0".into(),
@@ -154,11 +165,14 @@ mod tests {
                 (version < Version::V1_0_0).then_some(&json!("6")),
                 "{version}"
             );
-            assert_eq!(
-                json["interfaces"][0].get("mtu"),
-                (version >= Version::V1_1_0).then_some(&json!(1442)),
-                "{version}"
-            );
+            for (name, value) in [
+                ("mtu", json!(1442)),
+                ("socketPath", json!("/run/vhost/vhu1")),
+                ("pciID", json!("0000:00:05.0")),
+            ] {
+                let expected = (version >= Version::V1_1_0).then_some(&value);
+                assert_eq!(json["interfaces"][0].get(name), expected, "{version}");
+            }
             assert_eq!(json["interfaces"][0].get("sandbox"), None);
             assert_eq!(json.get("dns"), None);
         }

@@ -5,22 +5,31 @@ use kuryr_net::Link;
 
 use crate::{
     failure::Failure,
-    plug::Place,
+    plug::{Inside, Place},
     sandbox::Sandbox,
     wiring::{self, Wiring},
 };
 
 /// Describes the interfaces, their ends on the host if they have any and those in the sandbox, with their addresses and routes.
-pub async fn describe(wirings: &[Wiring], inside: &[Link], place: &Place<'_>) -> Result<AddResult, Failure> {
+///
+/// One without a link has its addresses all the same, which a program in the pod's user space is to use. There are no routes by it.
+pub async fn describe(
+    wirings: &[Wiring],
+    inside: &[Inside],
+    place: &Place<'_>,
+) -> Result<AddResult, Failure> {
     let mut result = AddResult::default();
-    for (wiring, link) in wirings.iter().zip(inside) {
-        if let Some(port) = wiring.plug.ovs_port() {
-            let near = place.host.link(port.tap).await?;
-            result.interfaces.push(outside(port.tap, near.as_ref(), wiring.mtu));
+    for (wiring, inside) in wirings.iter().zip(inside) {
+        if let Some(tap) = wiring.plug.host_links().first() {
+            let near = place.host.link(tap).await?;
+            result.interfaces.push(outside(tap, near.as_ref(), wiring.mtu));
         }
         let position = result.interfaces.len();
-        result.interfaces.push(within(wiring, link, place.sandbox));
+        result.interfaces.push(within(wiring, inside, place.sandbox));
         result.ips.extend(ips(wiring, position));
+        if !matches!(inside, Inside::Link(_)) {
+            continue;
+        }
         result.routes.extend(
             wiring
                 .routes()
@@ -34,17 +43,25 @@ pub async fn describe(wirings: &[Wiring], inside: &[Link], place: &Place<'_>) ->
 
 fn outside(tap: &str, link: Option<&Link>, mtu: u32) -> Interface {
     let mac = link.and_then(|link| link.mac).map(|mac| mac.to_string());
-    Interface { name: tap.to_owned(), mac, mtu: Some(mtu), sandbox: None }
+    Interface { name: tap.to_owned(), mac, mtu: Some(mtu), ..Interface::default() }
 }
 
 /// An IPVLAN's MAC address is not the port's.
-fn within(wiring: &Wiring, link: &Link, sandbox: &Sandbox) -> Interface {
-    Interface {
+fn within(wiring: &Wiring, inside: &Inside, sandbox: &Sandbox) -> Interface {
+    let mac = if let Inside::Link(link) = inside { link.mac } else { None };
+    let mut interface = Interface {
         name: wiring.ifname.to_string(),
-        mac: Some(link.mac.unwrap_or(wiring.mac).to_string()),
+        mac: Some(mac.unwrap_or(wiring.mac).to_string()),
         mtu: Some(wiring.mtu),
         sandbox: Some(sandbox.netns_path.clone()),
+        ..Interface::default()
+    };
+    match inside {
+        Inside::Link(_) => {}
+        Inside::Socket(path) => interface.socket_path = Some(path.display().to_string()),
+        Inside::Device(address) => interface.pci_id = Some(address.to_string()),
     }
+    interface
 }
 
 fn ips(wiring: &Wiring, position: usize) -> Vec<Ip> {

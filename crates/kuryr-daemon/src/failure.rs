@@ -1,6 +1,6 @@
 //! Why a call was not carried out, and what the runtime is told.
 
-use std::{error::Error, fmt, time::Duration};
+use std::{error::Error, fmt, io, path::PathBuf, time::Duration};
 
 use kuryr_cni::{CniError, Code};
 use kuryr_net::NetError;
@@ -109,6 +109,17 @@ pub enum Failure {
     /// The kernel refused something.
     #[error("set up the network")]
     Net(#[from] NetError),
+    /// A file or a socket by which a program in user space gets at its interface is not as it should be.
+    #[error("{action} {}", .path.display())]
+    Handout {
+        /// What was to be done with it.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        #[source]
+        source: io::Error,
+    },
     /// OVSDB refused something, or is out of reach.
     #[error("change Open vSwitch's database")]
     Ovsdb(#[from] OvsdbError),
@@ -163,6 +174,7 @@ impl Failure {
             | Self::SmallMtu { .. }
             | Self::Switch { .. }
             | Self::Net(_)
+            | Self::Handout { .. }
             | Self::Ovsdb(_) => Code::Plugging,
             Self::Leftovers(failures) => failures.first().map_or(Code::Plugging, Self::code),
             Self::Differs(_) => Code::CheckFailed,

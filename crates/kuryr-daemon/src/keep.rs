@@ -20,7 +20,7 @@ use std::{
 
 use kuryr_api::{names, node::KeptPort};
 use kuryr_k8s::{Cache, Key, slim::NodeRecord};
-use kuryr_ovsdb::{Interface, NewPort, OvsdbError, Removed, Switch};
+use kuryr_ovsdb::{Device, Interface, NewPort, OvsdbError, Removed, Switch};
 use tokio::time::{Instant, sleep};
 
 use crate::{
@@ -91,7 +91,8 @@ impl Keeper {
         for (id, kept) in &look.missing {
             let name = names::tap_name(id);
             let external_ids = Mark::of_vacant(id, &kept.mac);
-            match node.ovsdb.add_vacant(&NewPort { bridge: &kept.bridge, name: &name, external_ids }).await {
+            let port = NewPort { bridge: &kept.bridge, name: &name, device: Device::Link, external_ids };
+            match node.ovsdb.add_vacant(&port).await {
                 Ok(()) => tracing::info!(port = id, link = name, "wired before a pod needs it"),
                 // A pod was faster.
                 Err(OvsdbError::Refused(_)) => {}

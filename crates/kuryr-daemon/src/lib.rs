@@ -5,7 +5,8 @@
 //!                             ├─ records   what the controller recorded      (Kubernetes API, watched)
 //!                             ├─ wiring    a VIF of it, read and checked
 //!                             ├─ plug      links, addresses, OVS port        (netlink, OVSDB)
-//!                             ├─ mark      whose port it is, kept in OVSDB; on a VM tag, kept on the link
+//!                             ├─ mark      whose port it is, kept in OVSDB; on a VM tag, kept on the link; of a device, in devices
+//!                             ├─ handout   what a program in user space is told of an interface without a link
 //!                             └─ turns     one call at a time for each pod
 //!  kind: whether the node has an Open vSwitch, or is a VM whose own link (lower) its pods' links are on top of (stacked)
 //!  beside them: install (what the runtime finds), sweep (what was left behind), report (what is unplugged), watch (health),
@@ -21,7 +22,9 @@
 
 pub mod answer;
 pub mod cli;
+pub mod devices;
 pub mod failure;
+pub mod handout;
 pub mod handover;
 pub mod install;
 pub mod installer;

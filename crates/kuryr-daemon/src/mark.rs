@@ -8,7 +8,7 @@ use kuryr_ovsdb::Interface;
 use crate::{
     plug::{Plug, hybrid::Between},
     sandbox::Sandbox,
-    wiring::Wiring,
+    wiring::{Wiring, link_name},
 };
 
 const SANDBOX: &str = "kuryr-sandbox";
@@ -106,8 +106,16 @@ impl Mark {
         })
     }
 
+    /// What is behind the port is a socket of a program in user space, and no link.
+    pub fn is_vhost_user(&self) -> bool {
+        link_name("vhu", &self.ovs_port).is_ok()
+    }
+
     /// The links of the host that belong to the port, the pod's tap first.
     pub fn links(&self) -> Vec<String> {
+        if self.is_vhost_user() {
+            return Vec::new();
+        }
         if self.ovs_port.starts_with("tap") {
             return vec![self.ovs_port.clone()];
         }
@@ -116,9 +124,9 @@ impl Mark {
         vec![tap, between.qbr, between.qvo]
     }
 
-    /// The host's end of the pod's veth pair, which lives exactly as long as the other end.
-    pub fn tap(&self) -> String {
-        self.links().swap_remove(0)
+    /// The host's end of the pod's veth pair, which lives exactly as long as the other end; none where there is no pair.
+    pub fn tap(&self) -> Option<String> {
+        self.links().into_iter().next()
     }
 }
 

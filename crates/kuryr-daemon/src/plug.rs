@@ -4,22 +4,29 @@
 //!   Plug ─┬─ Ovs       veth pair ── OVS port                   ┐ ovs_port
 //!         ├─ Hybrid    veth pair ── Linux bridge ── OVS port   ┘
 //!         ├─ Vlan      VLAN on the node's own link             ┐ on_top
-//!         └─ Macvlan   MACVLAN or IPVLAN on it                 ┘
+//!         ├─ Macvlan   MACVLAN or IPVLAN on it                 ┘
+//!         ├─ VhostUser socket ── OVS port                      ┐ no link: a program in user space
+//!         └─ Dpdk      PCI device of the node                  ┘ finds it by a file
 //! ```
 
+pub mod dpdk;
 pub mod hybrid;
 pub mod macvlan;
 mod on_top;
 pub mod ovs;
 pub mod ovs_port;
+pub mod vhostuser;
 pub mod vlan;
 
-use std::fmt;
+use std::{fmt, path::PathBuf};
 
 use kuryr_api::vif::{Base, Vif};
-use kuryr_net::{Link, LinkState, NetNs, Netlink};
+use kuryr_net::{Link, LinkState, NetNs, Netlink, PciAddress};
 
-use self::{hybrid::Hybrid, macvlan::Macvlan, ovs::Ovs, ovs_port::OvsPort, vlan::Vlan};
+use self::{
+    dpdk::Dpdk, hybrid::Hybrid, macvlan::Macvlan, ovs::Ovs, ovs_port::OvsPort, vhostuser::VhostUser,
+    vlan::Vlan,
+};
 use crate::{
     failure::Failure,
     node::Node,
@@ -59,6 +66,21 @@ pub enum Plug {
     Vlan(Vlan),
     /// It is a MACVLAN or an IPVLAN on the node's own link.
     Macvlan(Macvlan),
+    /// It is a socket, whose other end is a port of an OVS bridge.
+    VhostUser(VhostUser),
+    /// It is a device of the node.
+    Dpdk(Dpdk),
+}
+
+/// What a pod has of an interface.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Inside {
+    /// A link.
+    Link(Link),
+    /// A socket, for a program in user space.
+    Socket(PathBuf),
+    /// A PCI device, for a program in user space.
+    Device(PciAddress),
 }
 
 /// One interface to be connected.
@@ -108,10 +130,9 @@ impl Plug {
             Vif::VlanNested(vif) => Vlan::read(vif).map(Self::Vlan),
             Vif::MacvlanNested(vif) => Macvlan::read(vif).map(Self::Macvlan),
             Vif::IpvlanNested(vif) => Macvlan::read_ipvlan(vif).map(Self::Macvlan),
-            other => Err(format!(
-                "{} cannot be plugged by this daemon (VIFOpenVSwitch, VIFBridge, VIFVlanNested, VIFMacvlanNested and VIFIpvlanNested can)",
-                other.class()
-            )),
+            Vif::VHostUser(vif) => VhostUser::read(vif, settings).map(Self::VhostUser),
+            Vif::DpdkNested(_) => Ok(Self::Dpdk(Dpdk)),
+            Vif::Sriov(_) => Err(format!("{} cannot be plugged by this daemon", vif.class())),
         }
     }
 
@@ -122,6 +143,8 @@ impl Plug {
             Self::Hybrid(driver) => driver.plug(job).await,
             Self::Vlan(driver) => driver.plug(job).await,
             Self::Macvlan(driver) => driver.plug(job).await,
+            Self::VhostUser(driver) => driver.plug(job).await,
+            Self::Dpdk(driver) => driver.plug(job).await,
         }
     }
 
@@ -132,6 +155,8 @@ impl Plug {
             Self::Hybrid(driver) => driver.wired(job).await,
             Self::Vlan(driver) => driver.wired(job).await,
             Self::Macvlan(driver) => driver.wired(job).await,
+            Self::VhostUser(driver) => driver.wired(job).await,
+            Self::Dpdk(driver) => driver.wired(job).await,
         }
     }
 
@@ -142,15 +167,18 @@ impl Plug {
             Self::Hybrid(driver) => driver.unwired(node),
             Self::Vlan(driver) => driver.unwired(node),
             Self::Macvlan(driver) => driver.unwired(node),
+            Self::VhostUser(driver) => driver.unwired(node),
+            Self::Dpdk(driver) => driver.unwired(node),
         }
     }
 
     /// Its port in Open vSwitch, if it has one.
     pub fn ovs_port(&self) -> Option<OvsPort<'_>> {
         match self {
-            Self::Ovs(driver) => Some(driver.port()),
-            Self::Hybrid(driver) => Some(driver.port()),
-            Self::Vlan(_) | Self::Macvlan(_) => None,
+            Self::Ovs(driver) => Some(driver.port().port),
+            Self::Hybrid(driver) => Some(driver.port().port),
+            Self::VhostUser(driver) => Some(driver.port()),
+            Self::Vlan(_) | Self::Macvlan(_) | Self::Dpdk(_) => None,
         }
     }
 
@@ -159,16 +187,25 @@ impl Plug {
         match self {
             Self::Ovs(driver) => vec![&driver.tap],
             Self::Hybrid(driver) => vec![&driver.tap, &driver.between.qbr, &driver.between.qvo],
-            Self::Vlan(_) | Self::Macvlan(_) => Vec::new(),
+            Self::Vlan(_) | Self::Macvlan(_) | Self::VhostUser(_) | Self::Dpdk(_) => Vec::new(),
         }
     }
 
     /// The name that its link in the pod may have for a moment.
     pub fn interim(&self) -> Option<&str> {
         match self {
-            Self::Ovs(_) | Self::Hybrid(_) => None,
+            Self::Ovs(_) | Self::Hybrid(_) | Self::VhostUser(_) | Self::Dpdk(_) => None,
             Self::Vlan(driver) => Some(&driver.interim),
             Self::Macvlan(driver) => Some(&driver.interim),
+        }
+    }
+
+    /// What the pod has of it, if that is no link.
+    pub fn without_link(&self, job: Job<'_>) -> Result<Option<Inside>, Failure> {
+        match self {
+            Self::Ovs(_) | Self::Hybrid(_) | Self::Vlan(_) | Self::Macvlan(_) => Ok(None),
+            Self::VhostUser(driver) => Ok(Some(Inside::Socket(driver.socket.clone()))),
+            Self::Dpdk(_) => Ok(Dpdk::taken(job)?.map(|taken| Inside::Device(taken.device))),
         }
     }
 }
@@ -180,6 +217,8 @@ impl fmt::Display for Plug {
             Self::Hybrid(driver) => f.write_str(&driver.tap),
             Self::Vlan(driver) => write!(f, "VLAN {}", driver.id),
             Self::Macvlan(driver) => driver.stack.fmt(f),
+            Self::VhostUser(driver) => f.write_str(&driver.name),
+            Self::Dpdk(_) => f.write_str("PCI device"),
         }
     }
 }

@@ -27,7 +27,7 @@ use serde_json::{Map, Value, json};
 use tokio::time::{sleep, timeout};
 
 use crate::{
-    failure::Chain,
+    failure::{Chain, Failure},
     keep::{self, Keeper},
     kind::Kind,
     mark::Mark,
@@ -176,13 +176,20 @@ impl Plugged {
         if node.own.kind()? == Kind::OpenVSwitch {
             return Self::in_switch(node);
         }
-        match node.stacked("").await {
-            Ok(links) => Some(links.iter().map(|found| &found.link).collect()),
+        match Self::nested(node).await {
+            Ok(plugged) => Some(plugged),
             Err(failure) => {
                 tracing::warn!(error = %Chain(&failure), "could not look for links of pods");
                 None
             }
         }
+    }
+
+    async fn nested(node: &Node) -> Result<Self, Failure> {
+        let links = node.stacked("").await?;
+        let mut plugged: Self = links.iter().map(|found| &found.link).collect();
+        plugged.ports.extend(node.plug.devices.all()?.into_iter().map(|taken| taken.whose.port));
+        Ok(plugged)
     }
 
     fn in_switch(node: &Node) -> Option<Self> {

@@ -1,16 +1,21 @@
 //! What the daemon takes from the configuration, the command line and the environment.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use kuryr_config::Config;
 use kuryr_k8s::Access;
+use kuryr_net::Sysfs;
 use kuryr_ovsdb::{Endpoint, EndpointError};
 
 use crate::{
+    devices::{Devices, STATE},
     install::Installation,
+    plug::vhostuser::Sockets,
     sandbox::NetnsPaths,
     wiring::{INTEGRATION_BRIDGE, PlugSettings},
 };
+
+const SYSFS: &str = "/sys";
 
 /// What carrying out a call depends on.
 #[derive(Debug, Clone)]
@@ -66,6 +71,17 @@ impl NodeSettings {
             plug: PlugSettings {
                 bridge,
                 mtu_limit: Some(neutron.network_device_mtu).filter(|limit| *limit > 0),
+                sockets: Sockets {
+                    pods: config.vhostuser.mount_point.clone(),
+                    switch: config.vhostuser.ovs_vhu_path.clone(),
+                },
+                devices: Devices {
+                    driver: config.nested_dpdk.dpdk_driver.clone(),
+                    pods: config.nested_dpdk.pci_mount_point.clone(),
+                    state: STATE.into(),
+                    sysfs: Sysfs::new(SYSFS.into()),
+                    turn: Arc::default(),
+                },
             },
             link_iface: Some(config.binding.link_iface.clone()).filter(|name| !name.is_empty()),
             driver: config.kubernetes.pod_vif_driver.clone(),

@@ -3,7 +3,8 @@
 //! A port whose link is gone is of no use to anybody: the link lives exactly as long as the sandbox's namespace. Such ports stay in
 //! OVSDB after a restart of the node, and when a sandbox ended while the daemon was not there.
 //!
-//! On a VM it is the other way round: there a link may stay whose port is gone, and keep its VLAN id from the next pod.
+//! On a VM it is the other way round: there a link may stay whose port is gone, and keep its VLAN id from the next pod. A program in user
+//! space has no link: what is its goes when its pod and its record are gone.
 
 use std::{sync::Arc, time::Duration};
 
@@ -66,10 +67,22 @@ impl Node {
 
     /// Removes what nobody needs. Tells how much there was.
     pub async fn sweep(&self) -> Result<usize, Failure> {
-        match self.own.kind() {
-            Some(Kind::Nested) => self.sweep_links().await,
-            _ => self.sweep_ports().await,
-        }
+        let devices = self.sweep_devices().await?;
+        let others = match self.own.kind() {
+            Some(Kind::Nested) => self.sweep_links().await?,
+            _ => self.sweep_ports().await?,
+        };
+        Ok(devices + others)
+    }
+
+    /// Gives back devices whose port is of no KuryrPort of this node, and whose pod is not there either.
+    async fn sweep_devices(&self) -> Result<usize, Failure> {
+        let mut taken = self.plug.devices.all()?;
+        // Looked at after the devices: one is taken when its record is there.
+        let (records, pods) = (self.records.ports.all(), self.records.pods.all());
+        taken.retain(|taken| is_dead(&taken.whose.port, Some(&taken.whose.pod_uid), &records, &pods));
+        let count = taken.len();
+        self.release_devices(taken).await.map(|()| count)
     }
 
     /// Removes links whose port is of no KuryrPort of this node, and whose pod is not there either.
@@ -77,7 +90,10 @@ impl Node {
         let mut links = self.stacked("").await?;
         // Looked at after the links: a link is made when its record is there, so that a new one's is.
         let (records, pods) = (self.records.ports.all(), self.records.pods.all());
-        links.retain(|found| Tag::read(&found.link).is_some_and(|tag| is_dead(&tag, &records, &pods)));
+        links.retain(|found| {
+            let tag = Tag::read(&found.link);
+            tag.is_some_and(|tag| is_dead(&tag.port, Some(&tag.pod_uid), &records, &pods))
+        });
         for found in &links {
             tracing::info!(
                 link = found.link.name,
@@ -99,11 +115,21 @@ impl Node {
         }
         let mut removed = 0;
         for mark in self.marks().await? {
-            if host.link(&mark.tap()).await?.is_none() && self.remove_dead(&mark, &host).await? {
+            if self.is_lost(&mark, &host).await? && self.remove_dead(&mark, &host).await? {
                 removed += 1;
             }
         }
         Ok(removed)
+    }
+
+    /// Whether nobody can use a port any more.
+    async fn is_lost(&self, mark: &Mark, host: &Netlink) -> Result<bool, Failure> {
+        if let Some(tap) = mark.tap() {
+            return Ok(host.link(&tap).await?.is_none());
+        }
+        self.plug.sockets.renew(mark);
+        let (records, pods) = (self.records.ports.all(), self.records.pods.all());
+        Ok(is_dead(&mark.port, mark.pod_uid.as_deref(), &records, &pods))
     }
 
     /// In the pod's turn, and only if nothing has changed meanwhile.
@@ -114,7 +140,7 @@ impl Node {
             Some(sandbox) => Some(self.turns.take(&key, Command::Gc, &sandbox).await),
             None => None,
         };
-        if !self.marks().await?.contains(mark) || host.link(&mark.tap()).await?.is_some() {
+        if !self.marks().await?.contains(mark) || !self.is_lost(mark, host).await? {
             return Ok(false);
         }
         if self.records.pods.get(&key).is_some_and(|pod| mark.pod_uid.as_deref() == Some(&*pod.uid)) {
@@ -130,10 +156,10 @@ fn nobody() -> Option<ContainerId> {
     "0".parse().ok()
 }
 
-fn is_dead(tag: &Tag, records: &[Arc<PortRecord>], pods: &[Arc<Pod>]) -> bool {
+fn is_dead(port: &str, pod_uid: Option<&str>, records: &[Arc<PortRecord>], pods: &[Arc<Pod>]) -> bool {
     let has_port =
-        |record: &Arc<PortRecord>| record.content.vifs().any(|(_, entry)| entry.vif.base().id == tag.port);
-    !records.iter().any(has_port) && !pods.iter().any(|pod| *pod.uid == *tag.pod_uid)
+        |record: &Arc<PortRecord>| record.content.vifs().any(|(_, entry)| entry.vif.base().id == port);
+    !records.iter().any(has_port) && !pods.iter().any(|pod| Some(&*pod.uid) == pod_uid)
 }
 
 #[cfg(test)]
@@ -153,13 +179,9 @@ mod tests {
         let records = [Arc::new(PortRecord::trim(serde_json::from_value(wire).unwrap()))];
         let wire = json!({"metadata": {"name": "p", "namespace": "n", "uid": "here"}, "spec": {"nodeName": "node1"}});
         let pods = [Arc::new(Pod::trim(serde_json::from_value(wire).unwrap()))];
-        let tag = |port: &str, uid: &str| Tag {
-            port: port.into(),
-            sandbox: "s".parse().unwrap(),
-            pod_uid: uid.into(),
-        };
         for (port, uid, dead) in [(port, "gone", false), ("gone", "here", false), ("gone", "gone", true)] {
-            assert_eq!(is_dead(&tag(port, uid), &records, &pods), dead, "{port} {uid}");
+            assert_eq!(is_dead(port, Some(uid), &records, &pods), dead, "{port} {uid}");
         }
+        assert!(is_dead("gone", None, &records, &pods) && !is_dead(port, None, &records, &pods));
     }
 }

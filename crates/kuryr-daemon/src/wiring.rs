@@ -11,7 +11,10 @@ use kuryr_api::{
 use kuryr_cni::IfName;
 use kuryr_net::{MacAddr, Route};
 
-use crate::plug::Plug;
+use crate::{
+    devices::Devices,
+    plug::{Plug, vhostuser::Sockets},
+};
 
 /// Where a port is plugged unless Neutron or the configuration says otherwise.
 pub const INTEGRATION_BRIDGE: &str = "br-int";
@@ -72,6 +75,10 @@ pub struct PlugSettings {
     pub bridge: String,
     /// The greatest MTU allowed.
     pub mtu_limit: Option<u32>,
+    /// Where sockets of programs in user space are.
+    pub sockets: Sockets,
+    /// How devices are handed to them.
+    pub devices: Devices,
 }
 
 impl PlugSettings {

@@ -52,6 +52,17 @@ pub enum NetError {
         #[source]
         source: io::Error,
     },
+    /// A file of sysfs does not do what it should.
+    #[error("{action} {}", .path.display())]
+    Sysfs {
+        /// What was to be done with it.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        #[source]
+        source: io::Error,
+    },
 }
 
 impl NetError {
@@ -68,6 +79,7 @@ impl NetError {
         match self {
             Self::Netlink { source, .. }
             | Self::Sysctl { source, .. }
+            | Self::Sysfs { source, .. }
             | Self::OpenNamespace { source, .. }
             | Self::MakeNamespace(source) => source.raw_os_error(),
             _ => None,

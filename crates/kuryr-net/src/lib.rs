@@ -5,6 +5,7 @@
 //!     │                                        ├─ links: veth pairs, bridges; VLANs, MACVLANs and IPVLANs on another link
 //!     └──enter()──► a thread of its own        └─ addresses, routes
 //!                   └─ sysctls
+//!  Sysfs ── PCI devices, and which driver has them
 //! ```
 //!
 //! A namespace is held as an open descriptor, so that a path that is re-used meanwhile cannot lead elsewhere. Only a thread made for
@@ -21,6 +22,7 @@ mod link;
 mod mac;
 mod netlink;
 mod netns;
+mod pci;
 mod removal;
 mod route;
 mod stacked;
@@ -33,6 +35,7 @@ pub use link::{ALIAS_MAX, Link, LinkIndex, LinkState};
 pub use mac::{MacAddr, ParseMacError};
 pub use netlink::Netlink;
 pub use netns::{NetNs, NetNsId, NetNsNumber};
+pub use pci::{DriverName, ParsePciError, PciAddress, PciLink, Sysfs};
 pub use removal::LinkRemover;
 pub use route::Route;
 pub use stacked::{NewStacked, Stack, Stacked};

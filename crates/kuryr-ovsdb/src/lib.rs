@@ -10,7 +10,7 @@
 //! something (a port wired by OVN, `ovs-vswitchd` caught up) waits on that value through a watch channel: nothing here polls.
 //! When the connection breaks, requests in flight fail with an error that says they may be repeated, and the task connects again.
 //!
-//! `datapath_type` of a bridge is never written: changing it, even for a moment, makes OVS re-create every internal port.
+//! `datapath_type` of a bridge that is there is never written: changing it, even for a moment, makes OVS re-create every internal port.
 
 mod client;
 mod endpoint;
@@ -25,5 +25,5 @@ mod wire;
 pub use client::{Ovsdb, OvsdbError, Refusal};
 pub use endpoint::{Endpoint, EndpointError};
 pub use frame::{FrameDecoder, FrameError};
-pub use ports::{NewPort, Removed};
+pub use ports::{Device, NewPort, Removed};
 pub use switch::{Bridge, Interface, Link, Port, Root, RowId, Switch};

@@ -21,8 +21,29 @@ pub struct NewPort<'a> {
     pub bridge: &'a str,
     /// The network device, which becomes the name of port and interface.
     pub name: &'a str,
+    /// What is behind it.
+    pub device: Device<'a>,
     /// What OVN and we need to know about it.
     pub external_ids: BTreeMap<String, String>,
+}
+
+/// What is behind a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Device<'a> {
+    /// A link of the host that has the port's name.
+    Link,
+    /// A vhost-user socket that ovs-vswitchd makes and listens at, under the port's name in its own folder (`dpdkvhostuser`).
+    VhostServer {
+        /// The MTU.
+        mtu: u32,
+    },
+    /// A vhost-user socket that somebody else listens at (`dpdkvhostuserclient`).
+    VhostClient {
+        /// The MTU.
+        mtu: u32,
+        /// The socket.
+        socket: &'a str,
+    },
 }
 
 /// What a removal found.
@@ -35,6 +56,18 @@ pub enum Removed {
 }
 
 impl Ovsdb {
+    /// Makes a bridge with a datapath in user space, unless there is one of that name; that one stays as it is.
+    pub async fn add_userspace_bridge(&self, name: &str) -> Result<(), OvsdbError> {
+        if self.look(|switch| switch.bridge(name).is_some()) {
+            return Ok(());
+        }
+        match self.transact(new_bridge(name)).await {
+            // Somebody was quicker, and names are unique.
+            Err(OvsdbError::Refused(_)) if self.look(|switch| switch.bridge(name).is_some()) => Ok(()),
+            made => made.map(drop),
+        }
+    }
+
     /// Adds a port, in one transaction. A port of that name that is there already is replaced.
     pub async fn add_port(&self, port: &NewPort<'_>) -> Result<(), OvsdbError> {
         self.del_port(port.name).await?;
@@ -86,9 +119,38 @@ fn placed(switch: &Switch, name: &str) -> Option<(RowId, RowId)> {
     Some((port.clone(), bridge.clone()))
 }
 
+fn new_bridge(name: &str) -> Vec<Value> {
+    vec![
+        json!({"op": "comment", "comment": format!("kuryr-daemon: add-br {name}")}),
+        json!({"op": "insert", "table": "Interface", "uuid-name": "interface", "row": {"name": name, "type": "internal"}}),
+        json!({"op": "insert", "table": "Port", "uuid-name": "port",
+               "row": {"name": name, "interfaces": ["named-uuid", "interface"]}}),
+        json!({"op": "insert", "table": "Bridge", "uuid-name": "bridge",
+               "row": {"name": name, "datapath_type": "netdev", "ports": ["named-uuid", "port"]}}),
+        json!({"op": "mutate", "table": "Open_vSwitch", "where": [],
+               "mutations": [["bridges", "insert", ["named-uuid", "bridge"]]]}),
+    ]
+}
+
+fn interface(port: &NewPort<'_>) -> Value {
+    let mut row = json!({"name": port.name, "external_ids": map_of(&port.external_ids)});
+    match port.device {
+        Device::Link => {}
+        Device::VhostServer { mtu } => {
+            row["type"] = json!("dpdkvhostuser");
+            row["mtu_request"] = json!(mtu);
+        }
+        Device::VhostClient { mtu, socket } => {
+            row["type"] = json!("dpdkvhostuserclient");
+            row["mtu_request"] = json!(mtu);
+            row["options"] = json!(["map", [["vhost-server-path", socket]]]);
+        }
+    }
+    row
+}
+
 fn addition(port: &NewPort<'_>) -> Vec<Value> {
-    let interface = json!({"name": port.name, "external_ids": map_of(&port.external_ids)});
-    insertion(port, &interface)
+    insertion(port, &interface(port))
 }
 
 /// A port with this row of `Interface`.

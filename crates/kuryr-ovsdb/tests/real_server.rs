@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use kuryr_ovsdb::{Endpoint, Link, NewPort, Ovsdb, OvsdbError, Removed};
+use kuryr_ovsdb::{Device, Endpoint, Link, NewPort, Ovsdb, OvsdbError, Removed};
 use serde_json::json;
 use tokio::time::{sleep, timeout};
 
@@ -29,9 +29,10 @@ fn lab() -> PathBuf {
     found.unwrap_or_else(|| panic!("no ovsdb-server in {}: bring the lab up first", lab.display()))
 }
 
-fn run(program: &str, arguments: &[&str]) {
+fn run(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(lab().join("bin").join(program)).args(arguments).output().unwrap();
     assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
 impl Server {
@@ -80,9 +81,9 @@ impl Server {
         Endpoint::Unix(self.folder.path().join("sock"))
     }
 
-    fn vsctl(&self, arguments: &[&str]) {
+    fn vsctl(&self, arguments: &[&str]) -> String {
         let db = format!("--db={}", self.endpoint());
-        run("ovs-vsctl", &[&[db.as_str(), "--no-wait", "--"], arguments].concat());
+        run("ovs-vsctl", &[&[db.as_str(), "--no-wait", "--"], arguments].concat())
     }
 
     async fn client(&self) -> Ovsdb {
@@ -101,7 +102,7 @@ impl Drop for Server {
 fn port(name: &str) -> NewPort<'_> {
     let ids = [("iface-id", "11-22"), ("attached-mac", "fa:16:3e:00:00:01")];
     let external_ids = ids.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
-    NewPort { bridge: "br-int", name, external_ids }
+    NewPort { bridge: "br-int", name, device: Device::Link, external_ids }
 }
 
 /// No ovs-vswitchd runs here: somebody has to confirm a change in its place.
@@ -197,6 +198,42 @@ async fn a_missing_bridge_is_named_and_nothing_stays_behind() {
     let error = client.add_port(&NewPort { bridge: "br-none", ..port("tap1") }).await.unwrap_err();
     assert!(matches!(&error, OvsdbError::NoBridge(name) if name == "br-none"), "{error:?}");
     client.look(|switch| assert!(switch.port("tap1").is_none() && switch.interface("tap1").is_none()));
+}
+
+#[tokio::test]
+async fn what_is_behind_a_port_in_user_space_is_told_to_open_vswitch() {
+    let server = Server::new();
+    let client = server.client().await;
+    let listening = Device::VhostServer { mtu: 1442 };
+    let calling = Device::VhostClient { mtu: 1450, socket: "/run/vhost/vhu2" };
+    client.add_port(&NewPort { device: listening, ..port("vhu1") }).await.unwrap();
+    client.add_port(&NewPort { device: calling, ..port("vhu2") }).await.unwrap();
+    client.add_port(&port("tap3")).await.unwrap();
+    let expected = [
+        ("vhu1", "dpdkvhostuser\n1442\n{}"),
+        ("vhu2", "dpdkvhostuserclient\n1450\n{vhost-server-path=\"/run/vhost/vhu2\"}"),
+        ("tap3", "\"\"\n[]\n{}"),
+    ];
+    for (name, told) in expected {
+        assert_eq!(server.vsctl(&["get", "Interface", name, "type", "mtu_request", "options"]), told);
+    }
+    client.look(|switch| assert_eq!(switch.interface("vhu2").unwrap().id("iface-id"), Some("11-22")));
+}
+
+#[tokio::test]
+async fn a_bridge_in_user_space_is_made_once_and_one_that_is_there_stays_as_it_is() {
+    let server = Server::new();
+    let client = server.client().await;
+    let other = server.client().await;
+    let (one, two) =
+        tokio::join!(client.add_userspace_bridge("br-dpdk"), other.add_userspace_bridge("br-dpdk"));
+    assert!(one.is_ok() && two.is_ok(), "{one:?} {two:?}");
+    client.add_userspace_bridge("br-int").await.unwrap();
+    assert_eq!(server.vsctl(&["list-br"]), "br-dpdk\nbr-int");
+    assert_eq!(server.vsctl(&["get", "Bridge", "br-dpdk", "datapath_type"]), "netdev");
+    assert_eq!(server.vsctl(&["get", "Interface", "br-dpdk", "type"]), "internal");
+    assert_eq!(server.vsctl(&["get", "Bridge", "br-int", "datapath_type"]), "\"\"");
+    client.add_port(&NewPort { bridge: "br-dpdk", ..port("vhu1") }).await.unwrap();
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ pub use self::{
     neutron::{Neutron, NeutronDefaults},
     servers::{CniHealthServer, HealthServer, PrometheusExporter},
     services::OctaviaDefaults,
-    vif::{Binding, PodVifNested, PoolManager, VifPool},
+    vif::{Binding, NestedDpdk, PodVifNested, PoolManager, VhostUser, VifPool},
 };
 use crate::{layers::Layers, reader::Reader, schema::Schema};
 
@@ -133,10 +133,12 @@ config! {
     binding: Binding,
     /// `[pool_manager]`
     pool_manager: PoolManager,
+    /// `[vhostuser]`
+    vhostuser: VhostUser,
+    /// `[nested_dpdk]`
+    nested_dpdk: NestedDpdk,
     ;
     vif::NAMESPACE_SUBNET,
-    vif::VHOSTUSER,
-    vif::NESTED_DPDK,
     legacy::CACHE,
     legacy::CACHE_DEFAULTS,
     legacy::SUBNET_CACHING,

@@ -88,20 +88,23 @@ group! {
 
 group! {
     /// Interfaces of pods that talk to Open vSwitch in user space.
-    "vhostuser" const VHOSTUSER known {
-        /// Where sockets of pods are.
-        mount_point: String = preset("/var/cni/vhostuser") later("interfaces in user space (vhost-user)");
-        /// Where Open vSwitch's sockets are.
-        ovs_vhu_path: String = preset("/var/run/openvswitch/") later("interfaces in user space (vhost-user)");
+    "vhostuser" VhostUser {
+        /// Folder of the pods' sockets, and of the files that tell pods which is theirs. Where Open vSwitch makes the sockets (vhost-user
+        /// mode client), it has to be on the mount of `ovs_vhu_path`, since a socket that is copied is none.
+        mount_point: PathBuf = preset("/var/cni/vhostuser");
+        /// Folder in which Open vSwitch makes sockets (its `vhost-sock-dir`, or else its run directory).
+        ovs_vhu_path: PathBuf = preset("/var/run/openvswitch/");
     }
+    known {}
 }
 
 group! {
     /// Interfaces of pods on VMs that are driven in user space.
-    "nested_dpdk" const NESTED_DPDK known {
-        /// Kernel driver that the interface is bound to.
-        dpdk_driver: String = preset("uio_pci_generic") later("pods on VMs by DPDK");
-        /// Where the PCI addresses of pods are written.
-        pci_mount_point: String = preset("/var/pci_address") later("pods on VMs by DPDK");
+    "nested_dpdk" NestedDpdk {
+        /// Kernel driver that a pod's interface is bound to: `uio_pci_generic`, `vfio-pci`, `igb_uio`.
+        dpdk_driver: String = preset("uio_pci_generic");
+        /// Folder of the files that tell pods the PCI addresses of their interfaces.
+        pci_mount_point: PathBuf = preset("/var/pci_address");
     }
+    known {}
 }

@@ -3,7 +3,10 @@
 use kuryr_api::vif::Bridge;
 use kuryr_net::Netlink;
 
-use super::{Driver, Job, ovs_port::OvsPort};
+use super::{
+    Driver, Job,
+    ovs_port::{OvsPort, PairPort},
+};
 use crate::{
     failure::Failure,
     metrics::Step,
@@ -42,8 +45,8 @@ impl Hybrid {
         Ok(Self { bridge, tap: link_name("tap", &vif.vif_name)?, between })
     }
 
-    pub(super) fn port(&self) -> OvsPort<'_> {
-        OvsPort { bridge: &self.bridge, name: &self.between.qvo, tap: &self.tap }
+    pub(super) fn port(&self) -> PairPort<'_> {
+        PairPort { port: OvsPort { bridge: &self.bridge, name: &self.between.qvo }, tap: &self.tap }
     }
 
     async fn link(&self, job: Job<'_>) -> Result<(), Failure> {

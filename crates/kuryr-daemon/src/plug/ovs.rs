@@ -2,7 +2,10 @@
 
 use kuryr_api::vif::OpenVSwitch;
 
-use super::{Driver, Job, ovs_port::OvsPort};
+use super::{
+    Driver, Job,
+    ovs_port::{OvsPort, PairPort},
+};
 use crate::{
     failure::Failure,
     metrics::Step,
@@ -26,8 +29,8 @@ impl Ovs {
         Ok(Self { bridge, tap: link_name("tap", &vif.vif_name)? })
     }
 
-    pub(super) fn port(&self) -> OvsPort<'_> {
-        OvsPort { bridge: &self.bridge, name: &self.tap, tap: &self.tap }
+    pub(super) fn port(&self) -> PairPort<'_> {
+        PairPort { port: OvsPort { bridge: &self.bridge, name: &self.tap }, tap: &self.tap }
     }
 }
 

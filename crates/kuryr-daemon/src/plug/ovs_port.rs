@@ -1,7 +1,7 @@
-//! What the drivers for Open vSwitch share: the pod's veth pair, and the port in OVSDB.
+//! What the drivers for Open vSwitch share: the port in OVSDB, and the pod's veth pair where there is one.
 
 use kuryr_net::VethPair;
-use kuryr_ovsdb::{NewPort, Removed, Switch};
+use kuryr_ovsdb::{Device, NewPort, Removed, Switch};
 
 use super::{Job, active};
 use crate::{failure::Failure, mark::Mark, metrics::Step, node::Node};
@@ -11,8 +11,15 @@ use crate::{failure::Failure, mark::Mark, metrics::Step, node::Node};
 pub struct OvsPort<'a> {
     /// The bridge.
     pub bridge: &'a str,
-    /// The port's name, which is also that of a link of the host.
+    /// The port's name, which is also that of what is behind it.
     pub name: &'a str,
+}
+
+/// One with a veth pair, whose host end is behind it, or not far.
+#[derive(Debug, Clone, Copy)]
+pub struct PairPort<'a> {
+    /// The port.
+    pub port: OvsPort<'a>,
     /// The host's end of the pod's veth pair.
     pub tap: &'a str,
 }
@@ -25,14 +32,10 @@ enum Opened {
     Installed,
 }
 
-impl OvsPort<'_> {
+impl PairPort<'_> {
     pub(super) async fn is_plugged(&self, job: Job<'_>) -> Result<bool, Failure> {
         let (place, wiring) = (job.place, job.wiring);
-        let marked = job.node.ovsdb.look(|switch| {
-            let interface = switch.interface(self.name)?;
-            Mark::read(interface).filter(|mark| mark.sandbox.as_ref() == Some(&place.sandbox.id))
-        });
-        if marked.is_none() || place.host.link(self.tap).await?.is_none() {
+        if !self.port.is_marked(job) || place.host.link(self.tap).await?.is_none() {
             return Ok(false);
         }
         let inside = place.inside.link(wiring.ifname.as_str()).await?;
@@ -40,11 +43,8 @@ impl OvsPort<'_> {
     }
 
     pub(super) async fn clear(&self, job: Job<'_>) -> Result<(), Failure> {
-        let (ovsdb, place, wiring) = (&job.node.ovsdb, job.place, job.wiring);
-        if job.node.release(self.name).await? == Removed::Port {
-            tracing::info!(port = %wiring.port, link = self.name, "removed what was left of the port");
-        }
-        ovsdb.settle().await;
+        let (place, wiring) = (job.place, job.wiring);
+        self.port.remove(job).await?;
         place.host.delete_link(self.tap).await?;
         let ours =
             place.inside.link(wiring.ifname.as_str()).await?.filter(|link| link.mac == Some(wiring.mac));
@@ -67,8 +67,33 @@ impl OvsPort<'_> {
     }
 
     pub(super) async fn add(&self, job: Job<'_>) -> Result<(), Failure> {
+        self.port.add(job, Device::Link).await
+    }
+
+    pub(super) async fn wired(&self, job: Job<'_>) -> Result<(), Failure> {
+        self.port.wired(job).await
+    }
+}
+
+impl OvsPort<'_> {
+    /// Whether it is there, for this sandbox.
+    pub(super) fn is_marked(&self, job: Job<'_>) -> bool {
+        let mark = job.node.ovsdb.look(|switch| switch.interface(self.name).and_then(Mark::read));
+        mark.is_some_and(|mark| mark.sandbox.as_ref() == Some(&job.place.sandbox.id))
+    }
+
+    pub(super) async fn remove(&self, job: Job<'_>) -> Result<(), Failure> {
+        let ovsdb = &job.node.ovsdb;
+        if job.node.release(self.name).await? == Removed::Port {
+            tracing::info!(port = %job.wiring.port, link = self.name, "removed what was left of the port");
+        }
+        ovsdb.settle().await;
+        Ok(())
+    }
+
+    pub(super) async fn add(&self, job: Job<'_>, device: Device<'_>) -> Result<(), Failure> {
         let external_ids = Mark::of(job.wiring, job.place.sandbox);
-        let port = NewPort { bridge: self.bridge, name: self.name, external_ids };
+        let port = NewPort { bridge: self.bridge, name: self.name, device, external_ids };
         Ok(job.node.metrics.time(Step::Ovsdb, job.node.take_port(&port)).await?)
     }
 

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use kuryr_cni::{AddResult, Request};
 use kuryr_k8s::slim::PortRecord;
-use kuryr_net::{Link, NetNs};
+use kuryr_net::NetNs;
 use tokio::time::timeout;
 
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
     mark::Mark,
     metrics::Step,
     node::Node,
-    plug::{self, Job, Place, Plugged},
+    plug::{self, Inside, Job, Place, Plugged},
     sandbox::Sandbox,
     wiring::Wiring,
 };
@@ -135,9 +135,13 @@ impl Node {
     }
 
     /// Gives all interfaces their addresses. Tells what they are like inside.
-    async fn address(&self, wirings: &[Wiring], place: &Place<'_>) -> Result<Vec<Link>, Failure> {
+    async fn address(&self, wirings: &[Wiring], place: &Place<'_>) -> Result<Vec<Inside>, Failure> {
         let mut inside = Vec::with_capacity(wirings.len());
         for wiring in wirings {
+            if let Some(other) = wiring.plug.without_link(Job { node: self, wiring, place })? {
+                inside.push(other);
+                continue;
+            }
             let link = match plug::address(wiring, place).await {
                 // On a link that pods share, an earlier sandbox's link has the MAC address, or the addresses.
                 Err(Failure::Net(error)) if error.is_in_use() => {
@@ -146,7 +150,7 @@ impl Node {
                 }
                 addressed => addressed?,
             };
-            inside.push(link);
+            inside.push(Inside::Link(link));
         }
         Ok(inside)
     }
@@ -165,6 +169,7 @@ impl Node {
         let vifs = record.iter().flat_map(|record| record.content.vifs());
         let wirings = Wiring::read_all(vifs, &sandbox.ifname, &self.plug).unwrap_or_default();
         self.unwire_stacked(sandbox, &wirings).await?;
+        self.release_devices_of(sandbox).await?;
         if self.own.kind() == Some(Kind::Nested) {
             Ok(())
         } else {
@@ -214,7 +219,7 @@ impl Node {
 
 /// The names in the sandbox, for a moment or for good, of links that are on top of the node's own.
 fn stacked_names(wirings: &[Wiring]) -> Vec<&str> {
-    let stacked = wirings.iter().filter(|wiring| wiring.plug.ovs_port().is_none());
+    let stacked = wirings.iter().filter(|wiring| wiring.plug.interim().is_some());
     stacked.flat_map(|wiring| [Some(wiring.ifname.as_str()), wiring.plug.interim()]).flatten().collect()
 }
 

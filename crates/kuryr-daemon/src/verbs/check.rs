@@ -20,9 +20,11 @@ impl Node {
             Vec::new()
         };
         differences.extend(self.check_host(&expected).await?);
+        let without_link = self.check_without_link(&sandbox, &expected, &mut differences)?;
         match namespace {
             Some(namespace) => {
-                differences.extend(check_inside(&expected, &namespace.netlink().await?).await?);
+                let inside = namespace.netlink().await?;
+                differences.extend(check_inside(&expected, &inside, &without_link).await?);
             }
             None => differences.push(format!("the network namespace {} is gone", sandbox.netns_path)),
         }
@@ -44,6 +46,28 @@ impl Node {
         Ok(broken.collect())
     }
 
+    /// Interfaces of programs in user space. Tells which they are.
+    fn check_without_link(
+        &self,
+        sandbox: &Sandbox,
+        expected: &AddResult,
+        differences: &mut Vec<String>,
+    ) -> Result<Vec<String>, Failure> {
+        let mut names = Vec::new();
+        let marks: Vec<_> = self.ovsdb.look(|switch| switch.interfaces().filter_map(Mark::read).collect());
+        for mark in marks.iter().filter(|mark| mark.is_vhost_user() && is_of(mark, sandbox, expected)) {
+            differences.extend(self.plug.sockets.differences(mark, sandbox));
+            names.push(mark.ifname.clone().unwrap_or_else(|| sandbox.ifname.to_string()));
+        }
+        for taken in self.plug.devices.all()?.iter().filter(|taken| taken.whose.sandbox == sandbox.id) {
+            if !self.plug.devices.is_handed_out(taken)? {
+                differences.push(format!("device {} is not with {}", taken.device, self.plug.devices.driver));
+            }
+            names.push(taken.whose.ifname.to_string());
+        }
+        Ok(names)
+    }
+
     async fn check_host(&self, expected: &AddResult) -> Result<Vec<String>, Failure> {
         let host = self.host.netlink().await?;
         let mut differences = Vec::new();
@@ -63,11 +87,17 @@ fn is_of(mark: &Mark, sandbox: &Sandbox, expected: &AddResult) -> bool {
     }
 }
 
-async fn check_inside(expected: &AddResult, inside: &Netlink) -> Result<Vec<String>, Failure> {
+async fn check_inside(
+    expected: &AddResult,
+    inside: &Netlink,
+    without_link: &[String],
+) -> Result<Vec<String>, Failure> {
     let mut differences = Vec::new();
     let mut routes: Vec<Route> = Vec::new();
+    let is_link =
+        |interface: &Interface| interface.sandbox.is_some() && !without_link.contains(&interface.name);
     for (position, interface) in
-        expected.interfaces.iter().enumerate().filter(|(_, interface)| interface.sandbox.is_some())
+        expected.interfaces.iter().enumerate().filter(|(_, interface)| is_link(interface))
     {
         let found = inside.link(&interface.name).await?;
         differences.extend(compare(interface, found.as_ref(), "in the sandbox"));

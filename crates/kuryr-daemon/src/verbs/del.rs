@@ -28,14 +28,15 @@ impl Node {
         let work = async {
             let turn = self.turns.take(&sandbox.pod, request.command, &sandbox.id).await;
             let namespace = self.namespace_of(&sandbox)?;
+            let released = self.release_devices_of(&sandbox).await;
             let stacked = self.stacked_to_go(&sandbox, namespace.as_ref()).await?;
             if !stacked.is_empty() || self.own.kind() == Some(Kind::Nested) {
                 self.unstack_later(stacked, turn);
-                return Ok(());
+                return released;
             }
             let (links, outcome) = self.unport(&self.of_sandbox(&sandbox, namespace).await?).await;
             self.unlink_later(links, turn);
-            outcome
+            Failure::of_all([released, outcome].into_iter().filter_map(Result::err).collect())
         };
         timeout(self.limits.call, work).await.unwrap_or(Err(Failure::TooLong(self.limits.call)))
     }
@@ -71,10 +72,20 @@ impl Node {
         let marks = self.marks().await?;
         let mut of_sandbox: Vec<Mark> =
             marks.iter().filter(|mark| mark.sandbox.as_ref() == Some(&sandbox.id)).cloned().collect();
+        if of_sandbox.is_empty() {
+            of_sandbox.extend(self.unmarked_socket(sandbox, &marks)?);
+        }
         if let Some(namespace) = namespace.filter(|_| of_sandbox.is_empty()) {
             of_sandbox.extend(self.unmarked(sandbox, &namespace, &marks).await?);
         }
         Ok(of_sandbox)
+    }
+
+    /// What the Python Kuryr plugged for a program in user space is known by what it told the pod.
+    fn unmarked_socket(&self, sandbox: &Sandbox, marks: &[Mark]) -> Result<Option<Mark>, Failure> {
+        let Some(name) = self.plug.sockets.told_to(sandbox) else { return Ok(None) };
+        self.plug.sockets.forget(sandbox)?;
+        Ok(marks.iter().find(|mark| mark.sandbox.is_none() && mark.ovs_port == name).cloned())
     }
 
     /// A link inside without a port that is marked is left from a call that was cut short, or from the Python Kuryr, whose port is
@@ -111,6 +122,7 @@ impl Node {
                 Ok(_) => {
                     tracing::info!(pod = mark.pod, port = mark.port, link = mark.ovs_port, "unplugged");
                     links.extend(mark.links());
+                    failures.extend(self.plug.sockets.clean(mark).err());
                 }
                 Err(error) => failures.push(error.into()),
             }

@@ -13,10 +13,13 @@ impl Node {
         let attachments = request.valid_attachments()?;
         let known: HashSet<&str> =
             attachments.iter().map(|attachment| attachment.container_id.as_str()).collect();
-        if self.own.kind() == Some(Kind::Nested) {
-            return self.unstack_unknown(&known).await;
-        }
-        self.unplug_unknown(&known).await
+        let released = self.release_devices_of_unknown(&known).await;
+        let unplugged = if self.own.kind() == Some(Kind::Nested) {
+            self.unstack_unknown(&known).await
+        } else {
+            self.unplug_unknown(&known).await
+        };
+        Failure::of_all([released, unplugged].into_iter().filter_map(Result::err).collect())
     }
 
     async fn unplug_unknown(&self, known: &HashSet<&str>) -> Result<(), Failure> {

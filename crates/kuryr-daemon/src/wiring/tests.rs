@@ -5,7 +5,11 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::plug::{ovs::Ovs, vlan::Vlan};
+use crate::plug::{
+    ovs::Ovs,
+    vhostuser::{End, VhostUser},
+    vlan::Vlan,
+};
 
 const GOLDEN: &str = include_str!("../../../kuryr-api/testdata/vif_ovo_and_cni_results.json");
 
@@ -19,7 +23,8 @@ fn entry(vif: Value, default: bool) -> VifEntry {
 }
 
 fn settings() -> PlugSettings {
-    PlugSettings { bridge: "br-int".into(), mtu_limit: None }
+    let node = crate::settings::NodeSettings::new(&kuryr_config::Config::default(), "node1".into());
+    PlugSettings { bridge: "br-int".into(), mtu_limit: None, ..node.unwrap().plug }
 }
 
 fn eth0() -> IfName {
@@ -95,7 +100,7 @@ fn a_hybrid_plug_has_links_in_between() {
         ("qbr07cfe856-11", "qvb07cfe856-11")
     );
     let port = wiring.plug.ovs_port().unwrap();
-    assert_eq!((port.name, port.tap), ("qvo07cfe856-11", "tap07cfe856-11"));
+    assert_eq!((port.name, wiring.plug.host_links()[0]), ("qvo07cfe856-11", "tap07cfe856-11"));
 }
 
 /// The golden VLAN's VIF as one of another class.
@@ -181,8 +186,42 @@ fn one_interface_must_be_the_default_one() {
 
 #[test]
 fn what_cannot_be_plugged_is_named() {
-    let error = read(golden("VIFVHostUser-server")["vif"].take()).unwrap_err();
-    assert!(error.contains("VIFVHostUser") && error.contains("eth0"), "{error}");
+    let error = read(nested("VIFSriov")).unwrap_err();
+    assert!(error.contains("VIFSriov") && error.contains("eth0"), "{error}");
+}
+
+#[test]
+fn a_program_in_user_space_has_no_link() {
+    for (name, end) in [("VIFVHostUser-server", End::Server), ("VIFVHostUser-client", End::Client)] {
+        let wiring = read(golden(name)["vif"].take()).unwrap();
+        let expected = VhostUser {
+            bridge: "br-int".into(),
+            name: "vhu07cfe856-11".into(),
+            end,
+            socket: "/var/cni/vhostuser/vhu07cfe856-11".into(),
+            made: "/var/run/openvswitch/vhu07cfe856-11".into(),
+        };
+        assert!(wiring.plug.host_links().is_empty() && wiring.plug.interim().is_none());
+        assert_eq!(wiring.plug.ovs_port().unwrap().name, "vhu07cfe856-11");
+        assert_eq!(wiring.plug, Plug::VhostUser(expected));
+    }
+    let plug = read(nested("VIFDPDKNested")).unwrap().plug;
+    assert!(plug.ovs_port().is_none() && plug.host_links().is_empty() && plug.interim().is_none());
+}
+
+#[test]
+fn a_socket_is_nowhere_but_in_its_folder() {
+    for (member, value, named) in [
+        ("vif_name", "vhu/../../etc/passwd", "'/'"),
+        ("vif_name", "tap07cfe856-11", "vhu"),
+        ("path", "/etc/vhu07cfe856-11", "mount_point"),
+        ("path", "/var/cni/vhostuser/../vhu07cfe856-11", "mount_point"),
+        ("mode", "both", "\"both\""),
+    ] {
+        let read = read(changed("VIFVHostUser-client", &format!("{DATA}/{member}"), json!(value)));
+        let error = read.unwrap_err();
+        assert!(error.contains(named), "{member} {value}: {error}");
+    }
 }
 
 #[test]
@@ -248,7 +287,9 @@ fn anything() -> impl Strategy<Value = Value> {
 proptest! {
     #[test]
     fn whatever_stands_in_a_vif_is_refused_or_safe_to_give_to_the_kernel(
-        name in prop::sample::select(vec!["VIFOpenVSwitch", "VIFBridge-hybrid", "VIFVlanNested"]),
+        name in prop::sample::select(vec![
+            "VIFOpenVSwitch", "VIFBridge-hybrid", "VIFVlanNested", "VIFVHostUser-server", "VIFVHostUser-client",
+        ]),
         place in any::<prop::sample::Index>(),
         value in anything(),
     ) {
@@ -262,6 +303,11 @@ proptest! {
         for link in plug.host_links().into_iter().chain(plug.interim()) {
             prop_assert!(link.parse::<IfName>().is_ok(), "{link:?}");
             prop_assert!(["tap", "qbr", "qvo"].iter().any(|prefix| link.starts_with(prefix)), "{link:?}");
+        }
+        if let Plug::VhostUser(driver) = plug {
+            for (path, folder) in [(&driver.socket, &settings().sockets.pods), (&driver.made, &settings().sockets.switch)] {
+                prop_assert_eq!(path.parent(), folder.components().as_path().into());
+            }
         }
         prop_assert!(plug.ovs_port().is_none_or(|port| !port.bridge.is_empty()));
     }

@@ -23,9 +23,10 @@ fn lab() -> PathBuf {
     found.unwrap_or_else(|| panic!("no ovsdb-server in {}: bring the lab up first", lab.display()))
 }
 
-fn run(program: &str, arguments: &[&str]) {
+fn run(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(lab().join("bin").join(program)).args(arguments).output().unwrap();
     assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
 impl Server {
@@ -73,9 +74,9 @@ impl Server {
         Endpoint::Unix(self.folder.path().join("sock"))
     }
 
-    pub fn vsctl(&self, arguments: &[&str]) {
+    pub fn vsctl(&self, arguments: &[&str]) -> String {
         let db = format!("--db={}", self.endpoint());
-        run("ovs-vsctl", &[&[db.as_str(), "--no-wait", "--"], arguments].concat());
+        run("ovs-vsctl", &[&[db.as_str(), "--no-wait", "--"], arguments].concat())
     }
 }
 

@@ -1,14 +1,16 @@
 //! A node for a test: the host's namespace, Open vSwitch's database, an API server, and pods.
 
-use std::{fs::File, os::fd::AsRawFd, sync::Arc, time::Duration};
+use std::{fs::File, os::fd::AsRawFd, path::Path, sync::Arc, time::Duration};
 
 use kube::{Api as KubeApi, runtime::watcher};
 use kuryr_cni::{AddResult, Command, Request};
 use kuryr_daemon::{
+    devices::Devices,
     failure::Failure,
     kind::{Kind, Own},
     metrics::Metrics,
     node::{Limits, Node},
+    plug::vhostuser::Sockets,
     records::{Records, Scope},
     sandbox::NetnsPaths,
     server::{Answered, Door},
@@ -19,7 +21,7 @@ use kuryr_k8s::{
     Cache,
     events::{Events, Voice},
 };
-use kuryr_net::{LinkRemover, NetNs, Netlink, Stack};
+use kuryr_net::{LinkRemover, NetNs, Netlink, Stack, Sysfs};
 use kuryr_ovsdb::Ovsdb;
 use nix::sched::{CloneFlags, unshare};
 use prometheus_client::registry::Registry;
@@ -49,6 +51,8 @@ pub struct Stage {
     host_file: File,
     pub door: Door,
     vswitchd: JoinHandle<()>,
+    /// Stands for the folders of the host.
+    pub root: tempfile::TempDir,
 }
 
 /// A pod with its sandbox, the namespace of which lives as long as this value.
@@ -102,9 +106,10 @@ impl Stage {
     }
 
     async fn on(server: Server, api: Api, host: NetNs, host_file: File) -> Self {
-        let door = door(&server, &api, &host).await;
+        let root = tempfile::tempdir().unwrap();
+        let door = door(&server, &api, &host, root.path()).await;
         let vswitchd = ovs::vswitchd(door.node.ovsdb.clone());
-        Self { server, api, host, host_file, door, vswitchd }
+        Self { server, api, host, host_file, door, vswitchd, root }
     }
 
     pub fn node(&self) -> &Node {
@@ -118,7 +123,7 @@ impl Stage {
 
     /// The daemon ends, and another one begins.
     pub async fn restart(&mut self) {
-        self.door = door(&self.server, &self.api, &self.host).await;
+        self.door = door(&self.server, &self.api, &self.host, self.root.path()).await;
     }
 
     /// By which the host's namespace can be found.
@@ -238,7 +243,7 @@ pub async fn add_lower(host: &Netlink) {
     host.add_address(lower, format!("{NODE_ADDRESS}/24").parse().unwrap()).await.unwrap();
 }
 
-async fn door(server: &Server, api: &Api, host: &NetNs) -> Door {
+async fn door(server: &Server, api: &Api, host: &NetNs, root: &Path) -> Door {
     let client = api.client();
     let records = Records {
         ports: Cache::start(&client, KubeApi::all, watcher::Config::default(), Box::new(|_| {})),
@@ -258,7 +263,18 @@ async fn door(server: &Server, api: &Api, host: &NetNs) -> Door {
         link_iface: None,
         records,
         turns: Turns::default(),
-        plug: PlugSettings { bridge: BRIDGE.into(), mtu_limit: None },
+        plug: PlugSettings {
+            bridge: BRIDGE.into(),
+            mtu_limit: None,
+            sockets: Sockets { pods: root.join("vhostuser"), switch: root.join("switch") },
+            devices: Devices {
+                driver: "uio_pci_generic".into(),
+                pods: root.join("pci_address"),
+                state: root.join("devices"),
+                sysfs: Sysfs::new(root.join("sys")),
+                turn: Arc::default(),
+            },
+        },
         // That is where the stage's are.
         netns: NetnsPaths { folders: vec!["/proc/self/fd".into()], ..NetnsPaths::default() },
         limits: Limits::new(PATIENCE),
@@ -296,6 +312,16 @@ pub fn nested(number: u16, stack: Stack) -> Value {
     vif["versioned_object.data"]["plugin"] = json!("noop");
     if let Some(id) = id {
         vif["versioned_object.data"]["vlan_id"] = json!(id);
+    }
+    vif
+}
+
+/// A VIF for a program in user space, as the controller records it.
+pub fn in_user_space(number: u16, class: &str, more: &Value) -> Value {
+    let mut vif = vif(number);
+    vif["versioned_object.name"] = json!(class);
+    for (name, value) in more.as_object().unwrap() {
+        vif["versioned_object.data"][name] = value.clone();
     }
     vif
 }
