@@ -60,6 +60,8 @@ id! {
     RouterId,
     /// A Neutron trunk.
     TrunkId,
+    /// A Nova server: a virtual machine.
+    ServerId,
     /// A Neutron security group.
     SecurityGroupId,
     /// A rule of a Neutron security group.

@@ -44,7 +44,7 @@ pub use definitions::crds;
 pub(crate) use definitions::free_form_object;
 pub use ids::{
     AddressGroupId, FloatingIpId, HealthMonitorId, ListenerId, LoadBalancerId, MemberId, NetworkId, PoolId,
-    PortId, ProjectId, RouterId, SecurityGroupId, SecurityGroupRuleId, SubnetId, TrunkId,
+    PortId, ProjectId, RouterId, SecurityGroupId, SecurityGroupRuleId, ServerId, SubnetId, TrunkId,
 };
 #[cfg(feature = "kubernetes")]
 pub use load_balancer::KuryrLoadBalancer;

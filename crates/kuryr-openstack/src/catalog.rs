@@ -13,6 +13,8 @@ pub enum Service {
     Network,
     /// Octavia.
     LoadBalancer,
+    /// Nova.
+    Compute,
 }
 
 /// What Keystone lists with a token.
@@ -54,6 +56,7 @@ impl Service {
             Self::Identity => &["identity"],
             Self::Network => &["network"],
             Self::LoadBalancer => &["load-balancer", "octavia"],
+            Self::Compute => &["compute"],
         }
     }
 
@@ -62,6 +65,7 @@ impl Service {
         match self {
             Self::Identity => "v3",
             Self::Network | Self::LoadBalancer => "v2.0",
+            Self::Compute => "v2.1",
         }
     }
 
@@ -141,5 +145,7 @@ mod tests {
         assert_eq!(Service::Identity.versioned("http://k/identity"), "http://k/identity/v3");
         assert_eq!(Service::Identity.versioned("http://k:5000/v3/"), "http://k:5000/v3");
         assert_eq!(Service::Network.versioned("http://vip"), "http://vip/v2.0");
+        assert_eq!(Service::Compute.versioned("http://c/compute/v2.1"), "http://c/compute/v2.1");
+        assert_eq!(Service::Compute.versioned("http://c/compute"), "http://c/compute/v2.1");
     }
 }

@@ -9,7 +9,7 @@ use crate::Service;
 use http::{Method, StatusCode};
 use kuryr_api::cloud::Interface;
 use serde::Deserialize;
-use std::{fmt, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 /// The result of a call to OpenStack.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -268,7 +268,7 @@ impl Error {
 }
 
 impl Refusal {
-    /// Reads what an error answer's body says: Neutron's, Keystone's and Octavia's shapes, or else its text.
+    /// Reads what an error answer's body says: Neutron's, Keystone's, Octavia's and Nova's shapes, or else its text.
     pub(crate) fn read(
         call: Target,
         status: StatusCode,
@@ -356,6 +356,8 @@ enum Body {
     Plain {
         message: String,
     },
+    /// `{"conflictingRequest": {"code": 409, "message": "…"}}`
+    Nova(BTreeMap<String, KeystoneError>),
 }
 
 #[derive(Deserialize)]
@@ -383,6 +385,7 @@ fn explain(body: &[u8]) -> (String, Option<String>) {
             | Body::Octavia { faultstring: message }
             | Body::Plain { message },
         ) => (message, None),
+        Ok(Body::Nova(faults)) => (faults.into_values().map(|fault| fault.message).collect(), None),
         Err(_) => (String::from_utf8_lossy(body).trim().chars().take(LONGEST_TEXT).collect(), None),
     }
 }
@@ -446,6 +449,10 @@ mod tests {
             (r#"{"faultcode": "Client", "faultstring": "immutable", "debuginfo": null}"#, "immutable"),
             (r#"{"NeutronError": "bare"}"#, "bare"),
             (r#"{"message": "plain"}"#, "plain"),
+            (
+                r#"{"conflictingRequest": {"code": 409, "message": "Port 1 is still in use."}}"#,
+                "Port 1 is still in use.",
+            ),
             ("  <html>gateway</html>\n", "<html>gateway</html>"),
             ("", ""),
         ] {

@@ -3,8 +3,8 @@
 //! ```text
 //!  Neutron ─┐
 //!           ├─► Session ──► Tokens (Keystone: sign in once for all, renew, find endpoints)
-//!  Octavia ─┘      │
-//!                  └──────► Transport (one HTTP request: turn, deadline, answer, Observer)
+//!  Octavia ─┤      │
+//!  Nova ────┘      └──────► Transport (one HTTP request: turn, deadline, answer, Observer)
 //! ```
 //!
 //! A [`Session`] is opened once and cloned to whoever needs it. Every failure is an [`Error`] that tells what happened
@@ -17,6 +17,7 @@ mod error;
 mod gate;
 mod limit;
 pub mod neutron;
+pub mod nova;
 mod observe;
 pub mod octavia;
 mod retry;
@@ -31,6 +32,7 @@ pub use error::{Class, Effect, Error, Kind, Refusal, Result, Target};
 pub use gate::{Gate, Ungated};
 pub use limit::Limits;
 pub use neutron::Neutron;
+pub use nova::Nova;
 pub use observe::{Finished, Observer, Unobserved};
 pub use octavia::Octavia;
 pub use retry::{Repeat, Retry};

@@ -1,7 +1,9 @@
 //! A fake cloud: Keystone, Neutron with a project, a pod network of both families, a service network, an external one and a
-//! security group, and Octavia.
+//! security group, Octavia and Nova.
 
-use crate::{keystone::FakeKeystone, neutron::FakeNeutron, octavia::FakeOctavia, reply::Server};
+use crate::{
+    keystone::FakeKeystone, neutron::FakeNeutron, nova::FakeNova, octavia::FakeOctavia, reply::Server,
+};
 use std::io;
 
 /// A cloud on the loopback, that ends with this value.
@@ -13,6 +15,8 @@ pub struct FakeCloud {
     network: Server,
     octavia: FakeOctavia,
     load_balancer: Server,
+    nova: FakeNova,
+    _compute: Server,
 }
 
 impl FakeCloud {
@@ -47,14 +51,21 @@ impl FakeCloud {
             let reply = served.serve(&method, &uri, &headers, &body);
             async move { reply }
         });
+        let nova = FakeNova::new(keystone.clone(), neutron.clone());
+        let served = nova.clone();
+        let compute = Server::start(move |method, uri, headers, body| {
+            let nova = served.clone();
+            async move { nova.serve(&method, &uri, &headers, &body) }
+        });
         let (identity, network) = (identity.await?, network.await?);
-        let load_balancer = load_balancer.await?;
+        let (load_balancer, compute) = (load_balancer.await?, compute.await?);
         keystone.set_endpoints(vec![
             ("identity", format!("{}/v3", identity.url())),
             ("network", network.url()),
             ("load-balancer", load_balancer.url()),
+            ("compute", format!("{}/v2.1", compute.url())),
         ]);
-        Ok(Self { keystone, neutron, identity, network, octavia, load_balancer })
+        Ok(Self { keystone, neutron, identity, network, octavia, load_balancer, nova, _compute: compute })
     }
 
     /// Keystone's address.
@@ -80,6 +91,11 @@ impl FakeCloud {
     /// Neutron's state.
     pub fn neutron(&self) -> &FakeNeutron {
         &self.neutron
+    }
+
+    /// Nova's state.
+    pub fn nova(&self) -> &FakeNova {
+        &self.nova
     }
 
     /// Octavia's state.

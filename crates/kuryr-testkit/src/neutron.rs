@@ -110,6 +110,20 @@ impl FakeNeutron {
         self.state.lock().ports.values().cloned().map(Value::Object).collect()
     }
 
+    /// A port as it is shown.
+    pub(crate) fn port(&self, id: &str) -> Option<Value> {
+        self.state.lock().ports.get(id).cloned().map(Value::Object)
+    }
+
+    /// Changes a port as another service does.
+    pub(crate) fn change_port(&self, id: &str, changes: &Value) {
+        let mut state = self.state.lock();
+        if let (Some(port), Some(changes)) = (state.ports.get_mut(id), changes.as_object()) {
+            port.extend(changes.clone());
+            security_groups::revise(port);
+        }
+    }
+
     /// All security groups as they are shown, with their rules.
     pub fn security_groups(&self) -> Vec<Value> {
         self.state.lock().groups.iter().cloned().map(Value::Object).collect()

@@ -56,6 +56,11 @@ impl Reply {
         Self::new(200, body)
     }
 
+    /// 202.
+    pub(crate) fn accepted() -> Self {
+        Self { status: 202, body: None, headers: Vec::new() }
+    }
+
     /// 204.
     pub fn no_content() -> Self {
         Self { status: 204, body: None, headers: Vec::new() }

@@ -1,0 +1,46 @@
+//! Nova: which ports are interfaces of a virtual machine, beyond those that it was made with.
+
+use crate::{Call, Kind, Result, Service, Session};
+use http::Method;
+use kuryr_api::ids::{PortId, ServerId};
+use serde_json::json;
+use std::time::Duration;
+
+/// Nova answers when the hypervisor has attached an interface.
+const TIME_TO_ATTACH: Duration = Duration::from_mins(1);
+
+/// Nova's API. Clones share everything.
+#[derive(Debug, Clone)]
+pub struct Nova {
+    session: Session,
+}
+
+impl Nova {
+    /// Nova as `session` finds it.
+    pub fn new(session: Session) -> Self {
+        Self { session }
+    }
+
+    /// Attaches a port, which then has the server as its device, to a server.
+    ///
+    /// It is [`Kind::Conflict`] if the port has a device, be it this server, and also if the server is at work with something else.
+    /// Nova attaches no port twice: after an answer that was lost the port tells whether it did.
+    pub async fn attach_interface(&self, server: &ServerId, port: &PortId) -> Result<()> {
+        let path = format!("/servers/{server}/os-interface");
+        let call = Call::new(Service::Compute, Method::POST, "/servers/{id}/os-interface", path);
+        let body = json!({ "interfaceAttachment": { "port_id": port } });
+        self.session.call(&call.extra_time(TIME_TO_ATTACH).json(&body)?).await.map(drop)
+    }
+
+    /// Lets a server give a port back, which stays. One that it does not have is fine, and so is a server that is gone.
+    ///
+    /// Nova answers before the hypervisor has done it: the port tells when it has no device any more.
+    pub async fn detach_interface(&self, server: &ServerId, port: &PortId) -> Result<()> {
+        let route = "/servers/{id}/os-interface/{port}";
+        let path = format!("/servers/{server}/os-interface/{port}");
+        match self.session.call(&Call::new(Service::Compute, Method::DELETE, route, path)).await {
+            Err(error) if error.kind() == Kind::NotFound => Ok(()),
+            answer => answer.map(drop),
+        }
+    }
+}
