@@ -115,7 +115,6 @@ fn choice_in_words(choice: &Choice) -> String {
     match choice {
         Choice::Works(text) => format!("`{text}`"),
         Choice::Ignored(text, feature) => format!("`{text}` (has no effect yet: {feature})"),
-        Choice::Refused(text, feature) => format!("`{text}` (refused so far: {feature})"),
     }
 }
 

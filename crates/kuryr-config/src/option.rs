@@ -83,8 +83,6 @@ pub enum Choice {
     Works(&'static str),
     /// Accepted with a warning: it needs the named feature, which is not there yet, and nothing goes wrong without it.
     Ignored(&'static str, &'static str),
-    /// An error: it needs the named feature, and going on without it would do harm.
-    Refused(&'static str, &'static str),
 }
 
 impl Opt {
@@ -171,7 +169,7 @@ impl Choice {
     /// The text itself.
     pub const fn text(&self) -> &'static str {
         match self {
-            Self::Works(text) | Self::Ignored(text, _) | Self::Refused(text, _) => text,
+            Self::Works(text) | Self::Ignored(text, _) => text,
         }
     }
 }

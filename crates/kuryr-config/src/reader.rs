@@ -115,10 +115,6 @@ impl<'a> Reader<'a> {
                 Some(Choice::Ignored(value, feature)) => {
                     self.warn(found, What::LaterValue { option: opt.name, value, feature });
                 }
-                Some(Choice::Refused(_, feature)) => {
-                    let allowed = format!("{} (until there is support for {feature})", allowed(opt.choices));
-                    self.refuse(place, opt, allowed);
-                }
                 None => self.refuse(place, opt, allowed(opt.choices)),
             }
         }
@@ -200,6 +196,5 @@ impl<'a> Reader<'a> {
 }
 
 fn allowed(choices: &[Choice]) -> String {
-    let usable = choices.iter().filter(|choice| !matches!(choice, Choice::Refused(..)));
-    usable.map(Choice::text).collect::<Vec<_>>().join(" or ")
+    choices.iter().map(Choice::text).collect::<Vec<_>>().join(" or ")
 }

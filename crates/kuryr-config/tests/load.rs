@@ -110,12 +110,12 @@ fn the_command_line_wins_over_everything() {
 
 #[test]
 fn all_faults_are_told_at_once_and_no_secret_is() {
-    let text = "[kubernetes]\nuse_events = perhaps\npod_vif_driver = nested-dpdk\n[neutron]\npassword = $x\ntimeout = -1\n\
+    let text = "[kubernetes]\nuse_events = perhaps\npod_vif_driver = pigeon\n[neutron]\npassword = $x\ntimeout = -1\n\
                 [octavia_defaults]\nenforce_sg_rules = 7\n[neutron_defaults]\nnetwork_device_mtu = 1\n 2\n";
     let found = faults(&[text]);
     let expected = [
         "0.conf:2: [kubernetes] use_events = \"perhaps\": only true, yes, on, 1, false, no, off or 0 is allowed here",
-        "0.conf:3: [kubernetes] pod_vif_driver = \"nested-dpdk\": only neutron-vif or nested-vlan or nested-macvlan or nested-ipvlan (until there is support for pods on VMs by DPDK) is allowed here",
+        "0.conf:3: [kubernetes] pod_vif_driver = \"pigeon\": only neutron-vif or nested-vlan or nested-macvlan or nested-ipvlan or nested-dpdk is allowed here",
         "0.conf:5: [neutron] password: ${x} names no option; write $$ for a plain dollar sign",
         "0.conf:6: [neutron] timeout = \"-1\": only a number, 0 or more is allowed here",
         "0.conf:10: [neutron_defaults] network_device_mtu = \"1\\n2\": only a whole number from 0 to 4294967295 is allowed here",

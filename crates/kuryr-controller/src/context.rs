@@ -7,6 +7,7 @@ use crate::policies::Policies;
 use crate::pools::{PoolDefaults, Pools};
 use crate::ports::Ports;
 use crate::queue::Queue;
+use crate::servers::Servers;
 use crate::services::Services;
 use crate::settings::{PodDefaults, PolicyDefaults, ServiceDefaults};
 use crate::slices::SlicesOf;
@@ -25,8 +26,8 @@ use kuryr_k8s::slim::{
     Service, Slim,
 };
 use kuryr_k8s::{Cache, Client, Key, Sync};
-use kuryr_openstack::Session;
 use kuryr_openstack::neutron::{Bulk, Joining, Neutron};
+use kuryr_openstack::{Nova, Session};
 use parking_lot::RwLock;
 use std::sync::{Arc, Weak};
 use tokio::sync::{Notify, watch};
@@ -70,6 +71,8 @@ pub struct Context {
     pub pairs: Pairs,
     /// What the quota leaves for pods of such nodes.
     pub capacity: Capacity,
+    /// The servers that such nodes are whose pods have interfaces of their own.
+    pub servers: Servers,
     /// Ports whose wiring is awaited.
     pub wiring: Wiring,
     /// To write to Kubernetes.
@@ -78,6 +81,8 @@ pub struct Context {
     pub events: Events,
     /// To call Neutron.
     pub neutron: Neutron,
+    /// To call Nova.
+    pub nova: Nova,
     /// To make ports, those of one moment in one request.
     pub bulk: Bulk,
     /// How pods get their ports.
@@ -128,6 +133,7 @@ impl Context {
         let Parts { caches, own_tag, client, session, metrics, defaults, services, policies, pools, voice } =
             parts;
         let services = services.map(|wanted| Services::new(session.clone(), wanted, &metrics));
+        let nova = Nova::new(session.clone());
         let neutron = Neutron::new(session);
         let depth = |kind| metrics.queue_depth.get_or_create_owned(&Kind { kind });
         Self {
@@ -138,6 +144,8 @@ impl Context {
             trunks: Trunks::default(),
             pairs: Pairs::new(defaults.update_attempts),
             capacity: Capacity::default(),
+            servers: Servers::default(),
+            nova,
             wiring: Wiring::default(),
             events: Events::new(client.clone(), "kuryr-controller", None, voice),
             client,
@@ -155,7 +163,9 @@ impl Context {
 
     /// Where a port is, if a virtual machine carries it.
     pub fn place(&self, port: &Port) -> Option<Place> {
-        self.trunks.place(&port.id).map(Place::Trunk).or_else(|| self.pairs.place(port))
+        let on_trunk = || self.trunks.place(&port.id).map(Place::Trunk);
+        let attached = port.server.clone().map(Place::Server);
+        attached.or_else(on_trunk).or_else(|| self.pairs.place(port))
     }
 
     /// The pods' network, if it is known yet.

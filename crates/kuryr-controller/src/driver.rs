@@ -21,11 +21,14 @@ pub enum Driver {
     NestedMacvlan,
     /// The same, with the machine's MAC address.
     NestedIpvlan,
+    /// The node is a virtual machine, to which Nova attaches them.
+    NestedDpdk,
 }
 
 impl Driver {
     /// All that there are.
-    pub const ALL: [Self; 4] = [Self::NeutronVif, Self::NestedVlan, Self::NestedMacvlan, Self::NestedIpvlan];
+    pub const ALL: [Self; 5] =
+        [Self::NeutronVif, Self::NestedVlan, Self::NestedMacvlan, Self::NestedIpvlan, Self::NestedDpdk];
 
     /// As configuration and labels call it.
     pub fn as_str(self) -> &'static str {
@@ -34,18 +37,19 @@ impl Driver {
             Self::NestedVlan => "nested-vlan",
             Self::NestedMacvlan => "nested-macvlan",
             Self::NestedIpvlan => "nested-ipvlan",
+            Self::NestedDpdk => "nested-dpdk",
         }
     }
 
     /// What they are called.
-    pub fn names() -> [&'static str; 4] {
+    pub fn names() -> [&'static str; 5] {
         Self::ALL.map(Self::as_str)
     }
 
     /// How its pods share the link of their machine, if they do.
     pub fn sharing(self) -> Option<Sharing> {
         match self {
-            Self::NeutronVif | Self::NestedVlan => None,
+            Self::NeutronVif | Self::NestedVlan | Self::NestedDpdk => None,
             Self::NestedMacvlan => Some(Sharing::Macvlan),
             Self::NestedIpvlan => Some(Sharing::Ipvlan),
         }
@@ -56,7 +60,7 @@ impl Driver {
         match self {
             Self::NeutronVif => Some("neutron"),
             Self::NestedVlan => Some("nested"),
-            Self::NestedMacvlan | Self::NestedIpvlan => None,
+            Self::NestedMacvlan | Self::NestedIpvlan | Self::NestedDpdk => None,
         }
     }
 

@@ -43,6 +43,7 @@ mod queue;
 mod reconcile;
 mod relist;
 mod run;
+mod servers;
 mod services;
 mod settings;
 mod slices;

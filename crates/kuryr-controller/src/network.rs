@@ -1,6 +1,6 @@
 //! The network of pods, read from Neutron: what every port has in common.
 
-use crate::settings::{PodDefaults, VHOSTUSER_DIR};
+use crate::settings::PodDefaults;
 use ipnet::IpNet;
 use kuryr_api::{NetworkId, SubnetId};
 use kuryr_core::network::{PodNetwork, Subnet};
@@ -68,7 +68,7 @@ pub async fn read(neutron: &Neutron, defaults: &PodDefaults, own_tag: &str) -> R
         project: defaults.project.as_deref().map(Into::into),
         tags: defaults.tags.iter().cloned().chain([own_tag.to_owned()]).collect(),
         bridge: defaults.bridge.clone(),
-        vhostuser_dir: VHOSTUSER_DIR.to_owned(),
+        vhostuser_dir: defaults.vhostuser_dir.clone(),
         naming: defaults.naming,
     })
 }

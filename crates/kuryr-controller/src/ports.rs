@@ -335,6 +335,7 @@ mod tests {
             security_groups: BTreeSet::new(),
             wiring: Wiring::Pending,
             binding: Binding::Unbound,
+            server: None,
             ownership: Ownership::Ours,
         }
     }

@@ -207,8 +207,10 @@ async fn detach(context: &Context, id: &PortId) -> Result<(), trunks::ChangeErro
         return context.trunks.detach(&context.neutron, &place.trunk, id).await;
     }
     let Some(port) = context.ports.get(id) else { return Ok(()) };
-    if let Some(Place::Pairs(parent, _)) = context.pairs.place(&port) {
-        context.pairs.detach(&context.neutron, &parent, &port).await?;
+    match context.place(&port) {
+        Some(Place::Pairs(parent, _)) => context.pairs.detach(&context.neutron, &parent, &port).await?,
+        Some(Place::Server(server)) => context.nova.detach_interface(&server, id).await?,
+        Some(Place::Trunk(_)) | None => {}
     }
     Ok(())
 }

@@ -19,9 +19,6 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 use std::{env, fs};
 
-/// Directory of vhost-user sockets, as the Python Kuryr had it by default.
-pub const VHOSTUSER_DIR: &str = "/var/cni/vhostuser";
-
 /// The value of `[kubernetes] pod_security_groups_driver` that has network policies enforced.
 const POLICY_DRIVER: &str = "policy";
 
@@ -48,6 +45,8 @@ pub struct PodDefaults {
     pub project: Option<String>,
     /// Bridge where a port's binding names none.
     pub bridge: Option<String>,
+    /// Directory of vhost-user sockets.
+    pub vhostuser_dir: String,
     /// Tags of everything that we make.
     pub tags: Vec<String>,
     /// Whether ports carry names.
@@ -142,6 +141,7 @@ pub fn pod_defaults(config: &Config) -> anyhow::Result<PodDefaults> {
         security_groups: options.pod_security_groups.clone(),
         project: options.project.clone(),
         bridge: options.ovs_bridge.clone(),
+        vhostuser_dir: config.vhostuser.mount_point.display().to_string(),
         tags: options.resource_tags.clone(),
         naming: if config.kubernetes.port_debug { Naming::Pod } else { Naming::None },
         driver: config.kubernetes.pod_vif_driver.parse().unwrap_or_default(),

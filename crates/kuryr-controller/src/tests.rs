@@ -13,6 +13,7 @@ mod policy_storm;
 mod pool_bursts;
 mod pool_socket;
 mod pools;
+mod servers;
 mod services;
 mod storm;
 mod trunks;
@@ -125,6 +126,7 @@ impl World {
             security_groups: vec![self.id_of("k8s-pods")],
             project: None,
             bridge: Some("br-int".into()),
+            vhostuser_dir: "/var/cni/vhostuser".into(),
             tags: vec!["test".into()],
             naming: self.naming,
             driver: self.driver,

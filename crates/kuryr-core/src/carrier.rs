@@ -4,9 +4,10 @@
 //!   a host ────────────────────────────── Neutron binds the pod's port to it
 //!   a virtual machine ── its own port ─┬─ a trunk: the pod's port is a subport, by a VLAN id
 //!                        (the parent)  └─ allowed address pairs: the parent may send from the pod's addresses, too
+//!                     └─ the pod's port is an interface of its own, attached by Nova
 //! ```
 
-use kuryr_api::{PortId, TrunkId};
+use kuryr_api::{PortId, ServerId, TrunkId};
 
 /// What takes the ports of pods to a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub enum Bearer {
     Trunk(TrunkId),
     /// The allowed address pairs of its port.
     Pairs(Parent),
+    /// It does itself: Nova attaches them.
+    Server(ServerId),
 }
 
 /// The port of a virtual machine whose link pods share.
@@ -64,6 +67,8 @@ pub enum Place {
     Trunk(Attachment),
     /// Among the allowed address pairs of this port.
     Pairs(Parent, Extent),
+    /// Attached to this virtual machine.
+    Server(ServerId),
 }
 
 /// How much of a port is among the pairs of another.
@@ -91,6 +96,8 @@ pub enum Needs {
     Trunk,
     /// A port on the pods' network.
     Port,
+    /// To be a server of Nova's.
+    Server,
 }
 
 impl Place {
@@ -99,6 +106,7 @@ impl Place {
         match self {
             Self::Trunk(at) => Bearer::Trunk(at.trunk.clone()),
             Self::Pairs(parent, _) => Bearer::Pairs(parent.clone()),
+            Self::Server(server) => Bearer::Server(server.clone()),
         }
     }
 

@@ -185,6 +185,8 @@ pub enum Link {
     Vlan(u16),
     /// By a share of its machine's link.
     Shared(Sharing),
+    /// By a device of its machine.
+    Device,
 }
 
 /// One effect, idempotent.
@@ -196,7 +198,7 @@ pub enum Action {
     Secure(PortId, BTreeSet<SecurityGroupId>),
     /// Put this cluster's tag on a port that the Python Kuryr made.
     TagPort(PortId),
-    /// Let a virtual machine carry a port: its trunk by a VLAN id that is free, or its own port by allowed address pairs.
+    /// Let a virtual machine carry a port: its trunk by a VLAN id that is free, its own port by allowed address pairs, or itself.
     Attach(PortId, Bearer),
     /// Take a port off what carries it.
     Detach(PortId, Bearer),

@@ -1,6 +1,6 @@
 //! A Neutron port, as far as planners look at it.
 
-use kuryr_api::{NetworkId, PortId, SecurityGroupId, SubnetId, names};
+use kuryr_api::{NetworkId, PortId, SecurityGroupId, ServerId, SubnetId, names};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
@@ -15,11 +15,13 @@ pub struct Port {
     pub mac: String,
     /// Addresses, with the subnets they are from.
     pub addresses: Vec<(SubnetId, IpAddr)>,
-    /// Uid of the pod that it was made for (`device_id`, or the description of a subport), or that took it.
+    /// Uid of the pod that it was made for (`device_id`, or the description of one that a virtual machine carries), or that took it.
     pub pod_uid: String,
     /// Node that it is bound to (`binding:host_id`), or, of a port that is kept ready on a trunk, whose trunk that is. The host of any
     /// other port on a trunk is that of a virtual machine.
     pub host: String,
+    /// Virtual machine that Nova has attached it to, as an interface beside the machine's own.
+    pub server: Option<ServerId>,
     /// Security groups that it carries.
     pub security_groups: BTreeSet<SecurityGroupId>,
     /// Whether its network says that it is wired.

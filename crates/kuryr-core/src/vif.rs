@@ -5,6 +5,7 @@
 //!                      vhostuser  ──► VIFVHostUser
 //!   carried by a trunk            ──► VIFVlanNested
 //!   by address pairs              ──► VIFMacvlanNested, VIFIpvlanNested
+//!   attached by Nova              ──► VIFDPDKNested
 //! ```
 
 use crate::carrier::{Attachment, Parent, Place, Sharing};
@@ -12,8 +13,8 @@ use crate::network::{PodNetwork, Subnet};
 use crate::port::{Binding, Bound, Confirmation, Plug, Port, Wiring};
 use kuryr_api::names;
 use kuryr_api::vif::{
-    Base, Bridge, FixedIp, FixedIpList, IpvlanNested, MacvlanNested, Network, OpenVSwitch, Route, RouteList,
-    Subnet as VifSubnet, SubnetList, VHostUser, Vif, VlanNested, open_vswitch_profile,
+    Base, Bridge, DpdkNested, FixedIp, FixedIpList, IpvlanNested, MacvlanNested, Network, OpenVSwitch, Route,
+    RouteList, Subnet as VifSubnet, SubnetList, VHostUser, Vif, VlanNested, open_vswitch_profile,
 };
 use serde_json::Map;
 use thiserror::Error;
@@ -51,6 +52,7 @@ pub fn vif(port: &Port, network: &PodNetwork, carried: Option<&Place>) -> Result
     match carried {
         Some(Place::Trunk(at)) => return Ok(vlan(port, at, network)),
         Some(Place::Pairs(parent, _)) => return Ok(shared(port, parent, network)),
+        Some(Place::Server(_)) => return Ok(device(port, network)),
         None => {}
     }
     let name = || port.id.to_string();
@@ -102,6 +104,19 @@ fn shared(port: &Port, parent: &Parent, network: &PodNetwork) -> Vif {
         Sharing::Macvlan => Vif::MacvlanNested(Box::new(MacvlanNested { vif_name, base: base(&port.mac) })),
         Sharing::Ipvlan => Vif::IpvlanNested(Box::new(IpvlanNested { vif_name, base: base(&parent.mac) })),
     }
+}
+
+/// Which device it is, and which driver it had, its node finds out.
+fn device(port: &Port, network: &PodNetwork) -> Vif {
+    Vif::DpdkNested(Box::new(DpdkNested {
+        pci_address: String::new(),
+        dev_driver: String::new(),
+        base: Base {
+            active: port.wiring == Wiring::Active,
+            has_traffic_filtering: true,
+            ..nested_base(port, &port.mac, network)
+        },
+    }))
 }
 
 fn nested_base(port: &Port, mac: &str, network: &PodNetwork) -> Base {
@@ -223,6 +238,7 @@ mod tests {
             host: "node".into(),
             wiring: Wiring::Pending,
             binding: Binding::Bound(Bound { vif_type: "ovs".into(), filters: true, ..Bound::default() }),
+            server: None,
             ownership: Ownership::Ours,
             security_groups: [].into(),
         }
@@ -257,7 +273,9 @@ mod tests {
             bound.vif_type = "vhostuser".into();
             bound.vhostuser_mode = Some("client".into());
         });
+        let server = with(client.clone(), |bound| bound.vhostuser_mode = Some("server".into()));
         let cases = [
+            ("VIFVHostUser-server", server, &network),
             ("VIFOpenVSwitch", golden_port(), &network),
             ("VIFOpenVSwitch-active", active, &network),
             ("VIFOpenVSwitch-no-gateway", golden_port(), &gateless),
@@ -293,6 +311,18 @@ mod tests {
             let base = found.base();
             assert_eq!((found.class(), base.address.as_str(), base.active), (class, mac, true));
             assert_eq!((base.plugin.as_str(), base.has_traffic_filtering), ("noop", false));
+        }
+    }
+
+    #[test]
+    fn a_port_that_nova_has_attached_is_a_device_that_neutron_calls_active() {
+        let (network, place) = (golden_network(), Place::Server("vm".into()));
+        for (wiring, active) in [(Wiring::Pending, false), (Wiring::Active, true)] {
+            let port = with(golden_port(), |bound| bound.confirmation = Confirmation::Node);
+            let found = vif(&Port { wiring, ..port }, &network, Some(&place)).unwrap();
+            let base = found.base();
+            assert_eq!((found.class(), base.active, base.plugin.as_str()), ("VIFDPDKNested", active, "noop"));
+            assert_eq!(base.network.subnets.objects.len(), 1);
         }
     }
 

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use super::group;
-use crate::option::Choice::{self, Ignored, Refused, Works};
+use crate::option::Choice::{self, Ignored, Works};
 
 const PROJECTS: &[Choice] = &[Works("default"), Ignored("annotation", "projects by annotation")];
 const PROJECT_OR_ANNOTATION: &[Choice] = &[Works("default"), Works("annotation")];
@@ -16,7 +16,7 @@ const VIFS: &[Choice] = &[
     Works("nested-vlan"),
     Works("nested-macvlan"),
     Works("nested-ipvlan"),
-    Refused("nested-dpdk", "pods on VMs by DPDK"),
+    Works("nested-dpdk"),
 ];
 const POOLS: &[Choice] = &[Works("noop"), Works("neutron"), Works("nested")];
 const INTERFACES: &[Choice] =

@@ -31,6 +31,7 @@ fn port(number: u8) -> Port {
         security_groups: BTreeSet::new(),
         wiring: Wiring::Pending,
         binding: Binding::Unbound,
+        server: None,
         ownership: Ownership::Ours,
     }
 }

@@ -118,9 +118,13 @@ async fn observe(context: &Context, node: &Node, pods: Pods) -> Result<Seen, Err
 
 /// How many ports a node carries, if what carries them is known.
 fn carried(context: &Context, node: &Node, driver: Driver, pods: Pods) -> Option<usize> {
-    match driver.sharing() {
-        None => context.trunks.of(&node.addresses).map(|trunk| context.trunks.carried_len(&trunk)),
-        Some(_) => context.pairs.of(&node.addresses).map(|_| pods.all),
+    match driver {
+        Driver::NestedVlan => {
+            context.trunks.of(&node.addresses).map(|trunk| context.trunks.carried_len(&trunk))
+        }
+        Driver::NestedMacvlan | Driver::NestedIpvlan => context.pairs.of(&node.addresses).map(|_| pods.all),
+        Driver::NestedDpdk => context.servers.of(&node.addresses).map(|_| pods.all),
+        Driver::NeutronVif => None,
     }
 }
 

@@ -1,5 +1,7 @@
 //! Why a reconcile failed, what a user should know of it, and when it is worth another try.
 
+mod carrier;
+
 use crate::policies::Shortage;
 use crate::trunks::ChangeError as AttachError;
 use kuryr_core::news::News;
@@ -31,6 +33,12 @@ pub enum Error {
     /// It still may.
     #[error("failed to take the pod's addresses off the node's port")]
     RemovePairs(#[source] openstack::Error),
+    /// Nova does not attach a port.
+    #[error("failed to attach a port to its node")]
+    AttachInterface(#[source] openstack::Error),
+    /// Nova does not detach a port.
+    #[error("failed to detach a port from its node")]
+    DetachInterface(#[source] openstack::Error),
     /// A port can't be given its security groups.
     #[error("failed to give a port its security groups")]
     Secure(#[source] openstack::Error),
@@ -91,6 +99,8 @@ impl Error {
             | Self::Detach(AttachError::Call(error))
             | Self::AddPairs(error)
             | Self::RemovePairs(error)
+            | Self::AttachInterface(error)
+            | Self::DetachInterface(error)
             | Self::Secure(error)
             | Self::MakeGroup(error)
             | Self::ChangeGroup(error)
@@ -132,6 +142,8 @@ impl Error {
             | Self::Detach(AttachError::Call(error))
             | Self::AddPairs(error)
             | Self::RemovePairs(error)
+            | Self::AttachInterface(error)
+            | Self::DetachInterface(error)
             | Self::Secure(error)
             | Self::MakeGroup(error)
             | Self::ChangeGroup(error)
@@ -152,6 +164,7 @@ impl Error {
             Self::CreatePort(error)
             | Self::Attach(AttachError::Call(error))
             | Self::AddPairs(error)
+            | Self::AttachInterface(error)
             | Self::Balance(error)
             | Self::Address(error)
             | Self::Secure(error)
@@ -162,8 +175,9 @@ impl Error {
                 None
             }
             Self::CreatePort(error) => Some(create_failed(error)),
-            Self::Attach(error) => Some(attach_failed(error)),
-            Self::AddPairs(error) => Some(pairs_failed(error)),
+            Self::Attach(error) => Some(carrier::attach_failed(error)),
+            Self::AddPairs(error) => Some(carrier::pairs_failed(error)),
+            Self::AttachInterface(error) => Some(carrier::interface_failed(error)),
             Self::Balance(error) => Some(balance_failed(error)),
             Self::Address(error) => Some(address_failed(error)),
             Self::Secure(error) | Self::MakeGroup(error) | Self::ChangeGroup(error) => {
@@ -214,69 +228,6 @@ fn create_failed(error: &openstack::Error) -> News {
             "NeutronUnavailable",
             "Neutron does not make ports now. Kuryr tries again; the pod starts as soon as Neutron answers.",
         ),
-    };
-    said(reason, advice, "Neutron", error)
-}
-
-fn attach_failed(error: &AttachError) -> News {
-    let error = match error {
-        AttachError::Call(error) => error,
-        AttachError::Full(_) => {
-            return News::warning(
-                "NodeFull",
-                format!(
-                    "{error}: the node takes no more pods. The pod starts by itself when one of them goes."
-                ),
-            );
-        }
-    };
-    let (reason, advice) = match error.kind() {
-        Kind::OverQuota => (
-            "TrunkQuotaExceeded",
-            "The project's quota of subports is used up. Raise it; the pod starts by itself then.",
-        ),
-        Kind::Conflict => (
-            "SubportInUse",
-            "Neutron does not put the pod's port on the trunk of its node: the port, or every VLAN id that Kuryr tried, is in use. \
-             Only Kuryr should change the trunks of nodes.",
-        ),
-        Kind::Forbidden => (
-            "TrunkForbidden",
-            "Kuryr's OpenStack user may not change the trunk of the pod's node. It has to be of the same project.",
-        ),
-        Kind::NotFound => ("TrunkGone", "The trunk of the pod's node is gone. Kuryr looks for another one."),
-        _ => ("NeutronUnavailable", "Neutron does not change trunks now. Kuryr tries again."),
-    };
-    said(reason, advice, "Neutron", error)
-}
-
-fn pairs_failed(error: &openstack::Error) -> News {
-    let (reason, advice) = match error.kind() {
-        Kind::OverQuota => (
-            "AddressPairsExhausted",
-            "The port of the pod's node has as many allowed address pairs as Neutron lets a port have, and each address of a pod takes \
-             one. Raise max_allowed_address_pair in neutron.conf (10 by default), or use nested-vlan; the pod starts by itself when \
-             there is room.",
-        ),
-        Kind::Invalid | Kind::Conflict | Kind::Unsupported => (
-            "AddressPairRefused",
-            "Neutron does not let the port of the pod's node send from the pod's addresses. With ML2/OVN a port may send from no MAC \
-             address but its own, so that nested-macvlan does not work there: use nested-ipvlan or nested-vlan ([kubernetes] \
-             pod_vif_driver, or the node's label pod_vif). The node's port needs port security.",
-        ),
-        Kind::Forbidden => (
-            "AddressPairForbidden",
-            "Kuryr's OpenStack user may not set allowed address pairs of the port of the pod's node. The network of the nodes has to be \
-             of the same project.",
-        ),
-        Kind::NotFound => {
-            ("NodePortGone", "The port of the pod's node is gone. Kuryr looks for another one.")
-        }
-        Kind::Stale => (
-            "NodePortBusy",
-            "Others change the port of the pod's node all the time. Kuryr tries again ([pod_vif_nested] rev_update_attempts).",
-        ),
-        _ => ("NeutronUnavailable", "Neutron does not change ports now. Kuryr tries again."),
     };
     said(reason, advice, "Neutron", error)
 }

@@ -1,5 +1,6 @@
 //! From Neutron's and Kubernetes' words to the planners'.
 
+use crate::servers::is_attached;
 use kuryr_api::names::{DEVICE_OWNER, SUBPORT_OWNER, WARM_DEVICE};
 use kuryr_api::vif::Vif;
 use kuryr_core::carrier::Sharing;
@@ -16,13 +17,19 @@ pub fn port(port: &neutron::Port, own_tag: &str) -> Port {
         network: port.network_id.clone().unwrap_or_else(|| "".into()),
         mac: port.mac_address.clone(),
         addresses: port.fixed_ips.iter().map(|ip| (ip.subnet_id.clone(), ip.ip_address)).collect(),
-        pod_uid: if port.device_id.is_empty() { &port.description } else { &port.device_id }.clone(),
+        pod_uid: if says_by_description(port) { &port.description } else { &port.device_id }.clone(),
         host: node_of(port).to_owned(),
         security_groups: port.security_groups.iter().cloned().collect(),
         wiring: if port.status == PortStatus::Active { Wiring::Active } else { Wiring::Pending },
         binding: binding(port),
+        server: is_attached(port).then(|| port.device_id.as_str().into()),
         ownership: ownership(port, own_tag),
     }
+}
+
+/// What a virtual machine carries has no device, or the machine.
+fn says_by_description(port: &neutron::Port) -> bool {
+    port.device_id.is_empty() || is_attached(port)
 }
 
 /// A port that is kept ready on a trunk is called `kuryr-pool:…@node`.
@@ -90,6 +97,7 @@ pub fn record(record: &slim::PortRecord) -> pod::Record<'_> {
         active: entry.vif.base().active,
         link: match &entry.vif {
             Vif::VlanNested(vif) => pod::Link::Vlan(vif.vlan_id),
+            Vif::DpdkNested(_) => pod::Link::Device,
             vif => sharing(vif).map_or(pod::Link::Own, pod::Link::Shared),
         },
     };

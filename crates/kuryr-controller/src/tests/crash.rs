@@ -1,6 +1,7 @@
 //! A controller is killed after any number of requests; another follows. Nothing is lost, doubled or left.
 
 use super::*;
+use kuryr_testkit::Counts;
 use kuryr_testkit::octavia::Kind;
 use std::collections::BTreeSet;
 use tokio::runtime::{Builder, Runtime};
@@ -9,18 +10,19 @@ use tokio::runtime::{Builder, Runtime};
 const REQUESTS: u64 = 40;
 
 /// Lives in a runtime of its own, so that it can die with all its tasks at once.
-fn runtime() -> Runtime {
+pub(super) fn runtime() -> Runtime {
     Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
 }
 
 fn requests(world: &World) -> u64 {
     let sum = |counts: std::collections::BTreeMap<String, u64>| counts.values().sum::<u64>();
-    let cloud = [world.cloud.neutron().counts().all(), world.cloud.octavia().counts().all()];
+    let cloud = &world.cloud;
+    let cloud = [cloud.neutron().counts(), cloud.octavia().counts(), cloud.nova().counts()].map(Counts::all);
     sum(world.kubernetes.counts().all()) + cloud.into_iter().map(sum).sum::<u64>()
 }
 
 /// A controller that dies once it has sent `limit` requests.
-fn short_life(world: &World, limit: u64) {
+pub(super) fn short_life(world: &World, limit: u64) {
     let life = runtime();
     let start = requests(world);
     let context = life.block_on(world.context());

@@ -80,6 +80,14 @@ fn no_carrier(lack: &Lack, node: &str, actions: &mut Vec<Action>) {
                  pod_vif, or [kubernetes] pod_vif_driver) need a port on the pods' network that has the node's InternalIP. Kuryr tries again."
             ),
         ),
+        Needs::Server => News::warning(
+            "NodeWithoutServer",
+            format!(
+                "Nobody knows to which server of Nova the port of a pod on node {node} would have to be attached: {why}. Nodes whose pods \
+                 have interfaces of their own (label pod_vif, or [kubernetes] pod_vif_driver) have to be servers with a port that has the \
+                 node's InternalIP. Kuryr tries again."
+            ),
+        ),
     };
     actions.push(Action::Tell(news));
     actions.push(Action::Retry(Why::NoCarrier));
@@ -229,7 +237,7 @@ fn recorded(
         Ownership::Foreign => true,
     };
     if let Some(displaced) = interfaces.iter().find(|interface| is_displaced(seen, interface)) {
-        return off_trunk(pod, record, displaced, actions);
+        return displaced_from(pod, record, displaced, actions);
     }
     if let Some(foreign) = interfaces.iter().filter_map(find).find(is_foreign) {
         let why = format!("it names port {}, which no Kuryr made", foreign.id);
@@ -247,10 +255,14 @@ fn recorded(
     wiring(seen, interfaces, find, actions);
 }
 
-/// The port is not on a trunk by the VLAN id that its link has.
+/// The port is not on a trunk by the VLAN id that its link has, or not the device that it was.
 fn is_displaced(seen: &Observed<'_>, interface: &Interface) -> bool {
-    let Link::Vlan(vlan) = interface.link else { return false };
-    !matches!(seen.carried.get(&interface.port), Some(Place::Trunk(at)) if at.vlan == vlan)
+    let place = seen.carried.get(&interface.port);
+    match interface.link {
+        Link::Vlan(vlan) => !matches!(place, Some(Place::Trunk(at)) if at.vlan == vlan),
+        Link::Device => !matches!(place, Some(Place::Server(_))),
+        Link::Own | Link::Shared(_) => false,
+    }
 }
 
 /// Address pairs that somebody has taken away come back: unlike a VLAN id, nobody else can have them meanwhile.
@@ -269,9 +281,17 @@ fn put_back(seen: &Observed<'_>, interface: &Interface, actions: &mut Vec<Action
     actions.push(Action::Attach(interface.port.clone(), bearer.clone()));
 }
 
-fn off_trunk(pod: &Pod<'_>, record: &Record<'_>, displaced: &Interface, actions: &mut Vec<Action>) {
+fn displaced_from(pod: &Pod<'_>, record: &Record<'_>, displaced: &Interface, actions: &mut Vec<Action>) {
     if pod.stage == Stage::Starting {
         return release::record(record, actions);
+    }
+    if displaced.link == Link::Device {
+        let message = format!(
+            "Port {} of the pod is not attached to its node any more, so the pod has no network. Delete the pod; its successor gets a \
+             new port. Only Kuryr should detach what it has attached.",
+            displaced.port
+        );
+        return actions.push(Action::Tell(News::warning("InterfaceDetached", message)));
     }
     let message = format!(
         "Port {} of the pod is not on its node's trunk any more as it was plugged, so the pod has no network. Delete the pod; its \
@@ -310,7 +330,7 @@ fn wiring<'p>(
     }
 }
 
-/// The host of a subport is that of the virtual machine, of which the node knows nothing. A port whose addresses are another's pairs is
+/// The host of what a virtual machine carries is that of the machine, of which the node knows nothing. A port whose addresses are another's pairs is
 /// never ACTIVE.
 fn is_wired(seen: &Observed<'_>, interface: &Interface, port: &Port) -> bool {
     let confirmed_on_node = !seen.carried.contains_key(&port.id)

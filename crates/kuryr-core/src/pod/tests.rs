@@ -51,6 +51,7 @@ pub(crate) fn port(id: &str, pod_uid: &str) -> Port {
             confirmation: Confirmation::Node,
             ..Bound::default()
         }),
+        server: None,
         ownership: Ownership::Ours,
         security_groups: [].into(),
     }

@@ -164,6 +164,7 @@ fn port(pod: &str, address: std::net::IpAddr, groups: Vec<kuryr_api::SecurityGro
         security_groups: groups.into_iter().collect(),
         wiring: Wiring::Active,
         binding: Binding::Unbound,
+        server: None,
         ownership: Ownership::Ours,
     }
 }

@@ -5,6 +5,7 @@ use super::super::{Outcome, translate};
 use crate::context::Context;
 use crate::driver::Driver;
 use crate::parents::Error as FindError;
+use crate::servers::{self, Done};
 use crate::{pairs, trunks};
 use kuryr_api::PortId;
 use kuryr_core::pod::{Bearer, Carrier, Lack, Needs, Sharing};
@@ -50,6 +51,7 @@ pub(in super::super) async fn of_node(context: &Context, node: &Node) -> Result<
         Ok(Driver::NestedVlan) => find_trunk(context, node).await,
         Ok(Driver::NestedMacvlan) => find_parent(context, node, Sharing::Macvlan).await,
         Ok(Driver::NestedIpvlan) => find_parent(context, node, Sharing::Ipvlan).await,
+        Ok(Driver::NestedDpdk) => find_server(context, node).await,
         Err(why) => Ok(missing(Driver::NestedVlan, why)),
     }
 }
@@ -73,8 +75,20 @@ async fn find_parent(context: &Context, node: &Node, sharing: Sharing) -> Result
     }
 }
 
+async fn find_server(context: &Context, node: &Node) -> Result<Carrier, Error> {
+    match servers::find(&context.servers, &context.neutron, &context.defaults.workers, node).await {
+        Ok(server) => Ok(Carrier::Machine(Bearer::Server(server))),
+        Err(FindError::None(why)) => Ok(missing(Driver::NestedDpdk, why)),
+        Err(FindError::LookUp(error)) => Err(Error::LookUp(error)),
+    }
+}
+
 fn missing(driver: Driver, why: String) -> Carrier {
-    let needs = if driver.sharing().is_some() { Needs::Port } else { Needs::Trunk };
+    let needs = match driver {
+        Driver::NestedMacvlan | Driver::NestedIpvlan => Needs::Port,
+        Driver::NestedDpdk => Needs::Server,
+        Driver::NeutronVif | Driver::NestedVlan => Needs::Trunk,
+    };
     Carrier::Missing(Lack { needs, why })
 }
 
@@ -94,6 +108,11 @@ pub(super) async fn attach(
             let Some(port) = context.ports.get(id) else { return Ok(Outcome::Same) };
             context.pairs.attach(&context.neutron, parent, &port).await.map_err(Error::AddPairs)?;
             tracing::info!(pod = %key, port = %id, parent = %parent.port, "let the node's port send from the port's addresses");
+        }
+        Bearer::Server(server) => {
+            let done = servers::attach(context, id, server).await.map_err(Error::AttachInterface)?;
+            tracing::info!(pod = %key, port = %id, %server, "attached the port to its node");
+            return Ok(outcome(done));
         }
     }
     Ok(Outcome::Visible)
@@ -116,6 +135,18 @@ pub(super) async fn detach(
             context.pairs.detach(&context.neutron, parent, &port).await.map_err(Error::RemovePairs)?;
             tracing::info!(pod = %key, port = %id, parent = %parent.port, "took the port's addresses off the node's port");
         }
+        Bearer::Server(server) => {
+            let done = servers::detach(context, id, server).await.map_err(Error::DetachInterface)?;
+            tracing::info!(pod = %key, port = %id, %server, "detached the port from its node");
+            return Ok(outcome(done));
+        }
     }
     Ok(Outcome::Visible)
+}
+
+fn outcome(done: Done) -> Outcome {
+    match done {
+        Done::Now => Outcome::Visible,
+        Done::Soon => Outcome::Later,
+    }
 }

@@ -30,6 +30,7 @@ fn name_of(bearer: &Bearer) -> String {
     match bearer {
         Bearer::Trunk(trunk) => trunk.to_string(),
         Bearer::Pairs(parent) => format!("pairs of {}", parent.port),
+        Bearer::Server(server) => format!("server {server}"),
     }
 }
 
@@ -76,7 +77,7 @@ pub(super) fn idle() -> Record<'static> {
 }
 
 pub(super) const RELEASE: &[&str] = &["delete record", "release record"];
-const RELEASE_ALL: &[&str] = &["delete record", "delete 1", "release record"];
+pub(super) const RELEASE_ALL: &[&str] = &["delete record", "delete 1", "release record"];
 
 #[test]
 fn a_pods_life() {

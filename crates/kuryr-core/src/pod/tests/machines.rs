@@ -1,6 +1,6 @@
 //! The cases of nodes that are virtual machines.
 
-use super::cases::{RELEASE, at, idle, names, seen};
+use super::cases::{RELEASE, RELEASE_ALL, at, idle, names, seen};
 use super::*;
 
 fn on_trunk<'a>(on: &[(&str, &str)], seen: Observed<'a>) -> Observed<'a> {
@@ -193,4 +193,54 @@ fn a_port_for_a_trunk_is_bound_to_no_host() {
     let network = network();
     let plan = plan(&on_trunk(&[], seen(&network, at(Stage::Starting), None, vec![])));
     assert!(matches!(&plan[..], [Action::CreatePort(PortRequest { host: None, .. })]), "{plan:?}");
+}
+
+#[test]
+fn a_pods_life_with_a_device_of_its_machine() {
+    let network = network();
+    let on = |server: Option<&str>, seen| {
+        let place = server.map(|server| ("1".into(), Place::Server(server.into())));
+        let carrier = Carrier::Machine(Bearer::Server("vm".into()));
+        Observed { carrier, carried: place.into_iter().collect(), ..seen }
+    };
+    let port = |host: &str| vec![Port { host: host.into(), ..port("1", "a") }];
+    let device = |active| {
+        let interface = Interface { name: "eth0".into(), port: "1".into(), active, link: Link::Device };
+        Some(Record { content: Content::Interfaces(vec![interface]), ..record("a", "1") })
+    };
+    let starting = |ports| seen(&network, at(Stage::Starting), None, ports);
+    let recorded = |stage, active| seen(&network, at(stage), device(active), port("compute1"));
+    let gone = |server| on(server, seen(&network, None, device(true), port("compute1")));
+    let cases: Vec<(&str, Observed<'_>, &[&str])> = vec![
+        ("new", on(None, starting(vec![])), &["create port"]),
+        ("port made", on(None, starting(port(""))), &["attach 1 to server vm"]),
+        ("attached", on(Some("vm"), starting(port("compute1"))), &["record"]),
+        (
+            "recorded: Neutron alone tells when it is wired",
+            on(Some("vm"), recorded(Stage::Starting, false)),
+            &["await 1"],
+        ),
+        ("running", on(Some("vm"), recorded(Stage::Running, true)), &[]),
+        (
+            "gone",
+            gone(Some("vm")),
+            &["delete record", "detach 1 from server vm", "delete 1", "release record"],
+        ),
+        ("gone, and detached", gone(None), RELEASE_ALL),
+        (
+            "attached to another machine",
+            on(Some("other"), starting(port("compute1"))),
+            &["detach 1 from server other", "delete 1", "create port"],
+        ),
+        ("somebody detached it", on(None, recorded(Stage::Running, true)), &["tell InterfaceDetached"]),
+        ("somebody detached it before the pod ran", on(None, recorded(Stage::Starting, true)), RELEASE),
+        (
+            "no server",
+            Observed { carrier: lack(Needs::Server), ..starting(vec![]) },
+            &["tell NodeWithoutServer", "retry NoCarrier"],
+        ),
+    ];
+    for (name, seen, expected) in cases {
+        assert_eq!(names(&plan(&seen)), expected, "{name}");
+    }
 }

@@ -48,6 +48,7 @@ impl World {
                 let place = match bearer {
                     Bearer::Trunk(trunk) => Place::Trunk(Attachment { trunk: trunk.clone(), vlan: 1 }),
                     Bearer::Pairs(parent) => Place::Pairs(parent.clone(), Extent::Whole),
+                    Bearer::Server(server) => Place::Server(server.clone()),
                 };
                 let before = self.carried.insert(id.clone(), place.clone());
                 let is_more = before.is_none_or(|before| before == part_of(&place));
@@ -112,6 +113,7 @@ impl World {
             Vif::VlanNested(vif) => Link::Vlan(vif.vlan_id),
             Vif::MacvlanNested(_) => Link::Shared(Sharing::Macvlan),
             Vif::IpvlanNested(_) => Link::Shared(Sharing::Ipvlan),
+            Vif::DpdkNested(_) => Link::Device,
             _ => Link::Own,
         };
         let base = vif.base();
@@ -167,6 +169,7 @@ fn records() -> impl Strategy<Value = Record<'static>> {
         2 => Just(Link::Vlan(1)),
         1 => Just(Link::Vlan(2)),
         2 => Just(Link::Shared(Sharing::Ipvlan)),
+        1 => Just(Link::Device),
     ];
     let interface = (0..5usize, any::<bool>(), link).prop_map(|(port, active, link)| Interface {
         name: "eth0".into(),
@@ -229,7 +232,11 @@ fn securities() -> impl Strategy<Value = Security> {
 
 /// As [`carried`] has them, without what is another's.
 fn bearers() -> impl Strategy<Value = Bearer> {
-    prop_oneof![2 => Just(Bearer::Trunk("trunk".into())), 1 => Just(Bearer::Pairs(parent("parent")))]
+    prop_oneof![
+        2 => Just(Bearer::Trunk("trunk".into())),
+        1 => Just(Bearer::Pairs(parent("parent"))),
+        1 => Just(Bearer::Server("server".into())),
+    ]
 }
 
 fn parent(port: &str) -> Parent {
@@ -241,6 +248,7 @@ fn part_of(place: &Place) -> Place {
     match place {
         Place::Trunk(at) => Place::Trunk(at.clone()),
         Place::Pairs(parent, _) => Place::Pairs(parent.clone(), Extent::Part),
+        Place::Server(server) => Place::Server(server.clone()),
     }
 }
 
@@ -249,7 +257,10 @@ fn moved(place: &Place, bearer: &Bearer) -> Place {
     match (place, bearer) {
         (_, Bearer::Trunk(trunk)) => Place::Trunk(Attachment { trunk: trunk.clone(), vlan: 1 }),
         (Place::Pairs(_, extent), Bearer::Pairs(parent)) => Place::Pairs(parent.clone(), *extent),
-        (Place::Trunk(_), Bearer::Pairs(parent)) => Place::Pairs(parent.clone(), Extent::Whole),
+        (Place::Trunk(_) | Place::Server(_), Bearer::Pairs(parent)) => {
+            Place::Pairs(parent.clone(), Extent::Whole)
+        }
+        (_, Bearer::Server(server)) => Place::Server(server.clone()),
     }
 }
 
@@ -269,6 +280,7 @@ fn carried() -> impl Strategy<Value = BTreeMap<PortId, Place>> {
     let place = prop_oneof![
         2 => trunk.prop_map(|trunk| Place::Trunk(Attachment { trunk: trunk.into(), vlan: 1 })),
         1 => pairs.prop_map(|(port, extent)| Place::Pairs(parent(port), extent)),
+        1 => prop_oneof![3 => Just("server"), 1 => Just("other")].prop_map(|server| Place::Server(server.into())),
     ];
     proptest::collection::btree_map(port, place, 0..3)
 }
