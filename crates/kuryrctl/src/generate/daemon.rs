@@ -1,5 +1,7 @@
 //! `cni_ds.yml`: the daemon on every node, and what it needs of the node.
 
+use std::path::Path;
+
 use k8s_openapi::{
     api::{
         apps::v1::{DaemonSet, DaemonSetSpec, DaemonSetUpdateStrategy, RollingUpdateDaemonSet},
@@ -116,8 +118,19 @@ fn mounts(parameters: &Parameters) -> Vec<VolumeMount> {
     if parameters.host.needs_proc {
         mounts.push(pod::mount("proc", PROC));
     }
+    mounts.extend(folders(parameters).map(|(name, path)| pod::mount(&name, path)));
     mounts.extend(RUN.iter().flat_map(|name| RUN_NAMES.map(|run| below_run(name, run))));
     mounts
+}
+
+/// Whether the daemon sees a folder of the node by what it needs below `/run`.
+pub(super) fn sees(folder: &Path) -> bool {
+    RUN.iter().any(|name| RUN_NAMES.iter().any(|run| folder.starts_with(format!("{run}/{name}"))))
+}
+
+fn folders(parameters: &Parameters) -> impl Iterator<Item = (String, &str)> {
+    let folders = parameters.host.folders.iter().enumerate();
+    folders.map(|(number, path)| (format!("pods-{number}"), path.as_str()))
 }
 
 fn below_run(name: &str, run: &str) -> VolumeMount {
@@ -137,6 +150,7 @@ fn volumes(parameters: &Parameters) -> Vec<Volume> {
     if host.needs_proc {
         volumes.push(pod::from_host("proc", "/proc", "Directory"));
     }
+    volumes.extend(folders(parameters).map(|(name, path)| pod::from_host(&name, path, "DirectoryOrCreate")));
     volumes
         .extend(RUN.map(|name| pod::from_host(name, &format!("{}/{name}", host.run), "DirectoryOrCreate")));
     volumes

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use kuryr_config::{Config, Layers, Loaded, cloud};
 
 use super::{
-    conf,
+    conf, daemon,
     options::{Cluster, Engine, Node, Options, PullPolicy},
     positional::{self, Files},
     read,
@@ -74,6 +74,8 @@ pub(crate) struct Host {
     pub(crate) cni_conf: String,
     /// The daemon needs the node's processes to find namespaces.
     pub(crate) needs_proc: bool,
+    /// Folders in which pods find interfaces that have no link.
+    pub(crate) folders: Vec<String>,
 }
 
 /// Parameters, and what goes with them.
@@ -113,6 +115,7 @@ pub(crate) fn prepare(options: &Options) -> Result<Prepared> {
     credentials += &ca_option(&controller.config, &ca_bundle, &mut notices);
     controller.tell_missing(&mut notices);
     tell_unused(&options.cluster, &mut notices);
+    let folders = daemon.as_ref().unwrap_or(&controller).folders();
     let parameters = Parameters {
         namespace: options.cluster.namespace.clone(),
         credentials,
@@ -124,7 +127,7 @@ pub(crate) fn prepare(options: &Options) -> Result<Prepared> {
         controller_conf: controller.split.public,
         cni_conf: daemon.map(|daemon| daemon.split.public),
         pull_policy: options.cluster.image_pull_policy,
-        host,
+        host: Host { folders, ..host },
         admission_policy: !options.cluster.admission.no_admission_policy,
         schedule_by_ports: options.cluster.admission.schedule_by_ports,
     };
@@ -154,6 +157,17 @@ impl Conf {
         };
         let split = split(text).with_context(|| name.clone())?;
         Ok(Self { name, config, split })
+    }
+
+    /// Those of the groups that it has, as far as the daemon does not see them anyway.
+    fn folders(&self) -> Vec<String> {
+        let named = [
+            ("[vhostuser]", &self.config.vhostuser.mount_point),
+            ("[nested_dpdk]", &self.config.nested_dpdk.pci_mount_point),
+        ];
+        let has_group = |group: &str| self.split.public.lines().any(|line| line.trim() == group);
+        let wanted = named.into_iter().filter(|(group, path)| has_group(group) && !daemon::sees(path));
+        wanted.map(|(_, path)| path.display().to_string()).collect()
     }
 
     fn tell_moved(&self, what: &str, notices: &mut Vec<String>) {
@@ -271,5 +285,6 @@ fn host(node: &Node) -> Host {
         cni_bin: node.cni_bin_dir.clone(),
         cni_conf: node.cni_conf_dir.clone(),
         needs_proc: matches!(node.container_engine, None | Some(Engine::Docker)),
+        folders: Vec::new(),
     }
 }

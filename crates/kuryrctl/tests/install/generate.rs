@@ -135,6 +135,27 @@ fn what_is_wrong_with_a_configuration_is_told_with_its_place() {
 }
 
 #[test]
+fn folders_of_pods_without_links_are_mounted_where_the_configuration_names_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let conf = folder.path().join("kuryr.conf").display().to_string();
+    let generated = |text: &str| {
+        fs::write(&conf, text).unwrap();
+        Run::flags(&["--controller-conf", &conf], &[]).good().printed
+    };
+    for (text, path) in
+        [("[nested_dpdk]\n", "/var/pci_address"), ("[vhostuser]\nmount_point = /srv/vhost\n", "/srv/vhost")]
+    {
+        let printed = generated(text);
+        assert!(printed.contains(&format!("mountPath: {path}")), "{printed}");
+        assert!(printed.contains(&format!("path: {path}")), "{printed}");
+    }
+    // What is below a folder that is mounted has to stay on that mount.
+    for text in ["[vhostuser]\nmount_point = /var/run/openvswitch/pods\n", "[kubernetes]\n"] {
+        assert!(!generated(text).contains("pods-0"), "{text}");
+    }
+}
+
+#[test]
 fn what_the_controller_will_miss_is_told() {
     let said = Run::flags(&[], &[DOCUMENTED]).good().said;
     for option in ["pod_subnet", "pod_security_groups"] {
