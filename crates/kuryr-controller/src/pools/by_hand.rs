@@ -114,7 +114,7 @@ async fn more(
     count: usize,
 ) -> (usize, Option<String>) {
     let carrier = match carrier(context, node).await {
-        Ok(Carrier::Missing(why)) => return (0, Some(why)),
+        Ok(Carrier::Missing(lack)) => return (0, Some(lack.why)),
         Ok(carrier) => carrier,
         Err(error) => return (0, Some(relist::chain(&error))),
     };
