@@ -33,7 +33,7 @@ fn ask(stage: &Stage, ports: &[u16]) {
 /// Whether there is a port of the only tap, and whether it waits for a pod.
 fn vacancy(stage: &Stage) -> Option<bool> {
     let of_tap = |switch: &Switch| {
-        switch.interfaces().find(|found| found.name.starts_with("tap")).map(|found| found.is_vacant())
+        switch.interfaces().find(|found| found.name.starts_with("tap")).map(kuryr_ovsdb::Interface::is_vacant)
     };
     stage.node().ovsdb.look(of_tap)
 }
