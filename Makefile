@@ -21,7 +21,7 @@ help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  %-12s %s\n", $$1, $$2 }'
 
 .PHONY: demo
-demo: lab-up images ## build, bring the lab up, install Kuryr in it and show two pods talking through their Neutron ports
+demo: lab-up images ## build, bring the lab up, install Kuryr in it and show two pods talking through their Neutron ports; NESTED=1: and one on a virtual machine
 	tools/demo.sh "$(IMAGES)"
 
 .PHONY: test

@@ -3,7 +3,8 @@
 # Service by its name and from outside.
 # `make demo` calls it.
 #
-#   tools/demo.sh FOLDER     where `make images` left the images and kuryrctl
+#   tools/demo.sh FOLDER               where `make images` left the images and kuryrctl
+#   NESTED=1 tools/demo.sh FOLDER      with a node more, which is a virtual machine, and a pod on its trunk
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
@@ -34,8 +35,16 @@ address() {
     kubectl get pod "$1" -o jsonpath="{.status.podIPs[$2].ip}"
 }
 
-say "The images go to the nodes, which have no registry"
+nodes=(node1 node2)
 lab/lab kuryr down
+if [[ -n ${NESTED:-} ]]; then
+    say "A node that is a virtual machine, whose own port is the parent of a trunk"
+    lab/lab nested up
+    nodes+=(vm1)
+    kubectl label node node1 node2 pod_vif=neutron-vif --overwrite
+fi
+
+say "The images go to the nodes, which have no registry"
 lab/lab images import "$images/controller.tar" "$images/cni.tar"
 
 say "The definitions, for this OpenStack and this Kubernetes"
@@ -51,6 +60,10 @@ KURYR_K8S_POD_SUBNET_ID=$(fact '[.openstack.pod_subnets[].id] | join(",")')
 KURYR_K8S_POD_SG=$(fact .openstack.security_group.id)
 KURYR_K8S_SERVICE_SUBNET_ID=$(fact .openstack.service_subnet.id)
 KURYR_K8S_EXTERNAL_SVC_NET_ID=$(fact .openstack.external_network.id)
+if [[ -n ${NESTED:-} ]]; then
+    export KURYR_K8S_WORKER_NODES_SUBNETS
+    KURYR_K8S_WORKER_NODES_SUBNETS=$(fact .nested.subnet.id)
+fi
 KURYRCTL=$images/kuryrctl run tools/generate_k8s_resource_definitions.sh "$definitions"
 
 say "Kuryr is installed: a controller, and a daemon on each node"
@@ -58,7 +71,7 @@ for file in config_map certificates_secret controller_service_account cni_servic
     run kubectl apply -f "$definitions/$file.yml" -n kube-system
 done
 kubectl rollout status -n kube-system deployment/kuryr-controller daemonset/kuryr-cni-ds --timeout=120s
-kubectl wait --for=condition=Ready node --all --timeout=60s
+kubectl wait --for=condition=Ready "${nodes[@]/#/node/}" --timeout=120s
 run kubectl get pods -n kube-system -o wide
 
 say "Two pods, one on each node"
@@ -83,6 +96,19 @@ say "An HTTP request from here to there"
 url=http://$(address there 0):8080/hostname
 run lab/lab exec node1 ip netns exec "$sandbox" curl -sS --max-time 5 "$url"
 echo
+
+if [[ -n ${NESTED:-} ]]; then
+    say "The same pod on the virtual machine: its port is a subport of the machine's trunk, by a VLAN of its own"
+    kubectl delete pod within --ignore-not-found --wait
+    pod within vm1
+    kubectl wait --for=condition=Ready pod/within --timeout=120s
+    run kubectl get pods -o wide
+    run openstack network trunk list
+    run openstack network subport list --trunk "$(openstack network trunk list -f value -c ID | head -n 1)"
+    run lab/lab exec node1 ip netns exec "$sandbox" ping -c 3 "$(address within 0)"
+    run lab/lab exec node1 ip netns exec "$sandbox" curl -sS --max-time 5 "http://$(address within 0):8080/hostname"
+    echo
+fi
 
 say "A Service, with CoreDNS beside it: two pods behind one name, one cluster IP and one floating IP"
 kubectl delete service,deployment web --ignore-not-found --wait
