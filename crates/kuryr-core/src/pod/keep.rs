@@ -251,7 +251,10 @@ fn recorded(
     let adopted = interfaces.iter().filter_map(find).filter(|port| port.ownership == Ownership::Kuryr);
     actions.extend(adopted.map(|port| Action::TagPort(port.id.clone())));
     interfaces.iter().filter_map(find).for_each(|port| secure(port, &seen.security, actions));
-    interfaces.iter().for_each(|interface| put_back(seen, interface, actions));
+    // A user may have written a port twice.
+    let mut ports = BTreeSet::new();
+    let each = interfaces.iter().filter(|interface| ports.insert(&interface.port));
+    each.for_each(|interface| put_back(seen, interface, actions));
     wiring(seen, interfaces, find, actions);
 }
 
