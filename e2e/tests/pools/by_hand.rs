@@ -33,7 +33,7 @@ async fn an_operator_looks_after_pools() -> Ending {
             parts.iter().flatten().flat_map(|part| &part.ports).map(|port| port.id.to_string()).collect();
         let warm = ids(&warm_ports(stage).await?);
         ensure!(shown.len() == READY + 4 && shown.is_subset(&warm), "{shown:?} are not of {warm:?}");
-        desk.by_hand_as_ever().await?;
+        desk.by_hand_as_ever()?;
 
         let freed = desk.ask(&["free", "node1"])?;
         ensure!(freed == format!("node1: {} ports given back\n", READY + 4), "{freed}");
@@ -42,13 +42,13 @@ async fn an_operator_looks_after_pools() -> Ending {
         ensure!((pool.free, pool.target) == (0, 0), "{pool:?}");
         // Without the socket KuryrNodes tell.
         until("the KuryrNodes say so", seconds(10), async || {
-            let told = desk.from_nodes(&["show", "node1", "-o", "json"])?;
+            let told = desk.by_nodes(&["show", "node1", "-o", "json"])?;
             let told: NodePool = serde_json::from_str(&told)?;
             ensure!((told.free, told.target) == (0, 0) && told.parts.is_none(), "{told:?}");
             Ok(())
         })
         .await?;
-        say(&format!("{}\n{}", desk.ask(&["list"])?, desk.from_nodes(&["list"])?));
+        say(&format!("{}\n{}", desk.ask(&["list"])?, desk.by_nodes(&["list"])?));
         stage.pod("first").on("node1").start().await?;
         until_ready(stage, &controller, &[("node1", target(1))]).await.map(drop)
     })
@@ -68,7 +68,7 @@ impl Desk<'_> {
     }
 
     /// The same where there is no socket.
-    fn from_nodes(&self, words: &[&str]) -> Result<String> {
+    fn by_nodes(&self, words: &[&str]) -> Result<String> {
         let kubeconfig = &self.stage.facts.kubernetes.kubeconfig;
         done(Command::new(built("kuryrctl")?).arg("pools").args(words).arg("--kubeconfig").arg(kubeconfig))
     }
@@ -80,7 +80,7 @@ impl Desk<'_> {
     }
 
     /// The words of the Python Kuryr's documentation: curl, and the script.
-    async fn by_hand_as_ever(&self) -> Result<()> {
+    fn by_hand_as_ever(&self) -> Result<()> {
         let listed = done(
             Command::new("curl")
                 .args(["--silent", "--show-error", "--fail", "--unix-socket"])

@@ -1,7 +1,7 @@
 //! What an operator does with pools: look at them, fill them, empty them.
 
 use super::asked::{Fill, Free, Show, Wrong};
-use super::stock::{self, Failure, Given, Wanted};
+use super::stock::{self, Failure, Wanted};
 use super::{Pools, count, serves};
 use crate::context::Context;
 use crate::driver::Driver;
@@ -136,12 +136,12 @@ async fn empty_one(context: &Context, pools: &Pools, node: &Key) -> Change {
         stock::give_back(context, node, &port.id).await
     });
     for outcome in join_all(giving).await {
-        match outcome {
-            Ok(Given::Back) => change.ports += 1,
-            Ok(Given::ToAPod) => {}
-            Err(error) => change.failure = Some(relist::chain(&error)),
+        if let Err(error) = outcome {
+            change.failure = Some(relist::chain(&error));
         }
     }
+    // The look that follows an order gives back as well.
+    change.ports = number(free.iter().filter(|(port, _)| context.ports.get(&port.id).is_none()).count());
     tracing::info!(node = node.name(), ports = change.ports, "an operator emptied the pool");
     // What came meanwhile goes by the next look.
     pools.queue.add(node.clone());

@@ -121,23 +121,14 @@ fn new_port(pools: &Pools, node: &Key, Wanted { network, carrier, .. }: &Wanted<
     }
 }
 
-/// What became of a port that was to be given back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Given {
-    /// It is gone.
-    Back,
-    /// A pod has it by now.
-    ToAPod,
-}
-
 /// Deletes a port, unless a pod has taken it.
-pub async fn give_back(context: &Context, node: &Key, id: &PortId) -> Result<Given, ChangeError> {
-    let Some(port) = context.ports.withdraw(id) else { return Ok(Given::ToAPod) };
+pub async fn give_back(context: &Context, node: &Key, id: &PortId) -> Result<(), ChangeError> {
+    let Some(port) = context.ports.withdraw(id) else { return Ok(()) };
     if let Err(error) = relist::delete(context, id).await {
         context.ports.insert(Port::clone(&port));
         return Err(error);
     }
     context.ports.remove(id);
     tracing::info!(node = node.name(), port = %id, "gave a port back that no pod took");
-    Ok(Given::Back)
+    Ok(())
 }
