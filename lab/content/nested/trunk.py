@@ -7,6 +7,7 @@ It lies in a folder of its own, since the lab's snapshot of networks does not de
 import contextlib
 import json
 import sys
+import time
 
 import openstack
 
@@ -14,6 +15,9 @@ NETWORK, SUBNET = "k8s-worker-net", "k8s-worker-subnet"
 # Not Kuryr's own: it would take a tagged port for one that it forgot.
 TAGS = ["lab-vm"]
 OWNER = "compute:nova"
+POD = "compute:kuryr"
+# Seconds.
+PATIENCE = 20
 # The machine's own port in the network, by which the API server reaches kubelets.
 LEG = "lab-workers"
 
@@ -59,14 +63,23 @@ def unplug(name):
     for parent in network.ports(name=f"{name}-eth0"):
         network.delete_port(parent)
     net, subnet = network.find_network(NETWORK), network.find_subnet(SUBNET)
-    if net and subnet and not any(network.ports(network_id=net.id, device_owner=OWNER)):
-        # A pod's port in it is Kuryr's: then the network stays.
+    if net and subnet and not any(network.ports(network_id=net.id, device_owner=OWNER)) and is_left(net):
+        # A pod's port may come at the last moment: then the subnet stays.
         with contextlib.suppress(openstack.exceptions.ConflictException):
+            network.remove_interface_from_router(router, subnet_id=subnet.id)
             for leg in network.ports(name=LEG):
                 network.delete_port(leg)
-            network.remove_interface_from_router(router, subnet_id=subnet.id)
             network.delete_subnet(subnet)
             network.delete_network(net)
+
+
+def is_left(net):
+    """Whether no pod has a port in the network any more. Kuryr takes them away when the pods are gone."""
+    for _ in range(PATIENCE):
+        if not any(network.ports(network_id=net.id, device_owner=POD)):
+            return True
+        time.sleep(1)
+    return False
 
 
 def described(found):
