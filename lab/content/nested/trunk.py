@@ -66,7 +66,8 @@ def unplug(name):
     if net and subnet and not any(network.ports(network_id=net.id, device_owner=OWNER)) and is_left(net):
         # A pod's port may come at the last moment: then the subnet stays.
         with contextlib.suppress(openstack.exceptions.ConflictException):
-            network.remove_interface_from_router(router, subnet_id=subnet.id)
+            with contextlib.suppress(openstack.exceptions.NotFoundException):
+                network.remove_interface_from_router(router, subnet_id=subnet.id)
             for leg in network.ports(name=LEG):
                 network.delete_port(leg)
             network.delete_subnet(subnet)
