@@ -25,6 +25,8 @@ pub const CONFIG_SOURCE_ANNOTATION: &str = "kubernetes.io/config.source";
 
 /// `device_owner` of every Neutron port that Kuryr makes for a pod.
 pub const DEVICE_OWNER: &str = "compute:kuryr";
+/// `device_owner` of one whose pod gets a virtual function.
+pub const SRIOV_OWNER: &str = "compute:kuryr:sriov";
 /// `device_owner` that Neutron gives a port on a trunk.
 pub const SUBPORT_OWNER: &str = "trunk:subport";
 /// What `device_id` of a port, or the description of one on a trunk, begins with that was made for no pod: it is free, or a KuryrPort names it.
@@ -48,6 +50,12 @@ pub fn hybrid_bridge_name(port: &str) -> String {
 /// The socket file and link of a vhost-user port.
 pub fn vhostuser_name(port: &str) -> String {
     cut("vhu", port)
+}
+
+/// The resource by which pods ask the device plugin for a virtual function: `[sriov] device_plugin_resource_prefix`, and what
+/// `physnet_resource_mappings` has for the physical network.
+pub fn device_resource(prefix: &str, resource: &str) -> String {
+    format!("{prefix}/{resource}")
 }
 
 /// The tag by which a cluster finds its own OpenStack resources again.

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!  NetNs (an open descriptor) ──netlink()──► Netlink (a socket born in that namespace)
-//!     │                                        ├─ links: veth pairs, bridges; VLANs, MACVLANs and IPVLANs on another link
+//!     │                                        ├─ links: veth pairs, bridges; VLANs, MACVLANs and IPVLANs on another link;
+//!     │                                        │  virtual functions
 //!     └──enter()──► a thread of its own        └─ addresses, routes
 //!                   └─ sysctls
 //!  Sysfs ── PCI devices, and which driver has them
@@ -18,6 +19,7 @@ mod address;
 mod bridge;
 mod error;
 mod find;
+mod function;
 mod link;
 mod mac;
 mod netlink;
@@ -31,7 +33,8 @@ mod veth;
 
 pub use error::NetError;
 pub use find::{Found, namespaces};
-pub use link::{ALIAS_MAX, Link, LinkIndex, LinkState};
+pub use function::Function;
+pub use link::{ALIAS_MAX, Link, LinkChange, LinkIndex, LinkState};
 pub use mac::{MacAddr, ParseMacError};
 pub use netlink::Netlink;
 pub use netns::{NetNs, NetNsId, NetNsNumber};

@@ -10,6 +10,7 @@ use crate::{
     error::NetError,
     mac::MacAddr,
     netlink::Netlink,
+    netns::NetNs,
     stacked::{Stack, Stacked},
 };
 
@@ -54,6 +55,19 @@ pub struct Link {
     pub alias: Option<String>,
 }
 
+/// What a link is to become, in one go.
+#[derive(Debug, Clone, Copy)]
+pub struct LinkChange<'a> {
+    /// Where it goes, down and without its addresses; none: it stays.
+    pub namespace: Option<&'a NetNs>,
+    /// Its name there.
+    pub name: &'a str,
+    /// Its MAC address there.
+    pub mac: MacAddr,
+    /// Its MTU there.
+    pub mtu: u32,
+}
+
 impl Netlink {
     /// All links of the namespace.
     pub async fn links(&self) -> Result<Vec<Link>, NetError> {
@@ -93,6 +107,28 @@ impl Netlink {
         let message = LinkUnspec::new_with_index(link.0).name(name).build();
         let request = self.handle.link().set(message).execute();
         request.await.map_err(|error| NetError::netlink(format!("rename link {link} to {name}"), error))
+    }
+
+    /// Sets a link down.
+    pub async fn set_down(&self, link: LinkIndex) -> Result<(), NetError> {
+        let message = LinkUnspec::new_with_index(link.0).down().build();
+        let request = self.handle.link().set(message).execute();
+        request.await.map_err(|error| NetError::netlink(format!("set link {link} down"), error))
+    }
+
+    /// Changes a link that exists, also into another namespace. It must be down if it stays.
+    pub async fn change(&self, link: LinkIndex, change: &LinkChange<'_>) -> Result<(), NetError> {
+        let LinkChange { namespace, name, mac, mtu } = *change;
+        let message = LinkUnspec::new_with_index(link.0).name(name).address(mac.octets().to_vec()).mtu(mtu);
+        let message = match namespace {
+            Some(namespace) => message.setns_by_fd(namespace.descriptor()),
+            None => message,
+        };
+        let request = self.handle.link().set(message.build()).execute();
+        request.await.map_err(|error| {
+            let place = namespace.map(|namespace| format!(" in {}", namespace.name())).unwrap_or_default();
+            NetError::netlink(format!("make link {link} into {name}{place}"), error)
+        })
     }
 
     /// Writes about a link what can be read as its [`Link::alias`]: up to [`ALIAS_MAX`] bytes.

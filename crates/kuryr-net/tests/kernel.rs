@@ -6,8 +6,8 @@ use std::{net::IpAddr, path::Path};
 
 use futures::future::join_all;
 use kuryr_net::{
-    LinkIndex, LinkRemover, LinkState, MacAddr, NetError, NetNs, Netlink, NewStacked, Route, Stack, Sysctl,
-    VethPair,
+    Function, LinkChange, LinkIndex, LinkRemover, LinkState, MacAddr, NetError, NetNs, Netlink, NewStacked,
+    Route, Stack, Sysctl, VethPair,
 };
 
 const MAC: &str = "fa:16:3e:00:00:07";
@@ -322,4 +322,56 @@ async fn namespaces_are_found_once_each_and_nothing_else_is() {
     let of_processes = kuryr_net::namespaces(&[], Path::new("/proc")).unwrap();
     assert!(of_processes.iter().any(|namespace| namespace.id() == NetNs::own().unwrap().id()));
     std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[tokio::test]
+async fn a_link_goes_to_another_namespace_and_back_with_all_that_it_is_there() {
+    let (home, pod) = (namespace().await, namespace().await);
+    let (host, inside) = (home.netlink().await.unwrap(), pod.netlink().await.unwrap());
+    host.add_patch("ens1f0v1", "uplink", 1500).await.unwrap();
+    let before = host.link("ens1f0v1").await.unwrap().unwrap();
+    // What the host calls so is another one.
+    host.add_patch("eth0", "other", 1500).await.unwrap();
+
+    let there = LinkChange { namespace: Some(&pod), name: "eth0", mac: mac(), mtu: 1442 };
+    host.change(before.index, &there).await.unwrap();
+    assert_eq!(host.link("ens1f0v1").await.unwrap(), None);
+    let moved = inside.link("eth0").await.unwrap().unwrap();
+    assert_eq!((moved.mac, moved.mtu, moved.state), (Some(mac()), 1442, LinkState::Down));
+    inside.add_address(moved.index, "10.1.0.5/16".parse().unwrap()).await.unwrap();
+    inside.set_up(moved.index).await.unwrap();
+
+    let back =
+        LinkChange { namespace: Some(&home), name: "ens1f0v1", mac: before.mac.unwrap(), mtu: before.mtu };
+    inside.change(moved.index, &back).await.unwrap();
+    assert_eq!(inside.links().await.unwrap().len(), 1, "lo");
+    let after = host.link("ens1f0v1").await.unwrap().unwrap();
+    assert_eq!((after.mac, after.mtu, after.state), (before.mac, before.mtu, LinkState::Down));
+    assert_eq!(host.addresses(after.index).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_link_becomes_another_where_it_is() {
+    let host = namespace().await.netlink().await.unwrap();
+    host.add_patch("dev7", "uplink", 1500).await.unwrap();
+    let link = host.link("dev7").await.unwrap().unwrap().index;
+    host.set_down(link).await.unwrap();
+    let change = LinkChange { namespace: None, name: "ens1f0v1", mac: mac(), mtu: 1400 };
+    host.change(link, &change).await.unwrap();
+    let found = host.link("ens1f0v1").await.unwrap().unwrap();
+    assert_eq!((found.index, found.mac, found.mtu), (link, Some(mac()), 1400));
+}
+
+#[tokio::test]
+async fn a_link_without_virtual_functions_has_none_and_takes_none() {
+    let host = namespace().await.netlink().await.unwrap();
+    host.add_patch("ens1f0", "uplink", 1500).await.unwrap();
+    let link = host.link("ens1f0").await.unwrap().unwrap();
+    assert_eq!(host.function(&link, 0).await.unwrap(), None);
+    let error = host.set_function(&link, 0, Function { mac: mac(), vlan: 7 }).await.unwrap_err();
+    assert_eq!(error.errno(), Some(nix::libc::EOPNOTSUPP));
+    assert_eq!(
+        error.to_string(),
+        "give virtual function 0 of ens1f0 the MAC address fa:16:3e:00:00:07 and VLAN 7"
+    );
 }

@@ -17,6 +17,7 @@ const VIFS: &[Choice] = &[
     Works("nested-macvlan"),
     Works("nested-ipvlan"),
     Works("nested-dpdk"),
+    Works("sriov"),
 ];
 const POOLS: &[Choice] = &[Works("noop"), Works("neutron"), Works("nested")];
 const INTERFACES: &[Choice] =

@@ -20,7 +20,7 @@ pub use self::{
     neutron::{Neutron, NeutronDefaults},
     servers::{CniHealthServer, HealthServer, PrometheusExporter},
     services::OctaviaDefaults,
-    vif::{Binding, NestedDpdk, PodVifNested, PoolManager, VhostUser, VifPool},
+    vif::{Binding, NestedDpdk, PodVifNested, PoolManager, Sriov, VhostUser, VifPool},
 };
 use crate::{layers::Layers, reader::Reader, schema::Schema};
 
@@ -137,6 +137,8 @@ config! {
     vhostuser: VhostUser,
     /// `[nested_dpdk]`
     nested_dpdk: NestedDpdk,
+    /// `[sriov]`
+    sriov: Sriov,
     ;
     vif::NAMESPACE_SUBNET,
     legacy::CACHE,

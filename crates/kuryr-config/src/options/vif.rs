@@ -1,4 +1,4 @@
-//! Pools of ports; subnets of namespaces and pods on VMs, groups of features to come.
+//! Pools of ports, pods on VMs and pods with virtual functions; subnets of namespaces, a group of a feature to come.
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
@@ -72,6 +72,30 @@ group! {
         veth_dst_prefix: String = preset("eth") obsolete(DOCKER);
         /// Drivers that kuryr-lib may use.
         enabled_drivers: Vec<String> = preset("kuryr.lib.binding.drivers.veth") obsolete(DOCKER);
+    }
+}
+
+group! {
+    /// Pods whose interface is a virtual function of one of the node's network cards (`[kubernetes] pod_vif_driver = sriov`).
+    "sriov" Sriov {
+        /// The kubelet's root directory. It serves its PodResources API in `pod-resources/kubelet.sock` there.
+        kubelet_root_dir: PathBuf = preset("/var/lib/kubelet");
+        /// Whether the daemon asks the kubelet which device it gave to a pod. Without it no pod gets a virtual function.
+        enable_pod_resource_service: bool = preset("false");
+        /// Subnet of each physical network (`physnet1:SUBNET-ID`). Where a network's physical network is not found here, it is Neutron's
+        /// `provider:physical_network`, which Kuryr's OpenStack user has to be allowed to see.
+        default_physnet_subnets: BTreeMap<String, String> = preset("");
+        /// Resource of the SR-IOV device plugin for each physical network (`physnet1:RESOURCE`), without its prefix.
+        physnet_resource_mappings: BTreeMap<String, String> = preset("");
+        /// Prefix of the device plugin's resources. A pod asks for `PREFIX/RESOURCE`.
+        device_plugin_resource_prefix: String = preset("intel.com");
+        /// Driver that the devices of a resource are to have while a pod has them (`RESOURCE:vfio-pci`). With `vfio-pci`,
+        /// `uio_pci_generic`, `igb_uio` or `uio` the pod gets a device and no link. Mellanox's drivers (`mlx…`) are left as they are.
+        resource_driver_mappings: BTreeMap<String, String> = preset("");
+    }
+    known {
+        /// Whether Neutron is told the PCI address of a pod's virtual function.
+        enable_node_annotations: bool = preset("false") later("telling Neutron the PCI addresses of virtual functions");
     }
 }
 
