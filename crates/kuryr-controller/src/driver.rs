@@ -23,12 +23,20 @@ pub enum Driver {
     NestedIpvlan,
     /// The node is a virtual machine, to which Nova attaches them.
     NestedDpdk,
+    /// The node is a host, and each pod has a virtual function of one of its network cards.
+    Sriov,
 }
 
 impl Driver {
     /// All that there are.
-    pub const ALL: [Self; 5] =
-        [Self::NeutronVif, Self::NestedVlan, Self::NestedMacvlan, Self::NestedIpvlan, Self::NestedDpdk];
+    pub const ALL: [Self; 6] = [
+        Self::NeutronVif,
+        Self::NestedVlan,
+        Self::NestedMacvlan,
+        Self::NestedIpvlan,
+        Self::NestedDpdk,
+        Self::Sriov,
+    ];
 
     /// As configuration and labels call it.
     pub fn as_str(self) -> &'static str {
@@ -38,18 +46,19 @@ impl Driver {
             Self::NestedMacvlan => "nested-macvlan",
             Self::NestedIpvlan => "nested-ipvlan",
             Self::NestedDpdk => "nested-dpdk",
+            Self::Sriov => "sriov",
         }
     }
 
     /// What they are called.
-    pub fn names() -> [&'static str; 5] {
+    pub fn names() -> [&'static str; 6] {
         Self::ALL.map(Self::as_str)
     }
 
     /// How its pods share the link of their machine, if they do.
     pub fn sharing(self) -> Option<Sharing> {
         match self {
-            Self::NeutronVif | Self::NestedVlan | Self::NestedDpdk => None,
+            Self::NeutronVif | Self::NestedVlan | Self::NestedDpdk | Self::Sriov => None,
             Self::NestedMacvlan => Some(Sharing::Macvlan),
             Self::NestedIpvlan => Some(Sharing::Ipvlan),
         }
@@ -60,7 +69,8 @@ impl Driver {
         match self {
             Self::NeutronVif => Some("neutron"),
             Self::NestedVlan => Some("nested"),
-            Self::NestedMacvlan | Self::NestedIpvlan | Self::NestedDpdk => None,
+            // Which virtual function a pod has is the kubelet's word, when the pod is there.
+            Self::NestedMacvlan | Self::NestedIpvlan | Self::NestedDpdk | Self::Sriov => None,
         }
     }
 

@@ -63,6 +63,7 @@ pub async fn read(neutron: &Neutron, defaults: &PodDefaults, own_tag: &str) -> R
             .segmentation_id
             .filter(|_| network.provider_type.as_deref() == Some("vlan"))
             .and_then(|id| u16::try_from(id).ok()),
+        physnet: defaults.functions.physnet_of(&ids).map(ToOwned::to_owned).or(network.physical_network),
         subnets: subnets.into_iter().map(subnet).collect::<Result<_, _>>()?,
         security_groups: defaults.security_groups.iter().map(|id| id.as_str().into()).collect(),
         project: defaults.project.as_deref().map(Into::into),

@@ -370,7 +370,9 @@ fn is_in_reach(context: &Context, port: &Port) -> bool {
             place.is_some_and(|place| context.trunks.of(&node.addresses) == Some(place.trunk))
         }
         // None is kept ready on these.
-        Ok(Driver::NestedMacvlan | Driver::NestedIpvlan | Driver::NestedDpdk) | Err(_) => false,
+        Ok(Driver::NestedMacvlan | Driver::NestedIpvlan | Driver::NestedDpdk | Driver::Sriov) | Err(_) => {
+            false
+        }
     }
 }
 

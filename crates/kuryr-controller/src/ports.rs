@@ -320,7 +320,7 @@ fn drop_from<K: std::hash::Hash + Eq>(index: &mut HashMap<K, BTreeSet<PortId>>, 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kuryr_core::port::{Binding, Ownership};
+    use kuryr_core::port::{Binding, Ownership, Vnic};
 
     const NODE: &str = "node1";
 
@@ -334,6 +334,7 @@ mod tests {
             host: NODE.to_owned(),
             security_groups: BTreeSet::new(),
             wiring: Wiring::Pending,
+            vnic: Vnic::Normal,
             binding: Binding::Unbound,
             server: None,
             ownership: Ownership::Ours,

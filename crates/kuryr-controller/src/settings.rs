@@ -3,6 +3,7 @@
 use crate::driver::Driver;
 use crate::pools::PoolDefaults;
 use crate::pools::socket::Place;
+use crate::sriov::Functions;
 use crate::upkeep::Recovery;
 use anyhow::{Context as _, bail};
 use kuryr_api::SubnetId;
@@ -57,6 +58,8 @@ pub struct PodDefaults {
     pub workers: Vec<SubnetId>,
     /// How often a change of such a node's port is tried while others change it.
     pub update_attempts: NonZeroU32,
+    /// How they ask for virtual functions.
+    pub functions: Functions,
 }
 
 /// How Services get their load balancers, from `[neutron_defaults]`, `[octavia_defaults]` and `[kubernetes]`.
@@ -148,6 +151,7 @@ pub fn pod_defaults(config: &Config) -> anyhow::Result<PodDefaults> {
         workers: config.pod_vif_nested.worker_nodes_subnets.iter().map(|id| id.as_str().into()).collect(),
         update_attempts: NonZeroU32::new(config.pod_vif_nested.rev_update_attempts)
             .unwrap_or(NonZeroU32::MIN),
+        functions: Functions::new(config),
     })
 }
 

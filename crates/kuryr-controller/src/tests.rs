@@ -15,6 +15,7 @@ mod pool_socket;
 mod pools;
 mod servers;
 mod services;
+mod sriov;
 mod storm;
 mod trunks;
 
@@ -24,6 +25,7 @@ use crate::metrics::{Kind, Metrics};
 use crate::pools::PoolDefaults;
 use crate::reconcile::capacity as counting;
 use crate::settings::{PodDefaults, PolicyDefaults, Projects, ServiceDefaults};
+use crate::sriov::Functions;
 use crate::{dispatch, policies as enforcing, pools as pooling, relist, services as serving, wiring};
 use kuryr_api::cloud::{Auth, Domain, Project, Scope, Secret, User};
 use kuryr_core::network::Naming;
@@ -53,6 +55,8 @@ struct World {
     naming: Naming,
     /// How ports get to nodes without a label.
     driver: Driver,
+    /// How pods ask for virtual functions.
+    functions: Functions,
 }
 
 impl World {
@@ -72,6 +76,7 @@ impl World {
             pools: None,
             naming: Naming::None,
             driver: Driver::default(),
+            functions: Functions::default(),
         }
     }
 
@@ -132,6 +137,7 @@ impl World {
             driver: self.driver,
             workers: Vec::new(),
             update_attempts: NonZeroU32::new(3).unwrap(),
+            functions: self.functions.clone(),
         }
     }
 

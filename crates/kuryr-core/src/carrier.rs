@@ -1,7 +1,8 @@
 //! What takes the ports of pods to their nodes.
 //!
 //! ```text
-//!   a host ────────────────────────────── Neutron binds the pod's port to it
+//!   a host ────────────────────────────┬─ Neutron binds the pod's port to it
+//!                                      └─ the same, to a virtual function of its network card that the kubelet has given to the pod
 //!   a virtual machine ── its own port ─┬─ a trunk: the pod's port is a subport, by a VLAN id
 //!                        (the parent)  └─ allowed address pairs: the parent may send from the pod's addresses, too
 //!                     └─ the pod's port is an interface of its own, attached by Nova
@@ -16,7 +17,9 @@ pub enum Carrier {
     Host,
     /// The node is a virtual machine, and this carries them.
     Machine(Bearer),
-    /// The node is to be a virtual machine, and lacks what would carry them.
+    /// The node is a host, and the pod asks for a virtual function of one of its network cards.
+    Function,
+    /// Nothing does, for lack of something.
     Missing(Lack),
 }
 
@@ -80,24 +83,26 @@ pub enum Extent {
     Part,
 }
 
-/// What a node lacks.
+/// What is missing for ports to be carried.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lack {
-    /// What it needs.
+    /// What is needed.
     pub needs: Needs,
-    /// Why it does not have it.
+    /// Why it is not there.
     pub why: String,
 }
 
-/// What a node needs to carry ports.
+/// What is needed to carry ports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Needs {
-    /// A port with a trunk.
+    /// A node's port with a trunk.
     Trunk,
-    /// A port on the pods' network.
+    /// A node's port on the pods' network.
     Port,
-    /// To be a server of Nova's.
+    /// A node that is a server of Nova's.
     Server,
+    /// A pod that asks for a virtual function. Its lack lasts until somebody changes the pod or the configuration.
+    Function,
 }
 
 impl Place {

@@ -15,6 +15,8 @@ pub struct PodNetwork {
     pub mtu: Option<u32>,
     /// Segmentation id, where it is a provider network of type `vlan`.
     pub vlan: Option<u16>,
+    /// Physical network behind it, as far as it is known.
+    pub physnet: Option<String>,
     /// Subnets: a pod gets an address in each, so that one of each family makes it dual-stack.
     pub subnets: Vec<Subnet>,
     /// Security groups of the ports of pods that no policy is for.

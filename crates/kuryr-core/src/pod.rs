@@ -21,7 +21,7 @@ pub use crate::carrier::{Attachment, Bearer, Carrier, Extent, Lack, Needs, Paren
 
 use crate::network::PodNetwork;
 use crate::news::News;
-use crate::port::Port;
+use crate::port::{Port, Vnic};
 use kuryr_api::port::VifEntry;
 use kuryr_api::{NetworkId, PortId, ProjectId, SecurityGroupId, SubnetId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -248,6 +248,8 @@ pub struct PortRequest {
     pub node: String,
     /// Host to bind it to; none: a virtual machine carries it.
     pub host: Option<String>,
+    /// What it is for.
+    pub vnic: Vnic,
     /// The pod's uid.
     pub pod_uid: String,
     /// Security groups.

@@ -26,6 +26,8 @@ pub struct Port {
     pub security_groups: BTreeSet<SecurityGroupId>,
     /// Whether its network says that it is wired.
     pub wiring: Wiring,
+    /// What it was asked to be.
+    pub vnic: Vnic,
     /// What the mechanism driver made of it.
     pub binding: Binding,
     /// Whose it is.
@@ -37,6 +39,16 @@ impl Port {
     pub fn is_warm(&self) -> bool {
         self.ownership == Ownership::Ours && self.pod_uid.starts_with(names::WARM_DEVICE)
     }
+}
+
+/// What kind of link a port is for (`binding:vnic_type`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Vnic {
+    /// One that is made for it.
+    #[default]
+    Normal,
+    /// A virtual function of a network card (`direct`).
+    Direct,
 }
 
 /// Whether traffic flows, as far as Neutron knows (`status`).
@@ -85,6 +97,8 @@ pub struct Bound {
     pub confirmation: Confirmation,
     /// `vhostuser_mode`.
     pub vhostuser_mode: Option<String>,
+    /// `vlan`: the VLAN that a virtual function is to be in.
+    pub vlan: Option<u16>,
 }
 
 impl Bound {

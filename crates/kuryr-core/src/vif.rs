@@ -3,6 +3,7 @@
 //! ```text
 //!   binding:vif_type   ovs        ──► VIFOpenVSwitch, or VIFBridge with ovs_hybrid_plug
 //!                      vhostuser  ──► VIFVHostUser
+//!                      hw_veb     ──► VIFSriov, for a port that is to be a virtual function
 //!   carried by a trunk            ──► VIFVlanNested
 //!   by address pairs              ──► VIFMacvlanNested, VIFIpvlanNested
 //!   attached by Nova              ──► VIFDPDKNested
@@ -14,10 +15,13 @@ use crate::port::{Binding, Bound, Confirmation, Plug, Port, Wiring};
 use kuryr_api::names;
 use kuryr_api::vif::{
     Base, Bridge, DpdkNested, FixedIp, FixedIpList, IpvlanNested, MacvlanNested, Network, OpenVSwitch, Route,
-    RouteList, Subnet as VifSubnet, SubnetList, VHostUser, Vif, VlanNested, open_vswitch_profile,
+    RouteList, Sriov, Subnet as VifSubnet, SubnetList, VHostUser, Vif, VlanNested, open_vswitch_profile,
 };
 use serde_json::Map;
 use thiserror::Error;
+
+/// `binding:vif_type` of a virtual function.
+const FUNCTION: &str = "hw_veb";
 
 /// Why a port can't be plugged by any daemon.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -31,6 +35,14 @@ pub enum Error {
     /// A binding that Kuryr has no way to plug.
     #[error("port {port} is bound as `{vif_type}`, which Kuryr can't plug")]
     Unknown {
+        /// Port.
+        port: String,
+        /// `binding:vif_type`.
+        vif_type: String,
+    },
+    /// A binding of a virtual function in another way than as such.
+    #[error("port {port} is to be a virtual function and bound as `{vif_type}`, not as `{FUNCTION}`")]
+    NotFunction {
         /// Port.
         port: String,
         /// `binding:vif_type`.
@@ -63,6 +75,34 @@ pub fn vif(port: &Port, network: &PodNetwork, carried: Option<&Place>) -> Result
         ("vhostuser", _) => Ok(vhostuser(port, bound, network)),
         (other, _) => Err(Error::Unknown { port: name(), vif_type: other.to_owned() }),
     }
+}
+
+/// Translates a `port` on `network` that is a virtual function, for the pod called `namespace/name`.
+///
+/// It is active from the start: the node sets the virtual function itself.
+pub fn function(port: &Port, network: &PodNetwork, pod: &str) -> Result<Vif, Error> {
+    let name = || port.id.to_string();
+    let Binding::Bound(bound) = &port.binding else { return Err(Error::NotBound { port: name() }) };
+    if bound.vif_type != FUNCTION {
+        return Err(Error::NotFunction { port: name(), vif_type: bound.vif_type.clone() });
+    }
+    let (namespace, pod) = pod.split_once('/').unwrap_or(("default", pod));
+    let mut told = vif_network(port, network, None);
+    told.vlan = told.vlan.or(bound.vlan);
+    told.should_provide_vlan = told.vlan.is_some();
+    Ok(Vif::Sriov(Box::new(Sriov {
+        vif_name: names::tap_name(port.id.as_str()),
+        physnet: network.physnet.clone().unwrap_or_default(),
+        pod_name: pod.to_owned(),
+        pod_link: format!("/api/v1/namespaces/{namespace}/pods/{pod}"),
+        base: Base {
+            network: told.into(),
+            plugin: "noop".to_owned(),
+            active: true,
+            port_profile: None,
+            ..base(port, bound, network, None)
+        },
+    })))
 }
 
 fn open_vswitch(port: &Port, bound: &Bound, network: &PodNetwork) -> Result<Vif, Error> {
@@ -201,7 +241,7 @@ mod tests {
     use super::*;
     use crate::carrier::Extent;
     use crate::network::Naming;
-    use crate::port::Ownership;
+    use crate::port::{Ownership, Vnic};
     use serde_json::Value;
 
     const GOLDEN: &str = include_str!("../../kuryr-api/testdata/vif_ovo_and_cni_results.json");
@@ -212,6 +252,7 @@ mod tests {
             name: "net-name".into(),
             mtu: Some(1442),
             vlan: None,
+            physnet: None,
             subnets: vec![Subnet {
                 id: "subnet".into(),
                 cidr: "10.10.0.0/24".parse().unwrap(),
@@ -237,6 +278,7 @@ mod tests {
             pod_uid: "uid".into(),
             host: "node".into(),
             wiring: Wiring::Pending,
+            vnic: Vnic::Normal,
             binding: Binding::Bound(Bound { vif_type: "ovs".into(), filters: true, ..Bound::default() }),
             server: None,
             ownership: Ownership::Ours,
@@ -297,6 +339,39 @@ mod tests {
         let carried = Place::Trunk(Attachment { trunk: "trunk".into(), vlan: 3934 });
         let found = vif(&golden_port(), &golden_network(), Some(&carried)).unwrap();
         assert_eq!(serde_json::to_value(&found).unwrap(), golden("VIFVlanNested"));
+    }
+
+    /// The original's tests have no such record: this is what its code writes.
+    #[test]
+    fn a_virtual_function_is_told_with_its_network_and_its_pod() {
+        let port = with(golden_port(), |bound| {
+            (bound.vif_type, bound.filters, bound.vlan) = ("hw_veb".into(), false, Some(101));
+        });
+        let network = PodNetwork { physnet: Some("physnet1".into()), ..golden_network() };
+        let found = function(&port, &network, "default/web").unwrap();
+        let mut expected = golden("VIFOpenVSwitch");
+        expected["versioned_object.name"] = "VIFSriov".into();
+        let data = expected["versioned_object.data"].as_object_mut().unwrap();
+        ["port_profile", "bridge_name"].iter().for_each(|name| drop(data.remove(*name)));
+        let own = serde_json::json!({
+            "active": true, "plugin": "noop", "has_traffic_filtering": false, "physnet": "physnet1", "pod_name": "web",
+            "pod_link": "/api/v1/namespaces/default/pods/web",
+        });
+        data.extend(own.as_object().unwrap().clone());
+        let network = data["network"]["versioned_object.data"].as_object_mut().unwrap();
+        network.remove("bridge");
+        network.extend(
+            serde_json::json!({"should_provide_vlan": true, "vlan": 101}).as_object().unwrap().clone(),
+        );
+        assert_eq!(serde_json::to_value(found).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_virtual_function_that_is_bound_otherwise_is_named() {
+        let error = function(&golden_port(), &golden_network(), "default/web").unwrap_err();
+        assert!(error.to_string().ends_with("bound as `ovs`, not as `hw_veb`"), "{error}");
+        let failed = Port { binding: Binding::Failed, ..golden_port() };
+        assert!(matches!(function(&failed, &golden_network(), "n/p"), Err(Error::NotBound { .. })));
     }
 
     #[test]

@@ -79,6 +79,8 @@ pub(crate) struct State {
     quotas: HashMap<String, BTreeMap<String, i64>>,
     extensions: BTreeSet<&'static str>,
     hosts: BTreeSet<String>,
+    /// Those with an SR-IOV agent.
+    hosts_with_functions: BTreeSet<String>,
     failures: Vec<Failure>,
     pace: Pace,
     next: u64,
@@ -169,6 +171,11 @@ impl FakeNeutron {
     /// What ports may send from, from now on.
     pub fn set_foreign_macs(&self, may: ForeignMacs) {
         self.state.lock().foreign_macs = may;
+    }
+
+    /// Lets ports be bound to `host` as virtual functions of its network cards.
+    pub fn add_functions(&self, host: &str) {
+        self.state.lock().hosts_with_functions.insert(host.into());
     }
 
     /// Limits what `project` may have of `resource` (`port`); -1 lifts the limit.

@@ -1,7 +1,7 @@
 use super::*;
 use futures::future::join_all;
 use kuryr_api::cloud::{Auth, Domain, Project, Scope, Secret, User};
-use kuryr_core::port::{Binding, Ownership, Wiring};
+use kuryr_core::port::{Binding, Ownership, Vnic, Wiring};
 use kuryr_openstack::neutron::{Neutron, NewPort};
 use kuryr_openstack::{Session, Settings};
 use kuryr_testkit::FakeCloud;
@@ -30,6 +30,7 @@ fn port(number: u8) -> Port {
         host: String::new(),
         security_groups: BTreeSet::new(),
         wiring: Wiring::Pending,
+        vnic: Vnic::Normal,
         binding: Binding::Unbound,
         server: None,
         ownership: Ownership::Ours,

@@ -94,7 +94,7 @@ struct Pods {
 
 async fn observe(context: &Context, node: &Node, pods: Pods) -> Result<Seen, Error> {
     let driver = match context.defaults.driver.of(node) {
-        Ok(driver) if !node.is_virtual && driver != Driver::NeutronVif => driver,
+        Ok(driver) if !node.is_virtual && !matches!(driver, Driver::NeutronVif | Driver::Sriov) => driver,
         _ => return Ok(Seen::NoMachine),
     };
     let mut carried = carried(context, node, driver, pods);
@@ -124,7 +124,7 @@ fn carried(context: &Context, node: &Node, driver: Driver, pods: Pods) -> Option
         }
         Driver::NestedMacvlan | Driver::NestedIpvlan => context.pairs.of(&node.addresses).map(|_| pods.all),
         Driver::NestedDpdk => context.servers.of(&node.addresses).map(|_| pods.all),
-        Driver::NeutronVif => None,
+        Driver::NeutronVif | Driver::Sriov => None,
     }
 }
 

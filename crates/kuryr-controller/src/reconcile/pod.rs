@@ -150,7 +150,8 @@ async fn look_up_unclear(
     let ports = &context.ports;
     let unknown = recorded.iter().filter(|id| ports.get(id).is_none() && !ports.is_missing(id));
     let is_unclear = |port: &&Arc<Port>| {
-        *carrier == Carrier::Host && port.binding == Binding::Unbound && context.place(port).is_none()
+        let is_host = matches!(carrier, Carrier::Host | Carrier::Function);
+        is_host && port.binding == Binding::Unbound && context.place(port).is_none()
     };
     let unbound = made.iter().filter(is_unclear).map(|port| &port.id);
     let unclear = unknown.chain(unbound).cloned().collect();

@@ -1,14 +1,17 @@
 //! From Neutron's and Kubernetes' words to the planners'.
 
 use crate::servers::is_attached;
-use kuryr_api::names::{DEVICE_OWNER, SUBPORT_OWNER, WARM_DEVICE};
-use kuryr_api::vif::Vif;
+use kuryr_api::names::{DEVICE_OWNER, SRIOV_OWNER, SUBPORT_OWNER, WARM_DEVICE};
+use kuryr_api::vif::{VLAN_IDS, Vif};
 use kuryr_core::carrier::Sharing;
 use kuryr_core::pod;
-use kuryr_core::port::{Binding, Bound, Confirmation, Ownership, Plug, Port, Wiring};
+use kuryr_core::port::{Binding, Bound, Confirmation, Ownership, Plug, Port, Vnic, Wiring};
 use kuryr_k8s::slim;
 use kuryr_openstack::neutron::{self, FixedIpRequest, NewPort, PortStatus};
 use serde_json::Value;
+
+/// `binding:vnic_type` of a port that is a virtual function.
+const DIRECT: &str = "direct";
 
 /// A port as planners see it.
 pub fn port(port: &neutron::Port, own_tag: &str) -> Port {
@@ -21,6 +24,7 @@ pub fn port(port: &neutron::Port, own_tag: &str) -> Port {
         host: node_of(port).to_owned(),
         security_groups: port.security_groups.iter().cloned().collect(),
         wiring: if port.status == PortStatus::Active { Wiring::Active } else { Wiring::Pending },
+        vnic: if port.vnic_type == DIRECT { Vnic::Direct } else { Vnic::Normal },
         binding: binding(port),
         server: is_attached(port).then(|| port.device_id.as_str().into()),
         ownership: ownership(port, own_tag),
@@ -42,7 +46,7 @@ fn ownership(port: &neutron::Port, own_tag: &str) -> Ownership {
     if port.tags.iter().any(|tag| tag == own_tag) {
         return Ownership::Ours;
     }
-    let is_of_kuryr = port.device_owner == DEVICE_OWNER || port.device_owner == SUBPORT_OWNER;
+    let is_of_kuryr = [DEVICE_OWNER, SRIOV_OWNER, SUBPORT_OWNER].contains(&port.device_owner.as_str());
     if is_of_kuryr { Ownership::Kuryr } else { Ownership::Foreign }
 }
 
@@ -57,8 +61,18 @@ fn binding(port: &neutron::Port) -> Binding {
             filters: is_set(port, "port_filter"),
             confirmation: if port.bound_by_ovn() { Confirmation::Node } else { Confirmation::Neutron },
             vhostuser_mode: detail(port, "vhostuser_mode").and_then(Value::as_str).map(ToOwned::to_owned),
+            vlan: detail(port, "vlan").and_then(vlan),
         }),
     }
+}
+
+/// Neutron writes a VLAN id as text, and 0 where there is none.
+fn vlan(detail: &Value) -> Option<u16> {
+    let id = match detail {
+        Value::String(text) => text.parse().ok()?,
+        other => u16::try_from(other.as_u64()?).ok()?,
+    };
+    VLAN_IDS.contains(&id).then_some(id)
 }
 
 fn detail<'p>(port: &'p neutron::Port, name: &str) -> Option<&'p Value> {
@@ -130,15 +144,20 @@ pub fn new_port(request: &pod::PortRequest) -> NewPort {
         Some(_) => (request.pod_uid.clone(), String::new()),
         None => (String::new(), request.pod_uid.clone()),
     };
+    let (device_owner, vnic_type) = match request.vnic {
+        Vnic::Normal => (DEVICE_OWNER, None),
+        Vnic::Direct => (SRIOV_OWNER, Some(DIRECT)),
+    };
     NewPort {
         project_id: request.project.clone(),
         name: request.name.clone().unwrap_or_default(),
         fixed_ips: request.subnets.iter().cloned().map(FixedIpRequest::any).collect(),
-        device_owner: DEVICE_OWNER.to_owned(),
+        device_owner: device_owner.to_owned(),
         device_id,
         description,
         security_groups: Some(request.security_groups.iter().cloned().collect()),
         host: request.host.clone(),
+        vnic_type,
         tags: request.tags.clone(),
         ..NewPort::on(request.network.clone())
     }

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::network::Naming;
 use crate::news::News;
-use crate::port::{Binding, Confirmation, Ownership, Port, Wiring};
+use crate::port::{Binding, Confirmation, Ownership, Port, Vnic, Wiring};
 use crate::vif::{self, vif};
 use kuryr_api::port::VifEntry;
 use kuryr_api::{SecurityGroupId, names};
@@ -88,9 +88,16 @@ fn no_carrier(lack: &Lack, node: &str, actions: &mut Vec<Action>) {
                  node's InternalIP. Kuryr tries again."
             ),
         ),
+        Needs::Function => News::warning(
+            "PodWithoutVirtualFunction",
+            format!("The pod can't have a virtual function: {why}"),
+        ),
     };
     actions.push(Action::Tell(news));
-    actions.push(Action::Retry(Why::NoCarrier));
+    // That changes with another pod, or another configuration, and not by trying again.
+    if lack.needs != Needs::Function {
+        actions.push(Action::Retry(Why::NoCarrier));
+    }
 }
 
 fn secure(port: &Port, security: &Security, actions: &mut Vec<Action>) {
@@ -100,7 +107,8 @@ fn secure(port: &Port, security: &Security, actions: &mut Vec<Action>) {
 /// The one port to keep, by the smallest id so that every look agrees, and those of ours that can't serve the pod.
 fn sort<'s>(seen: &'s Observed<'_>, pod: &Pod<'_>, node: &str) -> (Option<&'s Port>, Vec<&'s Port>) {
     let is_in_reach = |port: &Port| match (&seen.carrier, seen.carried.get(&port.id)) {
-        (Carrier::Host, carried) => carried.is_none() && port.host == node,
+        (Carrier::Host, carried) => carried.is_none() && port.host == node && port.vnic == Vnic::Normal,
+        (Carrier::Function, _) => port.host == node && port.vnic == Vnic::Direct,
         // Neutron puts no port on a trunk that is another host's.
         (Carrier::Machine(_), None) => port.host.is_empty(),
         (Carrier::Machine(bearer), Some(place)) => place.bearer() == *bearer,
@@ -122,8 +130,15 @@ fn sort<'s>(seen: &'s Observed<'_>, pod: &Pod<'_>, node: &str) -> (Option<&'s Po
 }
 
 fn binding_failed(port: &Port, node: &str, actions: &mut Vec<Action>) {
+    let of_function = match port.vnic {
+        Vnic::Normal => "",
+        Vnic::Direct => {
+            "A virtual function needs ML2's mechanism driver sriovnicswitch, and its agent (neutron-sriov-nic-agent) on the host with \
+             the physical network in its mappings. "
+        }
+    };
     let message = format!(
-        "Neutron could not bind port {} to host {node}. Check that a network agent or OVN chassis of that name is alive \
+        "Neutron could not bind port {} to host {node}. {of_function}Check that a network agent or OVN chassis of that name is alive \
          (openstack network agent list --host {node}) and that the name is the node's in Kubernetes. Kuryr tries again.",
         port.id
     );
@@ -132,7 +147,11 @@ fn binding_failed(port: &Port, node: &str, actions: &mut Vec<Action>) {
 }
 
 fn record(port: &Port, pod: &Pod<'_>, node: &str, seen: &Observed<'_>, actions: &mut Vec<Action>) {
-    match vif(port, seen.network, seen.carried.get(&port.id)) {
+    let read = match port.vnic {
+        Vnic::Normal => vif(port, seen.network, seen.carried.get(&port.id)),
+        Vnic::Direct => vif::function(port, seen.network, &seen.name),
+    };
+    match read {
         Ok(vif) => {
             let entry = VifEntry { default: true, vif };
             actions.push(Action::Record(NewRecord {
@@ -158,6 +177,9 @@ fn not_pluggable(error: &vif::Error) -> News {
             "Kuryr's OpenStack user must be allowed to set and see binding:host_id (policy create_port:binding:host_id)."
         }
         vif::Error::Unknown { .. } => "Use a network whose mechanism driver binds ports as ovs.",
+        vif::Error::NotFunction { .. } => {
+            "ML2's mechanism driver sriovnicswitch has to bind it: virtual functions that Open vSwitch offloads are not supported."
+        }
         vif::Error::NoBridge { .. } => "Set it to the integration bridge of the nodes, usually br-int.",
     };
     News::warning("PortNotPluggable", format!("{error}. {advice}"))
@@ -171,9 +193,10 @@ fn create(
     actions: &mut Vec<Action>,
 ) {
     let network = seen.network;
-    let host = match &seen.carrier {
-        Carrier::Host => Some(node.to_owned()),
-        Carrier::Machine(_) => None,
+    let (host, vnic) = match &seen.carrier {
+        Carrier::Host => (Some(node.to_owned()), Vnic::Normal),
+        Carrier::Function => (Some(node.to_owned()), Vnic::Direct),
+        Carrier::Machine(_) => (None, Vnic::Normal),
         Carrier::Missing(lack) => return no_carrier(lack, node, actions),
     };
     actions.push(Action::CreatePort(PortRequest {
@@ -181,6 +204,7 @@ fn create(
         subnets: network.subnets.iter().map(|subnet| subnet.id.clone()).collect(),
         node: node.to_owned(),
         host,
+        vnic,
         pod_uid: pod.uid.to_owned(),
         security_groups,
         project: network.project.clone(),

@@ -6,7 +6,7 @@ mod world;
 
 use super::*;
 use crate::network::{Naming, Subnet};
-use crate::port::{Binding, Bound, Confirmation, Ownership, Port, Wiring};
+use crate::port::{Binding, Bound, Confirmation, Ownership, Port, Vnic, Wiring};
 
 pub(crate) const NODE: &str = "node1";
 
@@ -23,6 +23,7 @@ pub(crate) fn network() -> PodNetwork {
         name: "pods".into(),
         mtu: Some(1442),
         vlan: None,
+        physnet: Some("physnet1".into()),
         subnets: vec![subnet("v4", "10.1.0.0/16", "10.1.255.254"), subnet("v6", "fd10:1::/64", "fd10:1::1")],
         security_groups: vec!["sg".into()],
         project: None,
@@ -46,6 +47,7 @@ pub(crate) fn port(id: &str, pod_uid: &str) -> Port {
         pod_uid: pod_uid.into(),
         host: NODE.into(),
         wiring: Wiring::Pending,
+        vnic: Vnic::Normal,
         binding: Binding::Bound(Bound {
             vif_type: "ovs".into(),
             confirmation: Confirmation::Node,

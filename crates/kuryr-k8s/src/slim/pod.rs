@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1 as core;
 use kuryr_api::names;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// Where a pod is in its life.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,6 +51,8 @@ pub struct Pod {
     pub ports: Box<[NamedPort]>,
     /// For how many Neutron ports it asks the scheduler.
     pub asks_ports: u32,
+    /// Resources of device plugins that its containers request, each once.
+    pub devices: Box<[Box<str>]>,
 }
 
 /// A port of a pod that has a name.
@@ -92,7 +95,7 @@ pub struct Container {
     resources: ContainerResources,
 }
 
-/// What a container asks for.
+/// What a container asks for. The API server copies limits to requests that are missing.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ContainerResources {
@@ -128,6 +131,7 @@ pub struct Condition {
 
 /// A Pod on the wire.
 pub type PodWire = Typed<core::Pod, PodSpec, PodStatus>;
+
 impl Slim for Pod {
     type Wire = PodWire;
 
@@ -146,6 +150,7 @@ impl Slim for Pod {
             labels: labels(meta),
             ports: named_ports(&wire.spec),
             asks_ports: asked_ports(&wire.spec),
+            devices: devices(&wire.spec),
             node: wire.spec.node_name.filter(|name| !name.is_empty()),
             network: if wire.spec.host_network == Some(true) { Network::Host } else { Network::Own },
             phase: phase(wire.status.phase.as_deref()),
@@ -169,10 +174,23 @@ fn scheduled(conditions: Option<&[Condition]>) -> Option<Timestamp> {
     conditions?.iter().find(|condition| condition.kind == "PodScheduled")?.last_transition_time
 }
 
-/// Init containers that start again run beside the others, and their ports count as theirs.
-fn named_ports(spec: &PodSpec) -> Box<[NamedPort]> {
+/// Init containers that start again run beside the others, and what they have counts as theirs.
+fn containers(spec: &PodSpec) -> impl Iterator<Item = &Container> {
     let beside = spec.init_containers.iter().filter(|one| one.restart_policy.as_deref() == Some("Always"));
-    let ports = spec.containers.iter().chain(beside).flat_map(|container| &container.ports);
+    spec.containers.iter().chain(beside)
+}
+
+/// Kubernetes' own resources (`cpu`, `hugepages-2Mi`) have no prefix, and ours is no device.
+fn devices(spec: &PodSpec) -> Box<[Box<str>]> {
+    let is_device = |name: &str| name.contains('/') && name != names::PORTS_RESOURCE;
+    let asked = |requests: &Resources, name: &str| amount(requests, name).is_some_and(|amount| amount > 0);
+    let requests = containers(spec).filter_map(|container| container.resources.requests.as_ref());
+    let devices = requests.flat_map(|all| all.keys().filter(|name| is_device(name) && asked(all, name)));
+    devices.cloned().collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+fn named_ports(spec: &PodSpec) -> Box<[NamedPort]> {
+    let ports = containers(spec).flat_map(|container| &container.ports);
     let named = ports.filter_map(|port| {
         let name = port.name.clone().filter(|name| !name.is_empty())?;
         let protocol = port.protocol.clone().unwrap_or_else(|| "TCP".into());
@@ -203,6 +221,21 @@ mod tests {
             "spec": { "containers": [asking(json!("1")), asking(json!(1)), {}, { "resources": { "requests": null } }] },
         });
         assert_eq!(Pod::trim(serde_json::from_value(pod).unwrap()).asks_ports, 2);
+    }
+
+    #[test]
+    fn what_it_asks_device_plugins_for_is_kept() {
+        let requests = |requests: serde_json::Value| json!({ "resources": { "requests": requests } });
+        let pod = json!({
+            "metadata": { "name": "p", "namespace": "n" },
+            "spec": { "containers": [
+                requests(json!({ "cpu": "500m", "intel.com/sriov": "1", "nvidia.com/gpu": 2 })),
+                requests(json!({ "intel.com/sriov": "2", "intel.com/none": "0", "openstack.org/pod-ports": "1" })),
+                {},
+            ] },
+        });
+        let pod = Pod::trim(serde_json::from_value(pod).unwrap());
+        assert_eq!(*pod.devices, ["intel.com/sriov".into(), "nvidia.com/gpu".into()]);
     }
 
     #[test]

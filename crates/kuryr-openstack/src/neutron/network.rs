@@ -45,6 +45,9 @@ pub struct Network {
     /// VLAN id or VNI; shown to administrators only.
     #[serde(default, rename = "provider:segmentation_id")]
     pub segmentation_id: Option<u32>,
+    /// What stands behind it; shown to administrators only.
+    #[serde(default, rename = "provider:physical_network")]
+    pub physical_network: Option<String>,
 }
 
 /// A subnet.

@@ -168,6 +168,9 @@ pub struct NewPort {
     /// The host to bind it to.
     #[serde(rename = "binding:host_id", skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
+    /// What kind of link it is for, if not one that is made for it: `direct` is a virtual function of a network card.
+    #[serde(rename = "binding:vnic_type", skip_serializing_if = "Option::is_none")]
+    pub vnic_type: Option<&'static str>,
     /// Its tags.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
@@ -268,6 +271,7 @@ impl NewPort {
             security_groups: None,
             admin_state_up: true,
             host: None,
+            vnic_type: None,
             tags: Vec::new(),
         }
     }

@@ -143,6 +143,8 @@ impl State {
         let host = text(port, "binding:host_id").to_owned();
         let (kind, details) = if host.is_empty() {
             ("unbound", json!({}))
+        } else if text(port, "binding:vnic_type") == "direct" {
+            self.bind_function(&host)
         } else if self.hosts.contains(&host) {
             let details = json!({ "port_filter": true, "connectivity": "l2", "bridge_name": "br-int",
                 "datapath_type": "system", "bound_drivers": { "0": "ovn" } });
@@ -152,6 +154,16 @@ impl State {
         };
         port.insert("binding:vif_type".into(), kind.into());
         port.insert("binding:vif_details".into(), details);
+    }
+
+    /// OVN leaves virtual functions to the driver `sriovnicswitch`, which needs its agent on the host.
+    fn bind_function(&self, host: &str) -> (&'static str, Value) {
+        if !self.hosts_with_functions.contains(host) {
+            return ("binding_failed", json!({}));
+        }
+        let details = json!({ "port_filter": false, "connectivity": "l2", "vlan": "101",
+            "bound_drivers": { "0": "sriovnicswitch" } });
+        ("hw_veb", details)
     }
 
     fn check_quota(&self, asked: &[&Object]) -> Checked<()> {

@@ -2,7 +2,7 @@
 
 use super::{ForeignMacs, Object, Pace, State, ipam::Subnet};
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 pub(super) const QUOTAS: [&str; 6] =
     ["network", "subnet", "port", "security_group", "security_group_rule", "floatingip"];
@@ -66,6 +66,7 @@ pub(super) fn state(project: &str) -> State {
         quotas: HashMap::new(),
         extensions: EXTENSIONS.into(),
         hosts: ["node1", "node2"].map(Into::into).into(),
+        hosts_with_functions: BTreeSet::new(),
         failures: Vec::new(),
         pace: Pace::default(),
         next: 0,

@@ -5,7 +5,7 @@ use std::io::Write;
 use anyhow::{Context, Result};
 use kuryr_api::{
     ProjectId,
-    names::{DEVICE_OWNER, SUBPORT_OWNER},
+    names::{DEVICE_OWNER, SRIOV_OWNER, SUBPORT_OWNER},
 };
 use kuryr_openstack::{
     Neutron,
@@ -55,7 +55,7 @@ async fn others(neutron: &Neutron, project: &ProjectId) -> Result<i64> {
     Ok(i64::try_from(
         ports
             .iter()
-            .filter(|port| ![DEVICE_OWNER, SUBPORT_OWNER].contains(&port.device_owner.as_str()))
+            .filter(|port| ![DEVICE_OWNER, SRIOV_OWNER, SUBPORT_OWNER].contains(&port.device_owner.as_str()))
             .count(),
     )?)
 }

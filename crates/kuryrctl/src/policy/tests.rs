@@ -13,7 +13,7 @@ use kuryr_core::{
         model::{Name, Protocol},
         plan::{Carriers, Held, HeldPeer, HeldRule},
     },
-    port::{Binding, Ownership, Port, Wiring},
+    port::{Binding, Ownership, Port, Vnic, Wiring},
 };
 use kuryr_k8s::slim::Slim;
 use serde_json::{Value, json};
@@ -163,6 +163,7 @@ fn port(pod: &str, address: std::net::IpAddr, groups: Vec<kuryr_api::SecurityGro
         host: "node1".to_owned(),
         security_groups: groups.into_iter().collect(),
         wiring: Wiring::Active,
+        vnic: Vnic::Normal,
         binding: Binding::Unbound,
         server: None,
         ownership: Ownership::Ours,
@@ -175,6 +176,7 @@ fn network() -> PodNetwork {
         name: "pods".to_owned(),
         mtu: None,
         vlan: None,
+        physnet: None,
         subnets: Vec::new(),
         security_groups: vec!["default".into()],
         project: None,

@@ -23,7 +23,7 @@ pub(super) async fn ours(client: &Client, neutron: &Neutron, own_tag: &str) -> R
     }
     // A record may name any port, also one that is not Kuryr's. One that has just left a trunk has no owner.
     let is_of_a_pod = |port: &Port| match port.device_owner.as_str() {
-        names::DEVICE_OWNER | names::SUBPORT_OWNER => true,
+        names::DEVICE_OWNER | names::SRIOV_OWNER | names::SUBPORT_OWNER => true,
         owner => owner.is_empty() && port.tags.iter().any(|tag| tag == own_tag),
     };
     found.retain(is_of_a_pod);

@@ -28,9 +28,11 @@ pub(super) async fn find(
         return of_record(context, node, record).await;
     }
     match node {
+        Some(node) if context.defaults.driver.of(node) == Ok(Driver::Sriov) => function(context, pod),
         Some(node) => of_node(context, node).await,
         // A pod may be seen before its node is.
         None if context.defaults.driver == Driver::NeutronVif => Ok(Carrier::Host),
+        None if context.defaults.driver == Driver::Sriov => function(context, pod),
         None => Ok(missing(context.defaults.driver, "its Node is not known yet".to_owned())),
     }
 }
@@ -44,10 +46,26 @@ async fn of_record(context: &Context, node: Option<&Node>, record: &PortRecord) 
     }
 }
 
-/// What carries ports to a node.
+/// Whether a pod asks for a virtual function of its network.
+fn function(context: &Context, pod: &Pod) -> Result<Carrier, Error> {
+    let network = context.network().ok_or(Error::NetworkUnknown)?;
+    Ok(match context.defaults.functions.resource_of(&network) {
+        Ok(resource) if pod.devices.iter().any(|device| **device == *resource) => Carrier::Function,
+        Ok(resource) => missing(
+            Driver::Sriov,
+            format!(
+                "none of its containers requests {resource}. Write `{resource}: \"1\"` into resources.requests and resources.limits of one of \
+                 them, or run the pod on a node of another kind (label pod_vif)."
+            ),
+        ),
+        Err(why) => missing(Driver::Sriov, why),
+    })
+}
+
+/// What carries ports to a node, as far as it does not depend on the pod.
 pub(in super::super) async fn of_node(context: &Context, node: &Node) -> Result<Carrier, Error> {
     match context.defaults.driver.of(node) {
-        Ok(Driver::NeutronVif) => Ok(Carrier::Host),
+        Ok(Driver::NeutronVif | Driver::Sriov) => Ok(Carrier::Host),
         Ok(Driver::NestedVlan) => find_trunk(context, node).await,
         Ok(Driver::NestedMacvlan) => find_parent(context, node, Sharing::Macvlan).await,
         Ok(Driver::NestedIpvlan) => find_parent(context, node, Sharing::Ipvlan).await,
@@ -87,6 +105,7 @@ fn missing(driver: Driver, why: String) -> Carrier {
     let needs = match driver {
         Driver::NestedMacvlan | Driver::NestedIpvlan => Needs::Port,
         Driver::NestedDpdk => Needs::Server,
+        Driver::Sriov => Needs::Function,
         Driver::NeutronVif | Driver::NestedVlan => Needs::Trunk,
     };
     Carrier::Missing(Lack { needs, why })

@@ -89,10 +89,13 @@ impl World {
     fn create(&mut self, request: &PortRequest) {
         let uid = self.pod.as_ref().unwrap().uid;
         assert_eq!(request.pod_uid, uid);
-        assert_eq!(request.host.is_some(), self.carrier == Carrier::Host);
+        assert_eq!(request.host.is_some(), matches!(self.carrier, Carrier::Host | Carrier::Function));
+        assert_eq!(request.vnic == Vnic::Direct, self.carrier == Carrier::Function);
         let made = port(&format!("new-{}", self.next_port), uid);
-        let host = request.host.clone().unwrap_or_default();
-        self.ports.push(Port { security_groups: request.security_groups.clone(), host, ..made });
+        let (host, vnic) = (request.host.clone().unwrap_or_default(), request.vnic);
+        let binding = if vnic == Vnic::Direct { function() } else { made.binding.clone() };
+        let security_groups = request.security_groups.clone();
+        self.ports.push(Port { security_groups, host, vnic, binding, ..made });
         self.next_port += 1;
     }
 
@@ -199,14 +202,25 @@ fn bindings() -> impl Strategy<Value = Binding> {
     prop_oneof![6 => bound, 1 => Just(Binding::Failed), 1 => Just(Binding::Unbound)]
 }
 
+/// As a port is bound that is a virtual function.
+fn function() -> Binding {
+    Binding::Bound(Bound { vif_type: "hw_veb".into(), ..Bound::default() })
+}
+
 fn ports() -> impl Strategy<Value = Vec<Port>> {
     let ownership = prop_oneof![
         4 => Just(Ownership::Ours), 1 => Just(Ownership::Kuryr), 1 => Just(Ownership::Foreign)
     ];
     let uid = prop_oneof![4 => Just("a"), 2 => Just("b"), 1 => Just("")];
     let host = prop_oneof![5 => Just(NODE), 1 => Just("node2")];
-    let one = (uid, host, bindings(), ownership).prop_map(|(uid, host, binding, ownership)| Port {
+    let plug = prop_oneof![
+        4 => bindings().prop_map(|binding| (Vnic::Normal, binding)),
+        1 => Just((Vnic::Direct, function())),
+        1 => Just((Vnic::Direct, Binding::Failed)),
+    ];
+    let one = (uid, host, plug, ownership).prop_map(|(uid, host, (vnic, binding), ownership)| Port {
         host: host.into(),
+        vnic,
         binding,
         ownership,
         ..port("", uid)
@@ -268,7 +282,9 @@ fn carriers() -> impl Strategy<Value = Carrier> {
     prop_oneof![
         3 => Just(Carrier::Host),
         2 => bearers().prop_map(Carrier::Machine),
-        1 => Just(Carrier::Missing(Lack { needs: Needs::Trunk, why: "no port".into() })),
+        1 => prop_oneof![Just(Needs::Trunk), Just(Needs::Function)]
+            .prop_map(|needs| Carrier::Missing(Lack { needs, why: "not there".into() })),
+        2 => Just(Carrier::Function),
     ]
 }
 
@@ -401,7 +417,8 @@ proptest! {
             let uid = world.pod.as_ref().unwrap().uid;
             let bearer = |port: &Port| world.carried.get(&port.id).map(Place::bearer);
             let is_in_reach = |port: &Port| match &world.carrier {
-                Carrier::Host => bearer(port).is_none() && port.host == NODE,
+                Carrier::Host => bearer(port).is_none() && port.host == NODE && port.vnic == Vnic::Normal,
+                Carrier::Function => port.host == NODE && port.vnic == Vnic::Direct,
                 Carrier::Machine(own) => bearer(port).map_or(port.host.is_empty(), |bearer| bearer == *own),
                 Carrier::Missing(_) => true,
             };
