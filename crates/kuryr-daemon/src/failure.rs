@@ -6,6 +6,8 @@ use kuryr_cni::{CniError, Code};
 use kuryr_net::NetError;
 use kuryr_ovsdb::OvsdbError;
 
+use crate::sriov::{pci::DeviceError, pod_resources::PodResourcesError};
+
 /// A call that was not carried out.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
@@ -74,6 +76,22 @@ pub enum Failure {
         /// Who has it, and what to do.
         reason: String,
     },
+    /// A pod has no virtual function that it could be given.
+    #[error("no virtual function {resource} for pod {pod}: {reason}")]
+    NoFunction {
+        /// The resource of the device plugin.
+        resource: String,
+        /// The pod.
+        pod: String,
+        /// What is missing, and what to do.
+        reason: String,
+    },
+    /// The kubelet does not tell which devices a pod has.
+    #[error("which devices the pod has is not known")]
+    PodResources(#[from] PodResourcesError),
+    /// A virtual function cannot be taken, or given back.
+    #[error("change a virtual function")]
+    Device(#[from] DeviceError),
     /// The backend has not wired a port.
     #[error("port {port} was not wired within {} s: {reason}", .waited.as_secs())]
     NotWired {
@@ -166,6 +184,8 @@ impl Failure {
             Self::NoRecord { .. }
             | Self::NotWired { .. }
             | Self::VlanTaken { .. }
+            | Self::NoFunction { .. }
+            | Self::PodResources(_)
             | Self::Superseded(_)
             | Self::TooLong(_) => Code::TryAgainLater,
             Self::BadRecord { .. } | Self::WrongNode { .. } => Code::BadRecord,
@@ -173,6 +193,7 @@ impl Failure {
             Self::NoLower(_)
             | Self::SmallMtu { .. }
             | Self::Switch { .. }
+            | Self::Device(_)
             | Self::Net(_)
             | Self::Handout { .. }
             | Self::Ovsdb(_) => Code::Plugging,

@@ -51,7 +51,7 @@ async fn keep(
         // A node with an Open vSwitch works without a word of its Node.
         let node = match own.known().await {
             Kind::OpenVSwitch => Some(own.facts().unwrap_or_default()),
-            Kind::Nested => timeout(LOOK, own.facts_known()).await.ok(),
+            Kind::Nested | Kind::Sriov => timeout(LOOK, own.facts_known()).await.ok(),
         };
         let Some(node) = node else {
             component.bad(own.trouble().unwrap_or_default());

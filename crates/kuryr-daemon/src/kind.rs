@@ -1,5 +1,5 @@
-//! What kind of node this is: one whose pods are ports of its own Open vSwitch, or a VM whose pods are on top of its own link and that has
-//! no Open vSwitch at all.
+//! What kind of node this is: one whose pods are ports of its own Open vSwitch, a VM whose pods are on top of its own link and that has
+//! no Open vSwitch at all, or one whose pods have virtual functions of its network cards, which needs none either.
 //!
 //! ```text
 //!   label `pod_vif` of the Node ──┐
@@ -26,6 +26,7 @@ use tokio::{
 
 /// What the Python Kuryr looks for as well.
 const NESTED: &str = "nested-";
+const SRIOV: &str = "sriov";
 const INTERNAL_IP: &str = "InternalIP";
 /// After this long without a word of the API server, what the configuration says must do: pods are to go in any case.
 const SILENCE: Duration = Duration::from_secs(5);
@@ -37,6 +38,8 @@ pub enum Kind {
     OpenVSwitch,
     /// Each is on top of the node's own link.
     Nested,
+    /// Each has a virtual function of one of the node's network cards.
+    Sriov,
 }
 
 /// What the daemon needs to know of its Node.
@@ -96,7 +99,11 @@ struct Address {
 impl Kind {
     /// The kind of nodes that a driver of pods' interfaces is for.
     pub fn of_driver(driver: &str) -> Self {
-        if driver.starts_with(NESTED) { Self::Nested } else { Self::OpenVSwitch }
+        match driver {
+            SRIOV => Self::Sriov,
+            nested if nested.starts_with(NESTED) => Self::Nested,
+            _ => Self::OpenVSwitch,
+        }
     }
 }
 
@@ -150,9 +157,9 @@ impl Own {
         }
     }
 
-    /// Waits until there is reason to talk to Open vSwitch: for ever on a VM.
+    /// Waits until there is reason to talk to Open vSwitch: for ever where pods are connected otherwise.
     pub async fn has_switch(&self) {
-        if self.known().await == Kind::Nested {
+        if self.known().await != Kind::OpenVSwitch {
             self.becomes(Kind::OpenVSwitch).await;
         }
     }
@@ -256,7 +263,7 @@ mod tests {
 
     #[test]
     fn the_label_counts_and_without_it_the_configuration() {
-        use Kind::{Nested, OpenVSwitch};
+        use Kind::{Nested, OpenVSwitch, Sriov};
         for (label, driver, expected) in [
             (None, "neutron-vif", OpenVSwitch),
             (None, "nested-vlan", Nested),
@@ -264,6 +271,8 @@ mod tests {
             (Some("nested-vlan"), "neutron-vif", Nested),
             (Some("nested-macvlan"), "neutron-vif", Nested),
             (Some("nested-ipvlan"), "neutron-vif", Nested),
+            (Some("sriov"), "neutron-vif", Sriov),
+            (None, "sriov", Sriov),
         ] {
             let facts = Facts { pod_vif: label.map(str::to_owned), addresses: Vec::new() };
             let own = Own::told(facts, "node1", driver);

@@ -8,6 +8,7 @@
 //!                             ├─ mark      whose port it is, kept in OVSDB; on a VM tag, kept on the link; of a device, in devices
 //!                             ├─ handout   what a program in user space is told of an interface without a link
 //!                             └─ turns     one call at a time for each pod
+//!  sriov: virtual functions that pods have, and the ledger of what they were before
 //!  kind: whether the node has an Open vSwitch, or is a VM whose own link (lower) its pods' links are on top of (stacked)
 //!  beside them: install (what the runtime finds), sweep (what was left behind), report (what is unplugged), watch (health),
 //!  legacy (the old API)
@@ -43,6 +44,7 @@ pub mod run;
 pub mod sandbox;
 pub mod server;
 pub mod settings;
+pub mod sriov;
 pub mod stacked;
 pub mod standalone;
 pub mod sweep;

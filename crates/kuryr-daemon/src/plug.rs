@@ -5,6 +5,7 @@
 //!         ├─ Hybrid    veth pair ── Linux bridge ── OVS port   ┘
 //!         ├─ Vlan      VLAN on the node's own link             ┐ on_top
 //!         ├─ Macvlan   MACVLAN or IPVLAN on it                 ┘
+//!         ├─ Sriov     virtual function of a network card        a link, or as the next two
 //!         ├─ VhostUser socket ── OVS port                      ┐ no link: a program in user space
 //!         └─ Dpdk      PCI device of the node                  ┘ finds it by a file
 //! ```
@@ -15,6 +16,7 @@ pub mod macvlan;
 mod on_top;
 pub mod ovs;
 pub mod ovs_port;
+pub mod sriov;
 pub mod vhostuser;
 pub mod vlan;
 
@@ -24,8 +26,8 @@ use kuryr_api::vif::{Base, Vif};
 use kuryr_net::{Link, LinkState, NetNs, Netlink, PciAddress};
 
 use self::{
-    dpdk::Dpdk, hybrid::Hybrid, macvlan::Macvlan, ovs::Ovs, ovs_port::OvsPort, vhostuser::VhostUser,
-    vlan::Vlan,
+    dpdk::Dpdk, hybrid::Hybrid, macvlan::Macvlan, ovs::Ovs, ovs_port::OvsPort, sriov::Sriov,
+    vhostuser::VhostUser, vlan::Vlan,
 };
 use crate::{
     failure::Failure,
@@ -70,6 +72,8 @@ pub enum Plug {
     VhostUser(VhostUser),
     /// It is a device of the node.
     Dpdk(Dpdk),
+    /// It is a virtual function of one of the node's network cards.
+    Sriov(Sriov),
 }
 
 /// What a pod has of an interface.
@@ -132,7 +136,7 @@ impl Plug {
             Vif::IpvlanNested(vif) => Macvlan::read_ipvlan(vif).map(Self::Macvlan),
             Vif::VHostUser(vif) => VhostUser::read(vif, settings).map(Self::VhostUser),
             Vif::DpdkNested(_) => Ok(Self::Dpdk(Dpdk)),
-            Vif::Sriov(_) => Err(format!("{} cannot be plugged by this daemon", vif.class())),
+            Vif::Sriov(vif) => Sriov::read(vif, settings).map(Self::Sriov),
         }
     }
 
@@ -145,6 +149,7 @@ impl Plug {
             Self::Macvlan(driver) => driver.plug(job).await,
             Self::VhostUser(driver) => driver.plug(job).await,
             Self::Dpdk(driver) => driver.plug(job).await,
+            Self::Sriov(driver) => driver.plug(job).await,
         }
     }
 
@@ -157,6 +162,7 @@ impl Plug {
             Self::Macvlan(driver) => driver.wired(job).await,
             Self::VhostUser(driver) => driver.wired(job).await,
             Self::Dpdk(driver) => driver.wired(job).await,
+            Self::Sriov(driver) => driver.wired(job).await,
         }
     }
 
@@ -169,6 +175,7 @@ impl Plug {
             Self::Macvlan(driver) => driver.unwired(node),
             Self::VhostUser(driver) => driver.unwired(node),
             Self::Dpdk(driver) => driver.unwired(node),
+            Self::Sriov(driver) => driver.unwired(node),
         }
     }
 
@@ -178,7 +185,7 @@ impl Plug {
             Self::Ovs(driver) => Some(driver.port().port),
             Self::Hybrid(driver) => Some(driver.port().port),
             Self::VhostUser(driver) => Some(driver.port()),
-            Self::Vlan(_) | Self::Macvlan(_) | Self::Dpdk(_) => None,
+            Self::Vlan(_) | Self::Macvlan(_) | Self::Dpdk(_) | Self::Sriov(_) => None,
         }
     }
 
@@ -187,14 +194,16 @@ impl Plug {
         match self {
             Self::Ovs(driver) => vec![&driver.tap],
             Self::Hybrid(driver) => vec![&driver.tap, &driver.between.qbr, &driver.between.qvo],
-            Self::Vlan(_) | Self::Macvlan(_) | Self::VhostUser(_) | Self::Dpdk(_) => Vec::new(),
+            Self::Vlan(_) | Self::Macvlan(_) | Self::VhostUser(_) | Self::Dpdk(_) | Self::Sriov(_) => {
+                Vec::new()
+            }
         }
     }
 
     /// The name that its link in the pod may have for a moment.
     pub fn interim(&self) -> Option<&str> {
         match self {
-            Self::Ovs(_) | Self::Hybrid(_) | Self::VhostUser(_) | Self::Dpdk(_) => None,
+            Self::Ovs(_) | Self::Hybrid(_) | Self::VhostUser(_) | Self::Dpdk(_) | Self::Sriov(_) => None,
             Self::Vlan(driver) => Some(&driver.interim),
             Self::Macvlan(driver) => Some(&driver.interim),
         }
@@ -206,6 +215,7 @@ impl Plug {
             Self::Ovs(_) | Self::Hybrid(_) | Self::Vlan(_) | Self::Macvlan(_) => Ok(None),
             Self::VhostUser(driver) => Ok(Some(Inside::Socket(driver.socket.clone()))),
             Self::Dpdk(_) => Ok(Dpdk::taken(job)?.map(|taken| Inside::Device(taken.device))),
+            Self::Sriov(driver) => Ok(driver.device(job)?.map(Inside::Device)),
         }
     }
 }
@@ -219,6 +229,7 @@ impl fmt::Display for Plug {
             Self::Macvlan(driver) => driver.stack.fmt(f),
             Self::VhostUser(driver) => f.write_str(&driver.name),
             Self::Dpdk(_) => f.write_str("PCI device"),
+            Self::Sriov(driver) => write!(f, "virtual function of {}", driver.resource),
         }
     }
 }

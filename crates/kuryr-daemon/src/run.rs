@@ -151,7 +151,11 @@ async fn connectable(node: &Node, component: &Component) {
     if node.own.known().await == Kind::OpenVSwitch {
         return node.ovsdb.wait_for(|switch| switch.bridge(&node.plug.bridge).map(|_| ())).await;
     }
-    while let Some(trouble) = node.lower_trouble().await {
+    let trouble = async || match node.own.known().await {
+        Kind::Sriov => node.functions_trouble().await,
+        _ => node.lower_trouble().await,
+    };
+    while let Some(trouble) = trouble().await {
         component.bad(trouble);
         sleep(INSTALL_AGAIN_AFTER).await;
     }

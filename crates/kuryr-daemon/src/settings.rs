@@ -12,6 +12,7 @@ use crate::{
     install::Installation,
     plug::vhostuser::Sockets,
     sandbox::NetnsPaths,
+    sriov::SriovSettings,
     wiring::{INTEGRATION_BRIDGE, PlugSettings},
 };
 
@@ -82,6 +83,7 @@ impl NodeSettings {
                     sysfs: Sysfs::new(SYSFS.into()),
                     turn: Arc::default(),
                 },
+                sriov: SriovSettings::new(config),
             },
             link_iface: Some(config.binding.link_iface.clone()).filter(|name| !name.is_empty()),
             driver: config.kubernetes.pod_vif_driver.clone(),

@@ -21,6 +21,7 @@ use crate::{
     kind::Kind,
     mark::Mark,
     node::Node,
+    sriov::ledger::Held,
     tag::Tag,
 };
 
@@ -67,12 +68,23 @@ impl Node {
 
     /// Removes what nobody needs. Tells how much there was.
     pub async fn sweep(&self) -> Result<usize, Failure> {
+        let functions = self.sweep_functions().await?;
         let devices = self.sweep_devices().await?;
         let others = match self.own.kind() {
             Some(Kind::Nested) => self.sweep_links().await?,
+            Some(Kind::Sriov) => 0,
             _ => self.sweep_ports().await?,
         };
-        Ok(devices + others)
+        Ok(functions + devices + others)
+    }
+
+    /// Gives virtual functions back whose port is of no KuryrPort of this node, and whose pod is not there either.
+    async fn sweep_functions(&self) -> Result<usize, Failure> {
+        let is_left = |held: &Held| {
+            let (records, pods) = (self.records.ports.all(), self.records.pods.all());
+            is_dead(&held.taken.port, Some(&held.taken.pod_uid), &records, &pods)
+        };
+        self.free_in_turn(is_left).await
     }
 
     /// Gives back devices whose port is of no KuryrPort of this node, and whose pod is not there either.

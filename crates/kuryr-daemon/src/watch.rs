@@ -29,7 +29,7 @@ pub async fn run(node: &Node, health: &Health) {
     loop {
         match node.own.kind() {
             Some(Kind::OpenVSwitch) => tell(&switch, node.switch_trouble()),
-            Some(Kind::Nested) => switch.resting(format!("not needed: {}", node.own.reason())),
+            Some(Kind::Nested | Kind::Sriov) => switch.resting(format!("not needed: {}", node.own.reason())),
             None => switch.bad("it is not known yet whether this node has one"),
         }
         tell(&api, node.api_trouble());
@@ -51,6 +51,7 @@ async fn network_trouble(node: &Node) -> Option<String> {
     match node.own.kind()? {
         Kind::OpenVSwitch => bridge_trouble(node).await,
         Kind::Nested => node.lower_trouble().await,
+        Kind::Sriov => node.functions_trouble().await,
     }
 }
 

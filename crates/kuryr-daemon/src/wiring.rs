@@ -14,6 +14,7 @@ use kuryr_net::{MacAddr, Route};
 use crate::{
     devices::Devices,
     plug::{Plug, vhostuser::Sockets},
+    sriov::SriovSettings,
 };
 
 /// Where a port is plugged unless Neutron or the configuration says otherwise.
@@ -79,6 +80,8 @@ pub struct PlugSettings {
     pub sockets: Sockets,
     /// How devices are handed to them.
     pub devices: Devices,
+    /// Virtual functions.
+    pub sriov: SriovSettings,
 }
 
 impl PlugSettings {

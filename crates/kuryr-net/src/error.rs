@@ -96,6 +96,11 @@ impl NetError {
         self.errno() == Some(nix::libc::EADDRINUSE)
     }
 
+    /// Whether the kernel, or a driver of it, cannot do such a thing at all.
+    pub fn is_unsupported(&self) -> bool {
+        self.errno() == Some(nix::libc::EOPNOTSUPP)
+    }
+
     /// Whether the object of the request exists already.
     pub fn is_there_already(&self) -> bool {
         self.errno() == Some(nix::libc::EEXIST)

@@ -78,7 +78,7 @@ group! {
 group! {
     /// Pods whose interface is a virtual function of one of the node's network cards (`[kubernetes] pod_vif_driver = sriov`).
     "sriov" Sriov {
-        /// The kubelet's root directory. It serves its PodResources API in `pod-resources/kubelet.sock` there.
+        /// The kubelet's root directory. It tells which devices pods have at `pod-resources/kubelet.sock` there.
         kubelet_root_dir: PathBuf = preset("/var/lib/kubelet");
         /// Whether the daemon asks the kubelet which device it gave to a pod. Without it no pod gets a virtual function.
         enable_pod_resource_service: bool = preset("false");

@@ -31,7 +31,7 @@ impl World {
     fn messages(&self, reason: &str) -> Vec<String> {
         let mut events = self.kubernetes.all("events");
         events.retain(|event| event["reason"] == reason);
-        events.iter().map(|event| event["message"].as_str().unwrap().to_owned()).collect()
+        events.iter().map(|event| event["note"].as_str().unwrap().to_owned()).collect()
     }
 }
 

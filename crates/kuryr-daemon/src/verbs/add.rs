@@ -81,7 +81,7 @@ impl Node {
 
     /// A pod that got its port before its node was said to be of another kind cannot be helped.
     fn has_to_have_switch(&self, sandbox: &Sandbox) -> Result<(), Failure> {
-        if self.own.kind() != Some(Kind::Nested) {
+        if matches!(self.own.kind(), None | Some(Kind::OpenVSwitch)) {
             return Ok(());
         }
         let reason = format!(
@@ -168,12 +168,13 @@ impl Node {
         let record = self.records.ports.get(&sandbox.pod);
         let vifs = record.iter().flat_map(|record| record.content.vifs());
         let wirings = Wiring::read_all(vifs, &sandbox.ifname, &self.plug).unwrap_or_default();
+        self.free_functions(sandbox).await?;
         self.unwire_stacked(sandbox, &wirings).await?;
         self.release_devices_of(sandbox).await?;
-        if self.own.kind() == Some(Kind::Nested) {
-            Ok(())
-        } else {
+        if matches!(self.own.kind(), None | Some(Kind::OpenVSwitch)) {
             self.unwire_ports(sandbox, &wirings).await
+        } else {
+            Ok(())
         }
     }
 
@@ -210,9 +211,13 @@ impl Node {
         let reason = match &failure {
             Failure::NoRecord { .. } | Failure::BadRecord { .. } => "CNITimeoutKuryrPortRegistry",
             Failure::NotWired { .. } => "CNITimedOutWaitingForActiveVIFs",
+            Failure::NoFunction { .. } | Failure::PodResources(_) | Failure::Device(_) => {
+                "VirtualFunctionNotPlugged"
+            }
             _ => return failure,
         };
-        self.warn(sandbox, reason, failure.to_string()).await;
+        let message = Chain(&failure).to_string();
+        self.warn(sandbox, reason, message).await;
         failure
     }
 }

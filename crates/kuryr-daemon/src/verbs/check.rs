@@ -3,7 +3,7 @@
 use kuryr_cni::{AddResult, Interface, Request};
 use kuryr_net::{Link, LinkState, Netlink, Route};
 
-use crate::{failure::Failure, kind::Kind, mark::Mark, node::Node, sandbox::Sandbox};
+use crate::{failure::Failure, kind::Kind, mark::Mark, node::Node, sandbox::Sandbox, sriov::ledger::Form};
 
 impl Node {
     /// Fails with all differences between what there is and what ADD said.
@@ -14,13 +14,20 @@ impl Node {
         let namespace = self.netns.open(&sandbox.netns_path, self.host.id())?;
         // A link on top of the node's own has no other end that could be otherwise.
         let stacked = self.stacked_to_go(&sandbox, namespace.as_ref()).await?;
-        let mut differences = if stacked.is_empty() && self.own.kind() != Some(Kind::Nested) {
+        let functions = self.functions_of(&sandbox)?;
+        let has_ports = matches!(self.own.kind(), None | Some(Kind::OpenVSwitch));
+        let mut differences = if stacked.is_empty() && functions.is_empty() && has_ports {
             self.check_ports(&sandbox, &expected).await?
         } else {
-            Vec::new()
+            self.check_functions(&functions).await?
         };
+        if functions.is_empty() && self.own.kind() == Some(Kind::Sriov) {
+            differences.push("no virtual function of this node is this sandbox's".to_owned());
+        }
         differences.extend(self.check_host(&expected).await?);
-        let without_link = self.check_without_link(&sandbox, &expected, &mut differences)?;
+        let mut without_link = self.check_without_link(&sandbox, &expected, &mut differences)?;
+        let devices = functions.iter().filter(|held| held.taken.form != Form::Link);
+        without_link.extend(devices.map(|held| held.taken.ifname.clone()));
         match namespace {
             Some(namespace) => {
                 let inside = namespace.netlink().await?;

@@ -22,15 +22,20 @@ const SWITCH_WITHIN: Duration = Duration::from_secs(10);
 
 impl Node {
     /// Disconnects a sandbox: when this returns, its ports are gone from Open vSwitch, and the kernel is taking its links apart. Where pods are
-    /// on the node's own link there is nothing but a link to remove.
+    /// on the node's own link there is nothing but a link to remove. A virtual function is the host's again.
     pub async fn del(&self, request: &Request) -> Result<(), Failure> {
         let sandbox = Sandbox::of(request)?;
         let work = async {
             let turn = self.turns.take(&sandbox.pod, request.command, &sandbox.id).await;
             let namespace = self.namespace_of(&sandbox)?;
+            let functions = self.free_functions(&sandbox).await?;
             let released = self.release_devices_of(&sandbox).await;
             let stacked = self.stacked_to_go(&sandbox, namespace.as_ref()).await?;
-            if !stacked.is_empty() || self.own.kind() == Some(Kind::Nested) {
+            let has_ports = match self.own.kind() {
+                Some(kind) => kind == Kind::OpenVSwitch,
+                None => functions == 0,
+            };
+            if !stacked.is_empty() || !has_ports {
                 self.unstack_later(stacked, turn);
                 return released;
             }

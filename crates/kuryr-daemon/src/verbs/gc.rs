@@ -13,13 +13,14 @@ impl Node {
         let attachments = request.valid_attachments()?;
         let known: HashSet<&str> =
             attachments.iter().map(|attachment| attachment.container_id.as_str()).collect();
+        let freed = self.free_unknown_functions(&known).await;
         let released = self.release_devices_of_unknown(&known).await;
-        let unplugged = if self.own.kind() == Some(Kind::Nested) {
-            self.unstack_unknown(&known).await
-        } else {
-            self.unplug_unknown(&known).await
+        let unplugged = match self.own.kind() {
+            Some(Kind::Nested) => self.unstack_unknown(&known).await,
+            Some(Kind::Sriov) => Ok(()),
+            None | Some(Kind::OpenVSwitch) => self.unplug_unknown(&known).await,
         };
-        Failure::of_all([released, unplugged].into_iter().filter_map(Result::err).collect())
+        Failure::of_all([freed, released, unplugged].into_iter().filter_map(Result::err).collect())
     }
 
     async fn unplug_unknown(&self, known: &HashSet<&str>) -> Result<(), Failure> {

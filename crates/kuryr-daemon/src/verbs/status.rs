@@ -15,6 +15,7 @@ impl Node {
         let (backend, reach) = match self.own.kind() {
             Some(Kind::OpenVSwitch) => (self.switch_trouble(), Reach::AllPods),
             Some(Kind::Nested) => (self.lower_trouble().await, Reach::NewPods),
+            Some(Kind::Sriov) => (self.functions_trouble().await, Reach::NewPods),
             // Then the API server has not told of the Node, which is said below.
             None => (None, Reach::NewPods),
         };

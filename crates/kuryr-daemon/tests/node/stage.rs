@@ -14,6 +14,7 @@ use kuryr_daemon::{
     records::{Records, Scope},
     sandbox::NetnsPaths,
     server::{Answered, Door},
+    sriov::SriovSettings,
     turns::Turns,
     wiring::PlugSettings,
 };
@@ -50,6 +51,7 @@ pub struct Stage {
     pub host: NetNs,
     host_file: File,
     pub door: Door,
+    pub sriov: SriovSettings,
     vswitchd: JoinHandle<()>,
     /// Stands for the folders of the host.
     pub root: tempfile::TempDir,
@@ -95,21 +97,27 @@ impl Stage {
         server.vsctl(vsctl);
         let (host, host_file) = namespace();
         host.netlink().await.unwrap().add_bridge(BRIDGE, 1500).await.unwrap();
-        Self::on(server, Api::of_node(None), host, host_file).await
+        Self::on(server, Api::of_node(None), host, host_file, no_functions()).await
     }
 
     /// A node that is a VM. There is an Open vSwitch all the same, for the daemon to leave alone.
     pub async fn vm(pod_vif: &str) -> Self {
         let (host, host_file) = namespace();
         add_lower(&host.netlink().await.unwrap()).await;
-        Self::on(Server::new(), Api::of_node(Some(pod_vif)), host, host_file).await
+        Self::on(Server::new(), Api::of_node(Some(pod_vif)), host, host_file, no_functions()).await
     }
 
-    async fn on(server: Server, api: Api, host: NetNs, host_file: File) -> Self {
+    /// A node whose pods have virtual functions.
+    pub async fn with_functions(sriov: SriovSettings) -> Self {
+        let (host, host_file) = namespace();
+        Self::on(Server::new(), Api::of_node(Some("sriov")), host, host_file, sriov).await
+    }
+
+    async fn on(server: Server, api: Api, host: NetNs, host_file: File, sriov: SriovSettings) -> Self {
         let root = tempfile::tempdir().unwrap();
-        let door = door(&server, &api, &host, root.path()).await;
+        let door = door(&server, &api, &host, root.path(), &sriov).await;
         let vswitchd = ovs::vswitchd(door.node.ovsdb.clone());
-        Self { server, api, host, host_file, door, vswitchd, root }
+        Self { server, api, host, host_file, door, sriov, vswitchd, root }
     }
 
     pub fn node(&self) -> &Node {
@@ -123,7 +131,7 @@ impl Stage {
 
     /// The daemon ends, and another one begins.
     pub async fn restart(&mut self) {
-        self.door = door(&self.server, &self.api, &self.host, self.root.path()).await;
+        self.door = door(&self.server, &self.api, &self.host, self.root.path(), &self.sriov).await;
     }
 
     /// By which the host's namespace can be found.
@@ -243,7 +251,12 @@ pub async fn add_lower(host: &Netlink) {
     host.add_address(lower, format!("{NODE_ADDRESS}/24").parse().unwrap()).await.unwrap();
 }
 
-async fn door(server: &Server, api: &Api, host: &NetNs, root: &Path) -> Door {
+/// What no configuration speaks of.
+fn no_functions() -> SriovSettings {
+    SriovSettings::new(&kuryr_config::Config::default())
+}
+
+async fn door(server: &Server, api: &Api, host: &NetNs, root: &Path, sriov: &SriovSettings) -> Door {
     let client = api.client();
     let records = Records {
         ports: Cache::start(&client, KubeApi::all, watcher::Config::default(), Box::new(|_| {})),
@@ -274,6 +287,7 @@ async fn door(server: &Server, api: &Api, host: &NetNs, root: &Path) -> Door {
                 sysfs: Sysfs::new(root.join("sys")),
                 turn: Arc::default(),
             },
+            sriov: sriov.clone(),
         },
         // That is where the stage's are.
         netns: NetnsPaths { folders: vec!["/proc/self/fd".into()], ..NetnsPaths::default() },

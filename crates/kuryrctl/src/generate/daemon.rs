@@ -24,6 +24,7 @@ const RUN: [&str; 3] = ["openvswitch", NETNS, "kuryr"];
 /// Where the daemon puts the network configuration unless it is told otherwise.
 const CNI_CONF_DIR: &str = "/etc/cni/net.d";
 const NETNS: &str = "netns";
+const POD_RESOURCES: &str = "pod-resources";
 /// Programs and users write one or the other, and mean the same.
 const RUN_NAMES: [&str; 2] = ["/run", "/var/run"];
 
@@ -119,6 +120,10 @@ fn mounts(parameters: &Parameters) -> Vec<VolumeMount> {
         mounts.push(pod::mount("proc", PROC));
     }
     mounts.extend(folders(parameters).map(|(name, path)| pod::mount(&name, path)));
+    let kubelet = parameters.pod_resources.iter();
+    mounts.extend(
+        kubelet.map(|folder| VolumeMount { read_only: Some(true), ..pod::mount(POD_RESOURCES, folder) }),
+    );
     mounts.extend(RUN.iter().flat_map(|name| RUN_NAMES.map(|run| below_run(name, run))));
     mounts
 }
@@ -151,6 +156,8 @@ fn volumes(parameters: &Parameters) -> Vec<Volume> {
         volumes.push(pod::from_host("proc", "/proc", "Directory"));
     }
     volumes.extend(folders(parameters).map(|(name, path)| pod::from_host(&name, path, "DirectoryOrCreate")));
+    let kubelet = parameters.pod_resources.iter();
+    volumes.extend(kubelet.map(|folder| pod::from_host(POD_RESOURCES, folder, "Directory")));
     volumes
         .extend(RUN.map(|name| pod::from_host(name, &format!("{}/{name}", host.run), "DirectoryOrCreate")));
     volumes

@@ -46,6 +46,8 @@ pub(crate) struct Parameters {
     pub(crate) pull_policy: PullPolicy,
     /// What nodes are like.
     pub(crate) host: Host,
+    /// Where the kubelet tells which devices pods have, if the daemon asks it.
+    pub(crate) pod_resources: Option<String>,
     /// Whether the API server knows a `ValidatingAdmissionPolicy`.
     pub(crate) admission_policy: bool,
     /// Whether pods are made to ask the scheduler for ports.
@@ -123,6 +125,7 @@ pub(crate) fn prepare(options: &Options) -> Result<Prepared> {
         controller: controller_workload(&options.cluster, &controller.config),
         replicas: replicas(&options.cluster),
         awaits_pools: options.cluster.use_ports_pools,
+        pod_resources: pod_resources(&daemon.as_ref().unwrap_or(&controller).config),
         daemon: daemon_workload(&options.cluster, &daemon.as_ref().unwrap_or(&controller).config),
         controller_conf: controller.split.public,
         cni_conf: daemon.map(|daemon| daemon.split.public),
@@ -277,6 +280,11 @@ fn daemon_workload(cluster: &Cluster, config: &Config) -> Workload {
         health_port: cluster.cni_health_port.unwrap_or(config.cni_health_server.port),
         metrics_port: config.prometheus_exporter.cni_exporter_port,
     }
+}
+
+fn pod_resources(config: &Config) -> Option<String> {
+    let folder = config.sriov.kubelet_root_dir.join("pod-resources");
+    config.sriov.enable_pod_resource_service.then(|| folder.display().to_string())
 }
 
 fn host(node: &Node) -> Host {
