@@ -1,6 +1,7 @@
 //! The planner's cases as a table, and its promises as properties of a simulated world.
 
 mod cases;
+mod functions;
 mod machines;
 mod world;
 

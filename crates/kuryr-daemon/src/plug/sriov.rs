@@ -16,6 +16,7 @@ use crate::{
         Returned,
         ledger::{Form, Held, Taken, Was, WasLink},
         on_host,
+        pci::{DeviceError, Physical},
         pod_resources,
     },
     wiring::PlugSettings,
@@ -40,6 +41,20 @@ pub struct Sriov {
     pub vlan: Option<u16>,
 }
 
+/// What a device that is to be taken is, and is to become.
+struct Found {
+    /// The card's link.
+    card: Link,
+    /// The number of the virtual function there.
+    number: u32,
+    /// How it is set there.
+    before: Option<Function>,
+    /// The driver that it has to be given.
+    driver: Option<String>,
+    /// What goes into the ledger.
+    taken: Taken,
+}
+
 impl Sriov {
     /// Reads a VIF.
     pub fn read(vif: &vif::Sriov, settings: &PlugSettings) -> Result<Self, String> {
@@ -58,11 +73,6 @@ impl Sriov {
     /// Whether the pod has a link.
     fn has_link(&self) -> bool {
         !self.driver.as_ref().is_some_and(|driver| IN_USER_SPACE.contains(&driver.as_str()))
-    }
-
-    fn form(&self) -> Form {
-        let driver = self.driver.clone().filter(|_| !self.has_link());
-        driver.map_or(Form::Link, Form::Device)
     }
 
     /// The device that the pod has, if it has no link.
@@ -93,7 +103,8 @@ impl Sriov {
         };
         let given = pod_resources::devices(socket, &sandbox.pod, &self.resource).await?;
         for device in &given {
-            let address: PciAddress = device.parse().map_err(|error: ParsePciError| self.none(job, &error.to_string()))?;
+            let address: PciAddress =
+                device.parse().map_err(|error: ParsePciError| self.none(job, &error.to_string()))?;
             match settings.ledger.get(&address)? {
                 None => return Ok(address),
                 Some(taken) if taken.sandbox == sandbox.id.as_str() => {}
@@ -124,40 +135,50 @@ impl Sriov {
 
     /// Takes a device for the pod. Before anything is changed, what it was stands in the ledger.
     async fn take(&self, job: Job<'_>, address: &PciAddress) -> Result<(), Failure> {
-        let (bus, ledger, host) = (&job.node.plug.sriov.bus, &job.node.plug.sriov.ledger, &job.place.host);
-        let physical = bus.physical(address)?;
-        let missing = || {
-            self.none(
-                job,
-                &format!("its card's link {} is not in the host's network namespace", physical.link),
-            )
-        };
-        let card = host.link(&physical.link).await?.ok_or_else(missing)?;
-        let has = bus.driver(address)?;
-        let driver = self.other_driver(has.as_deref());
-        let before = host.function(&card, physical.number).await?;
-        let link = if driver.is_none() { on_host(bus, address, host).await? } else { None };
-        let mut taken = self.taken(job);
-        taken.was = Was {
-            driver: has.filter(|_| driver.is_some()),
-            link: link.as_ref().and_then(was),
-            function: before.map(Into::into),
-        };
-        ledger.put(address, &taken)?;
-        let vlan = self.vlan.or_else(|| before.map(|before| before.vlan)).unwrap_or_default();
-        let wanted = Function { mac: job.wiring.mac, vlan };
-        if before != Some(wanted) {
-            self.set(job, &card, physical.number, wanted).await?;
-        }
-        if let Some(driver) = driver {
+        let (bus, ledger) = (&job.node.plug.sriov.bus, &job.node.plug.sriov.ledger);
+        let found = self.look_at(job, address).await?;
+        ledger.put(address, &found.taken)?;
+        self.set(job, &found).await?;
+        if let Some(driver) = &found.driver {
             bus.bind(address, driver)?;
         }
-        if self.has_link() { self.move_in(job, address, taken).await } else { Ok(()) }
+        if self.has_link() { self.move_in(job, address, found.taken).await } else { Ok(()) }
+    }
+
+    async fn look_at(&self, job: Job<'_>, address: &PciAddress) -> Result<Found, Failure> {
+        let (bus, host) = (&job.node.plug.sriov.bus, &job.place.host);
+        let Physical { link: card, number } = bus.physical(address)?;
+        let Some(card) = host.link(&card).await? else {
+            return Err(
+                self.none(job, &format!("its card's link {card} is not in the host's network namespace"))
+            );
+        };
+        let has = bus.driver(address)?;
+        let driver = self.other_driver(has.as_deref()).map(str::to_owned);
+        let before = host.function(&card, number).await?;
+        let link = if driver.is_none() { on_host(bus, address, host).await? } else { None };
+        let form = match (self.has_link(), &driver, &has) {
+            (true, ..) => Form::Link,
+            (false, Some(driver), _) | (false, None, Some(driver)) => Form::Device(driver.clone()),
+            (false, None, None) => return Err(DeviceError::NoFunction(address.clone()).into()),
+        };
+        let was = Was {
+            driver: has.filter(|_| driver.is_some()),
+            link: link.as_ref().and_then(was_link),
+            function: before.map(Into::into),
+        };
+        Ok(Found { card, number, before, driver, taken: taken(job, form, was) })
     }
 
     /// Some cards can't be told a virtual function's MAC address. A link has it from the daemon, and a program in user space may set it.
-    async fn set(&self, job: Job<'_>, card: &Link, number: u32, wanted: Function) -> Result<(), Failure> {
-        match job.place.host.set_function(card, number, wanted).await {
+    async fn set(&self, job: Job<'_>, found: &Found) -> Result<(), Failure> {
+        let Found { card, number, before, .. } = found;
+        let vlan = self.vlan.or_else(|| before.map(|before| before.vlan)).unwrap_or_default();
+        let wanted = Function { mac: job.wiring.mac, vlan };
+        if *before == Some(wanted) {
+            return Ok(());
+        }
+        match job.place.host.set_function(card, *number, wanted).await {
             Err(error) if error.is_unsupported() && self.vlan.is_none() => {
                 tracing::warn!(card = card.name, number, mac = %wanted.mac, "the card does not take the MAC address of a virtual function");
                 Ok(())
@@ -170,7 +191,7 @@ impl Sriov {
         let link = self.link(job, address).await?;
         // One that came with another driver goes with it.
         if taken.was.driver.is_none() && taken.was.link.is_none() {
-            taken.was.link = was(&link);
+            taken.was.link = was_link(&link);
             job.node.plug.sriov.ledger.put(address, &taken)?;
         }
         let change = LinkChange {
@@ -198,21 +219,6 @@ impl Sriov {
         ))
     }
 
-    fn taken(&self, job: Job<'_>) -> Taken {
-        let sandbox = job.place.sandbox;
-        Taken {
-            pod: sandbox.pod.to_string(),
-            pod_uid: sandbox.pod_uid.clone(),
-            sandbox: sandbox.id.to_string(),
-            netns: sandbox.netns_path.clone(),
-            ifname: job.wiring.ifname.to_string(),
-            port: job.wiring.port.to_string(),
-            mac: job.wiring.mac.to_string(),
-            form: self.form(),
-            was: Was::default(),
-        }
-    }
-
     fn none(&self, job: Job<'_>, reason: &str) -> Failure {
         Failure::NoFunction {
             resource: self.resource.clone(),
@@ -230,8 +236,10 @@ impl Driver for Sriov {
             return Ok(false);
         };
         match &held.taken.form {
-            form if *form != self.form() => Ok(false),
-            Form::Device(driver) => Ok(bus.driver(&held.address)?.as_ref() == Some(driver)),
+            Form::Device(driver) => {
+                Ok(!self.has_link() && bus.driver(&held.address)?.as_ref() == Some(driver))
+            }
+            Form::Link if !self.has_link() => Ok(false),
             Form::Link => {
                 let inside = job.place.inside.link(wiring.ifname.as_str()).await?;
                 Ok(inside.is_some_and(|link| link.mac == Some(wiring.mac)))
@@ -263,7 +271,22 @@ impl Driver for Sriov {
     }
 }
 
-fn was(link: &Link) -> Option<WasLink> {
+fn taken(job: Job<'_>, form: Form, was: Was) -> Taken {
+    let sandbox = job.place.sandbox;
+    Taken {
+        pod: sandbox.pod.to_string(),
+        pod_uid: sandbox.pod_uid.clone(),
+        sandbox: sandbox.id.to_string(),
+        netns: sandbox.netns_path.clone(),
+        ifname: job.wiring.ifname.to_string(),
+        port: job.wiring.port.to_string(),
+        mac: job.wiring.mac.to_string(),
+        form,
+        was,
+    }
+}
+
+fn was_link(link: &Link) -> Option<WasLink> {
     Some(WasLink { name: link.name.clone(), mac: link.mac?.to_string(), mtu: link.mtu })
 }
 

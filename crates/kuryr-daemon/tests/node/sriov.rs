@@ -161,7 +161,7 @@ async fn interfaces_of_one_pod_have_one_each() {
         (json!({"default": true, "vif": function(5)}), json!({"default": false, "vif": function(6)}));
     stage.record(&pod, json!({"eth0": one, "eth1": other}));
     // The record that was there is in the daemon's cache until the other one comes.
-    while stage.node().records.ports.all()[0].content.vifs().count() < 2 {
+    while stage.node().records.ports.all().iter().all(|record| record.content.vifs().count() < 2) {
         sleep(IN_FLIGHT).await;
     }
     stage.add(&pod).await.unwrap();
@@ -353,7 +353,7 @@ async fn an_add_that_is_cut_short_keeps_nothing_from_the_next_sandbox() {
         }
         is_home(&stage, &nic, 0, &home).await;
         if ended {
-            assert!(steps > 10, "ADD has many steps, not {steps}");
+            assert!(steps > 5, "ADD has many steps, not {steps}");
             break;
         }
     }

@@ -430,6 +430,21 @@ pub async fn tells_when_a_host_is_unknown(cloud: &Cloud) {
     mine.remove().await;
 }
 
+/// OVN binds no port as a virtual function, and neither the lab's hosts nor the fake's first have the agent that would.
+pub async fn a_port_for_a_virtual_function_is_not_bound_without_its_agent(cloud: &Cloud) {
+    let mine = Mine::new(cloud, 1);
+    let wanted = NewPort {
+        device_owner: "compute:kuryr:sriov".into(),
+        host: Some(cloud.host.clone()),
+        vnic_type: Some("direct"),
+        ..cloud.new_port(&mine.devices[0])
+    };
+    let made = mine.neutron.create_port(&wanted).await.unwrap();
+    assert!(made.binding_failed() && wanted.describes(&made), "{made:?}");
+    assert_eq!((made.vnic_type.as_str(), made.host == cloud.host), ("direct", true));
+    mine.remove().await;
+}
+
 pub async fn a_bulk_is_all_or_nothing(cloud: &Cloud) {
     let mine = Mine::new(cloud, 2);
     let good = cloud.new_port(&mine.devices[0]);
@@ -593,6 +608,7 @@ macro_rules! contract {
             lists_ports_by_what_they_are,
             lists_page_by_page,
             tells_when_a_host_is_unknown,
+            a_port_for_a_virtual_function_is_not_bound_without_its_agent,
             a_bulk_is_all_or_nothing,
             each_request_of_a_bulk_has_its_own_result,
             of_many_as_many_as_the_quota_allows_are_made,
