@@ -18,7 +18,7 @@
 //! stays in the node's container, and [`handover`] what goes from it to the plugin.
 //!
 //! The daemon remembers nothing: what should be is in the KuryrPorts, what is in the kernel and in OVSDB, where each port is marked
-//! with the sandbox that it belongs to. A restart therefore disturbs no pod, and a call that was cut short is finished by the
+//! with the sandbox that it belongs to, and in the ledger of virtual functions, which can't be marked. A restart therefore disturbs no pod, and a call that was cut short is finished by the
 //! runtime's next one.
 
 pub mod answer;

@@ -171,6 +171,20 @@ fn what_the_controller_will_miss_is_told() {
 }
 
 #[test]
+fn the_daemon_sees_the_kubelets_socket_where_it_is_to_ask_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let conf = folder.path().join("kuryr.conf");
+    for (asks, mounts) in [("true", 2), ("false", 0)] {
+        let text =
+            format!("[sriov]\nkubelet_root_dir = /data/kubelet\nenable_pod_resource_service = {asks}\n");
+        fs::write(&conf, text).unwrap();
+        let run = Run::flags(&["--controller-conf", conf.to_str().unwrap()], &[]).good();
+        let found = run.printed.matches("/data/kubelet/pod-resources").count();
+        assert_eq!(found, mounts, "{asks}: {}", run.printed);
+    }
+}
+
+#[test]
 fn the_login_is_for_its_owners_eyes_only() {
     let run = Run::script(&[], &[DOCUMENTED]).good();
     for (file, mode) in [("certificates_secret.yml", 0o600), ("kuryr.conf", 0o600), ("config_map.yml", 0o644)]
