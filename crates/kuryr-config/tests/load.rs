@@ -115,7 +115,7 @@ fn all_faults_are_told_at_once_and_no_secret_is() {
     let found = faults(&[text]);
     let expected = [
         "0.conf:2: [kubernetes] use_events = \"perhaps\": only true, yes, on, 1, false, no, off or 0 is allowed here",
-        "0.conf:3: [kubernetes] pod_vif_driver = \"pigeon\": only neutron-vif or nested-vlan or nested-macvlan or nested-ipvlan or nested-dpdk is allowed here",
+        "0.conf:3: [kubernetes] pod_vif_driver = \"pigeon\": only neutron-vif or nested-vlan or nested-macvlan or nested-ipvlan or nested-dpdk or sriov is allowed here",
         "0.conf:5: [neutron] password: ${x} names no option; write $$ for a plain dollar sign",
         "0.conf:6: [neutron] timeout = \"-1\": only a number, 0 or more is allowed here",
         "0.conf:10: [neutron_defaults] network_device_mtu = \"1\\n2\": only a whole number from 0 to 4294967295 is allowed here",
