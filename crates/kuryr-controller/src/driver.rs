@@ -106,3 +106,23 @@ pub fn impossible_pools(config: &Config) -> Vec<String> {
         .map(|(driver, pool)| format!("{driver}:{pool}"))
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pools_that_no_driver_has_are_told_of() {
+        let mut config = Config::default();
+        let asked = [
+            ("neutron-vif", "neutron"),
+            ("nested-vlan", "neutron"),
+            ("nested-dpdk", "noop"),
+            ("sriov", "neutron"),
+            ("sr-iov", "noop"),
+        ];
+        config.vif_pool.vif_pool_mapping =
+            asked.into_iter().map(|(driver, pool)| (driver.to_owned(), pool.to_owned())).collect();
+        assert_eq!(impossible_pools(&config), ["nested-vlan:neutron", "sriov:neutron"]);
+    }
+}

@@ -90,7 +90,7 @@ fn impossible(mapped: &str) -> Finding {
         "pool-impossible",
         format!("[vif_pool] vif_pool_mapping has {mapped}"),
         "no such pool can be kept: pods of these nodes get their ports when they come",
-        "neutron-vif:neutron and nested-vlan:nested are pools; nested-macvlan and nested-ipvlan have none: leave them out, or write noop",
+        "neutron-vif:neutron and nested-vlan:nested are pools; other drivers have none: leave them out, or write noop",
     )
 }
 
