@@ -176,7 +176,7 @@ impl Plugged {
         if node.own.kind()? == Kind::OpenVSwitch {
             return Self::in_switch(node);
         }
-        match Self::nested(node).await {
+        match Self::without_switch(node).await {
             Ok(plugged) => Some(plugged),
             Err(failure) => {
                 tracing::warn!(error = %Chain(&failure), "could not look for links of pods");
@@ -185,10 +185,11 @@ impl Plugged {
         }
     }
 
-    async fn nested(node: &Node) -> Result<Self, Failure> {
+    async fn without_switch(node: &Node) -> Result<Self, Failure> {
         let links = node.stacked("").await?;
         let mut plugged: Self = links.iter().map(|found| &found.link).collect();
         plugged.ports.extend(node.plug.devices.all()?.into_iter().map(|taken| taken.whose.port));
+        plugged.ports.extend(node.plug.sriov.ledger.all()?.into_iter().map(|held| held.taken.port));
         Ok(plugged)
     }
 
