@@ -316,6 +316,7 @@ async fn a_device_for_user_space_gets_its_driver_and_loses_it_again() {
     assert_eq!(nic.driver(0), IN_USER_SPACE);
     assert!(eth0(&pod).await.is_none() && result.routes.is_empty());
     assert_eq!((result.interfaces[0].name.as_str(), result.ips.len()), ("eth0", 2));
+    assert_eq!(result.interfaces[0].pci_id, Some(device(0)));
     assert_eq!(stage.add(&pod).await.unwrap(), result);
 
     let mut request = pod.request(Command::Check);
