@@ -1,4 +1,4 @@
-//! PCI devices as `/sys` shows them: the card of a virtual function, its link, its driver.
+//! Virtual functions as `/sys` shows them: the card, the link, the driver.
 //!
 //! ```text
 //!   bus/pci/devices/0000:03:02.1/physfn ──► ../0000:03:00.0    net/ens1f0, virtfn0 ──► ../0000:03:02.0, virtfn1 ──► ../0000:03:02.1
@@ -12,15 +12,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use kuryr_net::PciAddress;
-
-/// By this a device's driver is chosen freely again.
-const ANY: &str = "\n";
+use kuryr_net::{DriverName, NetError, PciAddress, Sysfs};
 
 /// The devices.
 #[derive(Debug, Clone)]
 pub struct Bus {
-    root: PathBuf,
+    devices: PathBuf,
+    sysfs: Sysfs,
 }
 
 /// Where a virtual function is on its card.
@@ -46,6 +44,9 @@ pub enum DeviceError {
         #[source]
         source: io::Error,
     },
+    /// Its driver is not told, or not changed.
+    #[error(transparent)]
+    Driver(#[from] NetError),
     /// It is no virtual function.
     #[error("device {0} is no virtual function of a network card whose link is on the host")]
     NoFunction(PciAddress),
@@ -60,12 +61,12 @@ pub enum DeviceError {
 impl Bus {
     /// The devices below `sysfs`, which is `/sys`.
     pub fn new(sysfs: &Path) -> Self {
-        Self { root: sysfs.join("bus/pci") }
+        Self { devices: sysfs.join("bus/pci/devices"), sysfs: Sysfs::new(sysfs.to_owned()) }
     }
 
     /// Whether there is such a device.
     pub fn is_there(&self, device: &PciAddress) -> bool {
-        self.device(device).exists()
+        self.sysfs.has_device(device)
     }
 
     /// The card of a virtual function.
@@ -89,45 +90,33 @@ impl Bus {
 
     /// The driver of a device.
     pub fn driver(&self, device: &PciAddress) -> Result<Option<String>, DeviceError> {
-        Ok(target(&self.device(device).join("driver")))
+        Ok(self.sysfs.driver_of(device)?.map(|driver| driver.to_string()))
     }
 
     /// Gives a device to another driver.
     pub fn bind(&self, device: &PciAddress, driver: &str) -> Result<(), DeviceError> {
-        self.rebind(device, driver, driver)
+        Ok(self.sysfs.seize(device, &self.known(driver)?)?)
     }
 
     /// Gives a device back to the driver that it had.
     pub fn give_back(&self, device: &PciAddress, driver: &str) -> Result<(), DeviceError> {
-        self.rebind(device, driver, ANY)
+        Ok(self.sysfs.give_back(device, &self.known(driver)?)?)
     }
 
-    fn rebind(&self, device: &PciAddress, driver: &str, choice: &str) -> Result<(), DeviceError> {
-        let to = self.root.join("drivers").join(driver);
-        if !to.exists() {
-            return Err(DeviceError::NoDriver(driver.to_owned()));
-        }
-        let folder = self.device(device);
-        let has = self.driver(device)?;
-        if has.as_deref().is_some_and(|has| has != driver) {
-            write(&folder.join("driver/unbind"), device.as_str())?;
-        }
-        write(&folder.join("driver_override"), choice)?;
-        if has.as_deref() == Some(driver) { Ok(()) } else { write(&to.join("bind"), device.as_str()) }
+    /// A device is not taken from one driver where there is no other to give it to.
+    fn known(&self, driver: &str) -> Result<DriverName, DeviceError> {
+        let name = driver.parse().ok().filter(|name| self.sysfs.has_driver(name));
+        name.ok_or_else(|| DeviceError::NoDriver(driver.to_owned()))
     }
 
     fn device(&self, device: &PciAddress) -> PathBuf {
-        self.root.join("devices").join(device.as_str())
+        self.devices.join(device.as_str())
     }
 }
 
 pub(super) fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> DeviceError {
     let path = path.to_owned();
     move |source| DeviceError::File { action, path, source }
-}
-
-fn write(path: &Path, text: &str) -> Result<(), DeviceError> {
-    fs::write(path, text).map_err(failed("write to", path))
 }
 
 /// What a link leads to, by its name.

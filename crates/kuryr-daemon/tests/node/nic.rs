@@ -67,7 +67,9 @@ impl Nic {
         let kubelet = kubelet(&root.path().join("kubelet.sock"), given.clone());
         let nic = Self { root, beyond: NetNs::fresh().await.unwrap(), given, kubelet };
         for driver in ["iavf", "vfio-pci"] {
-            fs::create_dir_all(nic.pci().join("drivers").join(driver)).unwrap();
+            let folder = nic.pci().join("drivers").join(driver);
+            fs::create_dir_all(&folder).unwrap();
+            ["bind", "unbind"].iter().for_each(|name| fs::write(folder.join(name), "").unwrap());
         }
         let card = nic.pci().join("devices/0000:03:00.0");
         fs::create_dir_all(card.join("net").join(CARD)).unwrap();
@@ -76,6 +78,7 @@ impl Nic {
             fs::create_dir_all(folder.join("net").join(link_of(number))).unwrap();
             symlink("../0000:03:00.0", folder.join("physfn")).unwrap();
             symlink("../../drivers/iavf", folder.join("driver")).unwrap();
+            fs::write(folder.join("driver_override"), "").unwrap();
             symlink(Path::new("..").join(device(number)), card.join(format!("virtfn{number}"))).unwrap();
         }
         nic
@@ -141,18 +144,20 @@ impl Nic {
             if fs::read_to_string(&bind).is_ok_and(|text| text == device) {
                 fs::remove_file(&link).unwrap();
                 symlink(Path::new("../../drivers").join(driver.file_name()), &link).unwrap();
-                fs::remove_file(bind).unwrap();
+                fs::write(bind, "").unwrap();
             }
         }
         fs::read_link(link).unwrap().file_name().unwrap().to_str().unwrap().to_owned()
     }
 
+    /// What was written since the last look.
     pub fn driver_override(&self, number: u32) -> String {
-        fs::read_to_string(self.folder(number).join("driver_override")).unwrap()
+        taken(&self.folder(number).join("driver_override"))
     }
 
+    /// What was written since the last look.
     pub fn unbound(&self, driver: &str) -> String {
-        fs::read_to_string(self.pci().join("drivers").join(driver).join("unbind")).unwrap()
+        taken(&self.pci().join("drivers").join(driver).join("unbind"))
     }
 
     /// The devices in the ledger.
@@ -170,6 +175,12 @@ impl Nic {
     fn folder(&self, number: u32) -> PathBuf {
         self.pci().join("devices").join(device(number))
     }
+}
+
+fn taken(file: &Path) -> String {
+    let text = fs::read_to_string(file).unwrap();
+    fs::write(file, "").unwrap();
+    text
 }
 
 fn kubelet(socket: &Path, given: Arc<Mutex<ListPodResourcesResponse>>) -> JoinHandle<()> {
