@@ -55,6 +55,14 @@ impl Driver {
         Self::ALL.map(Self::as_str)
     }
 
+    /// Whether its nodes are virtual machines of this OpenStack, which carry the ports of their pods.
+    pub fn is_nested(self) -> bool {
+        match self {
+            Self::NeutronVif | Self::Sriov => false,
+            Self::NestedVlan | Self::NestedMacvlan | Self::NestedIpvlan | Self::NestedDpdk => true,
+        }
+    }
+
     /// How its pods share the link of their machine, if they do.
     pub fn sharing(self) -> Option<Sharing> {
         match self {

@@ -94,7 +94,7 @@ struct Pods {
 
 async fn observe(context: &Context, node: &Node, pods: Pods) -> Result<Seen, Error> {
     let driver = match context.defaults.driver.of(node) {
-        Ok(driver) if !node.is_virtual && !matches!(driver, Driver::NeutronVif | Driver::Sriov) => driver,
+        Ok(driver) if !node.is_virtual && driver.is_nested() => driver,
         _ => return Ok(Seen::NoMachine),
     };
     let mut carried = carried(context, node, driver, pods);

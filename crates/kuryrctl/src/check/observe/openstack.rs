@@ -151,7 +151,7 @@ async fn pod_ports(neutron: &Neutron, project: &ProjectId) -> Seen<u64> {
 
 /// The ports that have addresses of nodes that are virtual machines.
 async fn parents(neutron: &Neutron, settings: &Settings, cluster: &Cluster) -> Seen<Vec<Parent>> {
-    let is_nested = |node: &&Node| !matches!(node.driver(settings), None | Some(Driver::NeutronVif));
+    let is_nested = |node: &&Node| node.driver(settings).is_some_and(Driver::is_nested);
     let nodes = known(&cluster.nodes)?.iter().filter(is_nested);
     let addresses: Vec<_> = nodes.flat_map(|node| node.addresses.iter().copied()).collect();
     let filter = PortFilter { addresses: Some(addresses), ..PortFilter::default() };
