@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn what_the_kernel_tells_is_understood() {
-        let told = LinkMessage::parse(&SET).unwrap();
+        let told = LinkMessage::parse(SET).unwrap();
         assert_eq!(read(&told, 3), Some(function()));
         assert_eq!(read(&told, 4), None);
     }

@@ -95,7 +95,7 @@ impl World {
         let (host, vnic) = (request.host.clone().unwrap_or_default(), request.vnic);
         let binding = if vnic == Vnic::Direct { function() } else { made.binding.clone() };
         let security_groups = request.security_groups.clone();
-        self.ports.push(Port { security_groups, host, vnic, binding, ..made });
+        self.ports.push(Port { host, security_groups, vnic, binding, ..made });
         self.next_port += 1;
     }
 
