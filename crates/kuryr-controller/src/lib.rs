@@ -20,7 +20,7 @@
 //! - [`relist`], [`wiring`]: the two tasks that look at Neutron on their own
 //! - [`services`]: what Octavia has, and the tasks that look at it; [`slices`]: the endpoints of Services
 //! - [`driver`]: how ports get to their nodes; [`trunks`], [`pairs`]: what carries them to those that are virtual machines, found by
-//!   [`parents`] and changed one [`line`] at a time; [`sriov`]: what pods ask for to have virtual functions
+//!   [`parents`] and changed one [`mod@line`] at a time; [`sriov`]: what pods ask for to have virtual functions
 //! - [`upkeep`]: health and metrics
 //! - [`mod@run`]: starts and stops it all
 
