@@ -187,7 +187,7 @@ fn one_interface_must_be_the_default_one() {
 #[test]
 fn what_cannot_be_plugged_is_named() {
     let error = read(nested("VIFSriov")).unwrap_err();
-    assert!(error.contains("VIFSriov") && error.contains("eth0"), "{error}");
+    assert!(error.contains("physnet_resource_mappings") && error.contains("eth0"), "{error}");
 }
 
 #[test]

@@ -121,14 +121,14 @@ async fn without_a_record_the_runtime_is_told_to_try_again_and_why() {
 }
 
 #[tokio::test]
-async fn a_vif_of_another_kind_is_refused_by_its_name() {
+async fn a_vif_that_this_node_cannot_plug_is_refused_with_the_reason() {
     let stage = Stage::new().await;
     let pod = stage.pod("web-0", "u", "s");
-    let mut dpdk = vif(5);
-    dpdk["versioned_object.name"] = json!("VIFDPDKNested");
-    stage.record(&pod, json!({"eth0": {"default": true, "vif": dpdk}}));
+    let mut sriov = vif(5);
+    sriov["versioned_object.name"] = json!("VIFSriov");
+    stage.record(&pod, json!({"eth0": {"default": true, "vif": sriov}}));
     let error = stage.add(&pod).await.unwrap_err().to_cni();
-    assert!(error.code == 100 && error.msg.contains("VIFDPDKNested"), "{error:?}");
+    assert!(error.code == 100 && error.msg.contains("physnet_resource_mappings"), "{error:?}");
 }
 
 #[tokio::test]
