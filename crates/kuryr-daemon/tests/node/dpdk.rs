@@ -77,10 +77,9 @@ impl Kernel {
         thread::spawn(move || {
             let mut only = None;
             while !ends.load(Ordering::Relaxed) {
-                for (name, pipe) in &mut pipes {
-                    let mut text = vec![0; 64];
-                    let Ok(length) = pipe.read(&mut text) else { continue };
-                    let text = String::from_utf8_lossy(&text[..length]).into_owned();
+                // What was written before a line is there when the line is: the last pipes are read first, and done last.
+                let lines: Vec<_> = pipes.iter_mut().rev().filter_map(line_of).collect();
+                for (name, text) in lines.into_iter().rev() {
                     written.lock().push((name.clone(), text.clone()));
                     let parts: Vec<_> = name.split('/').collect();
                     match parts[..] {
@@ -138,6 +137,13 @@ impl Drop for Kernel {
         self.ends.store(true, Ordering::Relaxed);
         let _ = self.thread.take().unwrap().join();
     }
+}
+
+/// What was written to a pipe since the last time.
+fn line_of((name, pipe): &mut (String, File)) -> Option<(String, String)> {
+    let mut text = [0; 64];
+    let length = pipe.read(&mut text).ok()?;
+    Some((name.clone(), String::from_utf8_lossy(&text[..length]).into_owned()))
 }
 
 fn unbound(root: &Path, driver: &str) {
