@@ -72,7 +72,12 @@ impl Ovsdb {
     pub async fn add_port(&self, port: &NewPort<'_>) -> Result<(), OvsdbError> {
         self.del_port(port.name).await?;
         self.settle().await;
-        let results = self.transact(addition(port)).await?;
+        self.insert(port, &interface(port)).await
+    }
+
+    /// Adds a port with this row of `Interface`.
+    pub(crate) async fn insert(&self, port: &NewPort<'_>, interface: &Value) -> Result<(), OvsdbError> {
+        let results = self.transact(insertion(port, interface)).await?;
         match results.last().and_then(|result| result["count"].as_u64()) {
             Some(1) => Ok(()),
             // Nothing refers to the new rows then, and OVSDB has dropped them at once.
@@ -149,12 +154,7 @@ fn interface(port: &NewPort<'_>) -> Value {
     row
 }
 
-fn addition(port: &NewPort<'_>) -> Vec<Value> {
-    insertion(port, &interface(port))
-}
-
-/// A port with this row of `Interface`.
-pub(crate) fn insertion(port: &NewPort<'_>, interface: &Value) -> Vec<Value> {
+fn insertion(port: &NewPort<'_>, interface: &Value) -> Vec<Value> {
     vec![
         json!({"op": "comment", "comment": format!("kuryr-daemon: add-port {} {}", port.bridge, port.name)}),
         json!({"op": "insert", "table": "Interface", "uuid-name": "interface", "row": interface}),

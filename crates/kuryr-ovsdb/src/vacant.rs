@@ -18,7 +18,7 @@ use tokio::time::timeout;
 
 use crate::{
     client::{Ovsdb, OvsdbError, Refusal},
-    ports::{NewPort, confirmation, insertion},
+    ports::{NewPort, confirmation},
     switch::{Interface, RowId},
     value::{map_of, uuid_of},
 };
@@ -42,11 +42,7 @@ impl Ovsdb {
     pub async fn add_vacant(&self, port: &NewPort<'_>) -> Result<(), OvsdbError> {
         let interface = json!({"name": port.name, "type": PATCH, "options": no_peer(),
                                "external_ids": map_of(&port.external_ids)});
-        let results = self.transact(insertion(port, &interface)).await?;
-        match results.last().and_then(|result| result["count"].as_u64()) {
-            Some(1) => Ok(()),
-            _ => Err(OvsdbError::NoBridge(port.bridge.to_owned())),
-        }
+        self.insert(port, &interface).await
     }
 
     /// Puts the link of its name behind a vacant port, writes these `external_ids` beside it, and waits until ovs-vswitchd has opened it.
