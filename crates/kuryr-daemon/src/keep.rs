@@ -25,7 +25,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     failure::Chain,
-    mark::{Afterwards, Mark, OF_POD},
+    mark::{Afterwards, IFACE_ID, Mark, OF_POD},
     node::Node,
 };
 
@@ -62,6 +62,9 @@ impl Keeper {
         node.records.ports.complete().await;
         self.said.complete().await;
         loop {
+            if node.ovsdb.look(|switch| self.look(node, switch)).unwanted.is_empty() {
+                self.unwanted.clear();
+            }
             let something = |look: Look| (look != Look::default()).then_some(look);
             let look = tokio::select! {
                 look = self.said.wait_for(|_| something(node.ovsdb.look(|switch| self.look(node, switch)))) => look,
@@ -124,7 +127,7 @@ impl Node {
     async fn take_port_seen(&self, port: &NewPort<'_>) -> Result<(), OvsdbError> {
         let waits = self.ovsdb.look(|switch| {
             let interface = switch.interface(port.name)?;
-            (Mark::read_vacant(interface) == port.external_ids.get("iface-id").map(String::as_str))
+            (Mark::read_vacant(interface) == port.external_ids.get(IFACE_ID).map(String::as_str))
                 .then_some(())
         });
         match waits {

@@ -16,7 +16,8 @@ const NETNS: &str = "kuryr-netns";
 const IFNAME: &str = "kuryr-ifname";
 const POD: &str = "kuryr-pod";
 const POD_UID: &str = "kuryr-pod-uid";
-const IFACE_ID: &str = "iface-id";
+/// By which OVN and Neutron know a port.
+pub const IFACE_ID: &str = "iface-id";
 const MAC: &str = "attached-mac";
 const VM_UUID: &str = "vm-uuid";
 /// What the Python Kuryr wrote for a pod's port, and other tools look for.
