@@ -5,7 +5,7 @@ use std::{pin::pin, task::Poll, time::Duration};
 use kuryr_cni::Command;
 use tokio::time::sleep;
 
-use crate::stage::{Stage, tap};
+use crate::stage::{Pod, Stage, tap};
 
 /// What was sent to the kernel or to OVSDB before the end still has its effect.
 pub const IN_FLIGHT: Duration = Duration::from_millis(30);
@@ -22,6 +22,17 @@ pub async fn cut_after(steps: usize, future: impl Future) -> bool {
         future.as_mut().poll(context).map(|_| true)
     })
     .await
+}
+
+/// An ADD ends after so many steps, the daemon begins anew, and the pod's next sandbox is connected. Returns both sandboxes, and whether
+/// the ADD came to its end.
+pub async fn cut_and_next(stage: &mut Stage, first: &Pod, steps: usize) -> (Pod, Pod, bool) {
+    let (cut, next) = (first.again(&format!("cut-{steps}")), first.again(&format!("next-{steps}")));
+    let ended = cut_after(steps, stage.node().add(&cut.request(Command::Add))).await;
+    sleep(IN_FLIGHT).await;
+    stage.restart().await;
+    stage.add(&next).await.unwrap();
+    (cut, next, ended)
 }
 
 async fn nothing_is_left(stage: &Stage, steps: usize) {
@@ -54,11 +65,7 @@ async fn an_add_that_is_cut_short_does_not_keep_the_next_sandbox_from_its_port()
     let mut stage = Stage::new().await;
     let first = stage.pod_with_port(5);
     for steps in 0.. {
-        let (cut, next) = (first.again(&format!("cut-{steps}")), first.again(&format!("next-{steps}")));
-        let ended = cut_after(steps, stage.node().add(&cut.request(Command::Add))).await;
-        sleep(IN_FLIGHT).await;
-        stage.restart().await;
-        stage.add(&next).await.unwrap();
+        let (cut, next, ended) = cut_and_next(&mut stage, &first, steps).await;
         assert_eq!(
             stage.external_id(&tap(5), "kuryr-sandbox"),
             Some(next.sandbox.clone()),

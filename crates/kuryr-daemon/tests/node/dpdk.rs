@@ -23,8 +23,8 @@ use tokio::time::sleep;
 
 use crate::{
     api::{PODS, PORTS},
-    cut::{IN_FLIGHT, cut_after},
-    stage::{LOWER, Pod, Stage, in_user_space, mac, until},
+    cut::cut_and_next,
+    stage::{LOWER, Pod, Stage, added_without_link, in_user_space, mac, until},
 };
 
 const DEVICE: &str = "0000:00:05.0";
@@ -217,18 +217,7 @@ async fn a_pod_gets_a_device_and_its_driver_gets_it_back_from_a_later_daemon() {
     assert_eq!(told(&stage, "sandbox-5"), DEVICE);
     let noted = stage.root.path().join("devices");
     assert_eq!(fs::metadata(&noted).unwrap().permissions().mode() & 0o777, 0o700);
-    assert_eq!(
-        serde_json::to_value(&result).unwrap(),
-        json!({
-            "cniVersion": "1.1.0",
-            "interfaces": [{"name": "eth0", "mac": mac(5), "mtu": 1442, "sandbox": pod.netns(), "pciID": DEVICE}],
-            "ips": [
-                {"interface": 0, "address": "10.1.0.5/16", "gateway": "10.1.255.254"},
-                {"interface": 0, "address": "fd10:1::5/64", "gateway": "fd10:1::ffff"},
-            ],
-            "dns": {"nameservers": ["8.8.8.8"]},
-        })
-    );
+    assert_eq!(serde_json::to_value(&result).unwrap(), added_without_link(&pod, "pciID", &json!(DEVICE)));
     assert_eq!(pod.inside().await.links().await.unwrap().len(), 1, "lo");
     stage.restart().await;
     assert_eq!(stage.add(&pod).await.unwrap(), result);
@@ -361,11 +350,7 @@ async fn an_add_that_is_cut_short_anywhere_keeps_no_later_sandbox_from_its_devic
     let kernel = Kernel::with_device(&stage);
     let first = pod(&stage);
     for steps in 0.. {
-        let (cut, next) = (first.again(&format!("cut-{steps}")), first.again(&format!("next-{steps}")));
-        let ended = cut_after(steps, stage.node().add(&cut.request(Command::Add))).await;
-        sleep(IN_FLIGHT).await;
-        stage.restart().await;
-        stage.add(&next).await.unwrap();
+        let (cut, next, ended) = cut_and_next(&mut stage, &first, steps).await;
         stage.del(&cut).await.unwrap();
         until(|| kernel.driver().as_deref() == Some(USER)).await;
         assert_eq!(told(&stage, &format!("next-{steps}")), DEVICE);

@@ -11,7 +11,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::{
     api::{NODES, PODS, PORTS},
-    cut::{IN_FLIGHT, cut_after},
+    cut::cut_and_next,
     stage::{LOWER, PATIENCE, Pod, Stage, mac, namespace, nested, port_id, until},
 };
 
@@ -309,11 +309,7 @@ async fn an_add_that_is_cut_short_anywhere_keeps_no_later_sandbox_from_its_link(
         let Some(mut stage) = vm(stack).await else { continue };
         let first = pod(&stage, 5, stack);
         for steps in 0.. {
-            let (cut, next) = (first.again(&format!("cut-{steps}")), first.again(&format!("next-{steps}")));
-            let ended = cut_after(steps, stage.node().add(&cut.request(Command::Add))).await;
-            sleep(IN_FLIGHT).await;
-            stage.restart().await;
-            stage.add(&next).await.unwrap();
+            let (cut, next, ended) = cut_and_next(&mut stage, &first, steps).await;
             for pod in [&cut, &next] {
                 stage.del(pod).await.unwrap();
                 link_goes(pod).await;

@@ -9,7 +9,7 @@ use tokio::time::sleep;
 
 use crate::{
     api::{PODS, PORTS},
-    cut::{IN_FLIGHT, cut_after},
+    cut::{IN_FLIGHT, cut_and_next},
     nic::{CARD, MTU, Nic, RESOURCE, device, link_of},
     stage::{Pod, Stage, mac, vif},
 };
@@ -343,11 +343,7 @@ async fn an_add_that_is_cut_short_keeps_nothing_from_the_next_sandbox() {
     let home = before(&stage, 0).await;
     let first = pod(&stage, &nic, 5, &[0]);
     for steps in 0.. {
-        let (cut, next) = (first.again(&format!("cut-{steps}")), first.again(&format!("next-{steps}")));
-        let ended = cut_after(steps, stage.node().add(&cut.request(Command::Add))).await;
-        sleep(IN_FLIGHT).await;
-        stage.restart().await;
-        stage.add(&next).await.unwrap();
+        let (cut, next, ended) = cut_and_next(&mut stage, &first, steps).await;
         assert!(eth0(&next).await.is_some() && eth0(&cut).await.is_none(), "after {steps} steps");
         for pod in [&cut, &next] {
             stage.del(pod).await.unwrap();

@@ -378,6 +378,19 @@ pub fn object(name: &str, data: Value) -> Value {
     })
 }
 
+/// What ADD answers where port 5 is no link of the pod's, but what stands under this key.
+pub fn added_without_link(pod: &Pod, key: &str, what: &Value) -> Value {
+    json!({
+        "cniVersion": "1.1.0",
+        "interfaces": [{"name": "eth0", "mac": mac(5), "mtu": 1442, "sandbox": pod.netns(), key: what}],
+        "ips": [
+            {"interface": 0, "address": "10.1.0.5/16", "gateway": "10.1.255.254"},
+            {"interface": 0, "address": "fd10:1::5/64", "gateway": "fd10:1::ffff"},
+        ],
+        "dns": {"nameservers": ["8.8.8.8"]},
+    })
+}
+
 pub fn port_id(number: u16) -> String {
     format!("{number:08x}-11cc-43d9-9200-ff4dc02d3620")
 }

@@ -17,8 +17,8 @@ use tokio::time::sleep;
 
 use crate::{
     api::{PODS, PORTS},
-    cut::{IN_FLIGHT, cut_after},
-    stage::{BRIDGE, Pod, Stage, in_user_space, mac, port_id, until},
+    cut::cut_and_next,
+    stage::{BRIDGE, Pod, Stage, added_without_link, in_user_space, mac, port_id, until},
 };
 
 const NAME: &str = "vhu00000005-11";
@@ -76,18 +76,7 @@ async fn a_pod_that_listens_is_told_where_and_open_vswitch_calls_it() {
     let content: Value = serde_json::from_str(&fs::read_to_string(&told).unwrap()).unwrap();
     assert_eq!(content, json!({"vhostname": NAME, "vhostmac": mac(5), "mode": "server"}));
     assert_eq!(fs::metadata(&told).unwrap().permissions().mode() & 0o777, 0o644);
-    assert_eq!(
-        serde_json::to_value(&result).unwrap(),
-        json!({
-            "cniVersion": "1.1.0",
-            "interfaces": [{"name": "eth0", "mac": mac(5), "mtu": 1442, "sandbox": pod.netns(), "socketPath": path}],
-            "ips": [
-                {"interface": 0, "address": "10.1.0.5/16", "gateway": "10.1.255.254"},
-                {"interface": 0, "address": "fd10:1::5/64", "gateway": "fd10:1::ffff"},
-            ],
-            "dns": {"nameservers": ["8.8.8.8"]},
-        })
-    );
+    assert_eq!(serde_json::to_value(&result).unwrap(), added_without_link(&pod, "socketPath", &json!(path)));
     assert_eq!(pod.inside().await.links().await.unwrap().len(), 1, "lo");
     let _pods = UnixListener::bind(&path).unwrap();
     for _ in 0..2 {
@@ -266,11 +255,7 @@ async fn an_add_that_is_cut_short_anywhere_leaves_nothing_that_a_del_does_not_ta
     let mut stage = Stage::new().await;
     let first = pod(&stage, "server");
     for steps in 0.. {
-        let (cut, next) = (first.again(&format!("cut-{steps}")), first.again(&format!("next-{steps}")));
-        let ended = cut_after(steps, stage.node().add(&cut.request(Command::Add))).await;
-        sleep(IN_FLIGHT).await;
-        stage.restart().await;
-        stage.add(&next).await.unwrap();
+        let (cut, next, ended) = cut_and_next(&mut stage, &first, steps).await;
         stage.del(&cut).await.unwrap();
         assert_eq!(files(&stage), [format!("next-{steps}-eth0")]);
         goes_without_a_trace(&stage, &next).await;
