@@ -113,13 +113,7 @@ async fn a_node_that_is_no_machine_any_more_says_nothing_and_what_a_kubelet_forg
 #[tokio::test(flavor = "multi_thread")]
 async fn a_machine_without_a_trunk_takes_no_pod() {
     let world = World::new().await;
-    world.kubernetes.create(
-        "/api/v1/nodes",
-        json!({
-            "metadata": { "name": "vm1", "labels": { "pod_vif": "nested-vlan" } },
-            "status": { "addresses": [{ "type": "InternalIP", "address": ADDRESS }] },
-        }),
-    );
+    world.machine_called("vm1", "nested-vlan", ADDRESS);
     let _controller = world.controller().await;
     world.until_fits("vm1", 0).await;
 }

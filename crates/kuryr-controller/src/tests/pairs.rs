@@ -9,16 +9,6 @@ const ADDRESS: &str = "10.1.7.7";
 const THEIRS: &str = "10.1.200.200";
 
 impl World {
-    fn machine_called(&self, name: &str, driver: &str, address: &str) {
-        self.kubernetes.create(
-            "/api/v1/nodes",
-            json!({
-                "metadata": { "name": name, "labels": { "pod_vif": driver } },
-                "status": { "addresses": [{ "type": "InternalIP", "address": address }] },
-            }),
-        );
-    }
-
     /// A node that is a virtual machine, with its port, which somebody else has given a pair. Returns the port's id.
     async fn sharing_machine(&self, name: &str, driver: &str, address: &str) -> String {
         self.machine_called(name, driver, address);

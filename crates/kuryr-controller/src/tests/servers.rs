@@ -14,13 +14,7 @@ const REQUESTS: u64 = 40;
 impl World {
     /// A node that is a server, with its port. Returns the server's id, and the port's.
     async fn server(&self, name: &str, address: &str) -> (String, String) {
-        self.kubernetes.create(
-            "/api/v1/nodes",
-            json!({
-                "metadata": { "name": name, "labels": { "pod_vif": "nested-dpdk" } },
-                "status": { "addresses": [{ "type": "InternalIP", "address": address }] },
-            }),
-        );
+        self.machine_called(name, "nested-dpdk", address);
         let port = self.port_with(address).await;
         (self.cloud.nova().boot(HYPERVISOR, &port), port)
     }

@@ -10,18 +10,23 @@ pub(super) const ADDRESS: &str = "10.1.7.7";
 impl World {
     /// A node that is a virtual machine, with its port and trunk. Returns the trunk's id.
     pub(super) async fn machine(&self, name: &str, address: &str) -> String {
-        self.kubernetes.create(
-            "/api/v1/nodes",
-            json!({
-                "metadata": { "name": name, "labels": { "pod_vif": "nested-vlan" } },
-                "status": { "addresses": [{ "type": "InternalIP", "address": address }] },
-            }),
-        );
+        self.machine_called(name, "nested-vlan", address);
         let fixed = json!({ "subnet_id": self.id_of("k8s-pod-subnet"), "ip_address": address });
         let port = json!({ "port": { "network_id": self.id_of("k8s-pod-net"), "fixed_ips": [fixed] } });
         let port = self.post("/ports", port).await["port"]["id"].clone();
         let trunk = self.post("/trunks", json!({ "trunk": { "port_id": port } })).await;
         trunk["trunk"]["id"].as_str().unwrap().to_owned()
+    }
+
+    /// A node that is a virtual machine whose pods get their interfaces by this driver.
+    pub(super) fn machine_called(&self, name: &str, driver: &str, address: &str) {
+        self.kubernetes.create(
+            "/api/v1/nodes",
+            json!({
+                "metadata": { "name": name, "labels": { "pod_vif": driver } },
+                "status": { "addresses": [{ "type": "InternalIP", "address": address }] },
+            }),
+        );
     }
 
     async fn post(&self, path: &'static str, body: Value) -> Value {
@@ -165,13 +170,7 @@ async fn a_lost_answer_puts_a_port_on_a_trunk_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_without_a_trunk_is_told_of_and_served_when_it_has_one() {
     let world = World::new().await;
-    world.kubernetes.create(
-        "/api/v1/nodes",
-        json!({
-            "metadata": { "name": "vm1", "labels": { "pod_vif": "nested-vlan" } },
-            "status": { "addresses": [{ "type": "InternalIP", "address": ADDRESS }] },
-        }),
-    );
+    world.machine_called("vm1", "nested-vlan", ADDRESS);
     world.kubernetes.create(
         "/api/v1/nodes",
         json!({ "metadata": { "name": "odd", "labels": { "pod_vif": "carrier-pigeon" } } }),
