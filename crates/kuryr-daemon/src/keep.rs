@@ -10,8 +10,7 @@
 //! ```
 //!
 //! Nothing of a pod stays with the port: its link is made for the pod and goes with it. To park a link of the pod's and to move it into
-//! the next one's namespace would cost the kernel 16 ms, one link after the other, each way; a new one costs 1 ms
-//! (`make bench FIGURES=plugging`).
+//! the next one's namespace costs the kernel more, and one link waits for the other (`make bench FIGURES=plugging` has the figures).
 
 use std::{
     collections::{BTreeMap, BTreeSet},
