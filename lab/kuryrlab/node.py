@@ -161,7 +161,7 @@ class Node:
                 return False
             return then()
 
-        return Daemon(name, tuple(argv), ready=ready, place=self.place, prepare=prepare)
+        return Daemon(name, ovs.before_others(argv), ready=ready, place=self.place, prepare=prepare)
 
     def _configure_switch(self) -> None:
         settings = {

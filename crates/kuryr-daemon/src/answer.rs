@@ -1,7 +1,6 @@
 //! The result of ADD, from what was plugged.
 
 use kuryr_cni::{AddResult, Dns, Interface, Ip, Route};
-use kuryr_net::Link;
 
 use crate::{
     failure::Failure,
@@ -10,22 +9,40 @@ use crate::{
     wiring::{self, Wiring},
 };
 
+/// The ends on the host, of interfaces that have one.
+pub async fn outside(wirings: &[Wiring], place: &Place<'_>) -> Result<Vec<Option<Interface>>, Failure> {
+    let mut ends = Vec::with_capacity(wirings.len());
+    for wiring in wirings {
+        let tap = wiring.plug.host_links().first().copied();
+        let Some(tap) = tap else {
+            ends.push(None);
+            continue;
+        };
+        let mac = place.host.link(tap).await?.and_then(|link| link.mac).map(|mac| mac.to_string());
+        ends.push(Some(Interface {
+            name: tap.to_owned(),
+            mac,
+            mtu: Some(wiring.mtu),
+            ..Interface::default()
+        }));
+    }
+    Ok(ends)
+}
+
 /// Describes the interfaces, their ends on the host if they have any and those in the sandbox, with their addresses and routes.
 ///
 /// One without a link has its addresses all the same, which a program in the pod's user space is to use. There are no routes by it.
-pub async fn describe(
+pub fn describe(
     wirings: &[Wiring],
     inside: &[Inside],
-    place: &Place<'_>,
-) -> Result<AddResult, Failure> {
+    outside: &[Option<Interface>],
+    sandbox: &Sandbox,
+) -> AddResult {
     let mut result = AddResult::default();
-    for (wiring, inside) in wirings.iter().zip(inside) {
-        if let Some(tap) = wiring.plug.host_links().first() {
-            let near = place.host.link(tap).await?;
-            result.interfaces.push(outside(tap, near.as_ref(), wiring.mtu));
-        }
+    for ((wiring, inside), outside) in wirings.iter().zip(inside).zip(outside) {
+        result.interfaces.extend(outside.clone());
         let position = result.interfaces.len();
-        result.interfaces.push(within(wiring, inside, place.sandbox));
+        result.interfaces.push(within(wiring, inside, sandbox));
         result.ips.extend(ips(wiring, position));
         if !matches!(inside, Inside::Link(_)) {
             continue;
@@ -38,12 +55,7 @@ pub async fn describe(
         );
     }
     result.dns = Dns { nameservers: wiring::name_servers(wirings), ..Dns::default() };
-    Ok(result)
-}
-
-fn outside(tap: &str, link: Option<&Link>, mtu: u32) -> Interface {
-    let mac = link.and_then(|link| link.mac).map(|mac| mac.to_string());
-    Interface { name: tap.to_owned(), mac, mtu: Some(mtu), ..Interface::default() }
+    result
 }
 
 /// An IPVLAN's MAC address is not the port's.

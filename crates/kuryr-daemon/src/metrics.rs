@@ -34,8 +34,10 @@ pub enum Step {
     Ovsdb,
     /// Waiting until the backend has wired the port.
     Wired,
-    /// Addresses and routes.
+    /// Giving the links inside their addresses, beside waiting for the backend.
     Address,
+    /// Setting them up, with their routes.
+    Up,
     /// Removing a port from OVSDB.
     RemovePort,
     /// Removing its links.
@@ -61,6 +63,7 @@ impl EncodeLabelValue for Step {
             Self::Ovsdb => "ovsdb",
             Self::Wired => "wired",
             Self::Address => "address",
+            Self::Up => "up",
             Self::RemovePort => "remove_port",
             Self::RemoveLink => "remove_link",
         };

@@ -22,6 +22,7 @@ pub mod vlan;
 
 use std::{fmt, path::PathBuf};
 
+use futures::future::{join_all, try_join_all};
 use kuryr_api::vif::{Base, Vif};
 use kuryr_net::{Link, LinkState, NetNs, Netlink, PciAddress};
 
@@ -234,22 +235,29 @@ impl fmt::Display for Plug {
     }
 }
 
-/// Gives an interface its addresses and routes, and sets it up. Tells what it is like inside.
+/// Gives an interface its addresses, before it is up. Tells what it is like inside.
 pub async fn address(wiring: &Wiring, place: &Place<'_>) -> Result<Link, Failure> {
     let name = wiring.ifname.as_str();
     let missing =
         || Failure::Namespace { path: place.sandbox.netns_path.clone(), reason: "the pod's link went away" };
     let link = place.inside.link(name).await?.ok_or_else(missing)?;
-    for address in wiring.addresses() {
-        place.inside.add_address(link.index, address).await?;
-    }
-    if link.state == LinkState::Down {
-        place.inside.set_up(link.index).await?;
-    }
-    for route in wiring.routes() {
-        place.inside.add_route(link.index, route).await?;
-    }
+    let addresses = wiring.addresses().map(|address| place.inside.add_address(link.index, address));
+    try_join_all(addresses).await?;
     Ok(link)
+}
+
+/// Sets an interface up, with its routes: the kernel is asked for all in this order, and answers together.
+pub async fn set_up(wiring: &Wiring, link: &Link, place: &Place<'_>) -> Result<(), Failure> {
+    let up = async {
+        match link.state {
+            LinkState::Up => Ok(()),
+            LinkState::Down => place.inside.set_up(link.index).await,
+        }
+    };
+    let routes = wiring.routes().into_iter().map(|route| place.inside.add_route(link.index, route));
+    let (up, routes) = tokio::join!(biased; up, join_all(routes));
+    up?;
+    Ok(routes.into_iter().collect::<Result<(), _>>()?)
 }
 
 /// Makes the kernel ready for an interface: IPv6 where it has an address of that family, and a word to the neighbours when the link

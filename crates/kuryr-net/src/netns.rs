@@ -6,7 +6,7 @@ use std::{
     os::fd::{AsRawFd, RawFd},
     os::unix::fs::MetadataExt,
     path::Path,
-    sync::Arc,
+    sync::{Arc, LazyLock},
 };
 
 use nix::{
@@ -123,7 +123,18 @@ impl NetNs {
     /// Opens a netlink socket inside the namespace. It may be used from anywhere: a socket stays where it was born.
     pub async fn netlink(&self) -> Result<Netlink, NetError> {
         let threads = netlink::threads()?;
-        self.enter(move || Netlink::open(threads)).await?.map_err(NetError::Socket)
+        let socket = if self.is_own() {
+            Netlink::open(threads)
+        } else {
+            self.enter(move || Netlink::open(threads)).await?
+        };
+        socket.map_err(NetError::Socket)
+    }
+
+    /// Whether this process runs in it.
+    fn is_own(&self) -> bool {
+        static OWN: LazyLock<Option<NetNsId>> = LazyLock::new(|| NetNs::own().ok().map(|own| own.id));
+        *OWN == Some(self.id)
     }
 }
 

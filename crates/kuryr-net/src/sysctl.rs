@@ -1,6 +1,6 @@
 //! Sysctls below `net`, which every namespace has for itself.
 
-use std::fmt;
+use std::{fmt, fs, io};
 
 use crate::{error::NetError, netns::NetNs};
 
@@ -20,9 +20,9 @@ pub enum Sysctl {
 }
 
 impl NetNs {
-    /// Writes sysctls of the namespace, in order. One that this kernel does not have (IPv6 may be compiled out) is passed over.
+    /// Sets sysctls of the namespace, in order. One that this kernel does not have (IPv6 may be compiled out) is passed over.
     pub async fn set_sysctls(&self, settings: Vec<(Sysctl, u8)>) -> Result<(), NetError> {
-        self.enter(move || settings.iter().try_for_each(|(sysctl, value)| write(sysctl, *value))).await?
+        self.enter(move || settings.iter().try_for_each(|(sysctl, value)| set(sysctl, *value))).await?
     }
 }
 
@@ -39,10 +39,16 @@ impl fmt::Display for Sysctl {
 }
 
 /// `/proc/sys/net` is that of the calling thread's namespace.
-fn write(sysctl: &Sysctl, value: u8) -> Result<(), NetError> {
-    match std::fs::write(format!("/proc/sys/{sysctl}"), value.to_string()) {
-        Ok(()) => Ok(()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Err(source) => Err(NetError::Sysctl { name: sysctl.to_string(), value: value.to_string(), source }),
+fn set(sysctl: &Sysctl, value: u8) -> Result<(), NetError> {
+    let (path, wanted) = (format!("/proc/sys/{sysctl}"), value.to_string());
+    // To write waits for whoever changes a link of any namespace, by trying again and again.
+    let done = match fs::read_to_string(&path) {
+        Ok(found) if found.trim() == wanted => Ok(()),
+        Ok(_) => fs::write(&path, &wanted),
+        Err(error) => Err(error),
+    };
+    match done {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done.map_err(|source| NetError::Sysctl { name: sysctl.to_string(), value: wanted, source }),
     }
 }

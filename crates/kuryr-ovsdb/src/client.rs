@@ -9,6 +9,7 @@ use tokio::{
 };
 
 use crate::{
+    confirm::Changes,
     endpoint::Endpoint,
     session::{self, Command},
     switch::Switch,
@@ -24,6 +25,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 pub struct Ovsdb {
     commands: mpsc::Sender<Command>,
     switch: watch::Receiver<Switch>,
+    pub(crate) changes: Changes,
 }
 
 /// A request was not carried out, or it is not known whether it was.
@@ -75,7 +77,7 @@ impl Ovsdb {
                 () = sender.closed() => {}
             }
         });
-        Self { commands, switch }
+        Self { commands, switch, changes: Changes::default() }
     }
 
     /// What the database says, now and as it changes.

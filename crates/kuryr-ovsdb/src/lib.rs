@@ -13,6 +13,7 @@
 //! `datapath_type` of a bridge that is there is never written: changing it, even for a moment, makes OVS re-create every internal port.
 
 mod client;
+mod confirm;
 mod endpoint;
 mod frame;
 mod ports;

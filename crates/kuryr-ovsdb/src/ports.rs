@@ -71,7 +71,7 @@ impl Ovsdb {
     /// Adds a port, in one transaction. A port of that name that is there already is replaced.
     pub async fn add_port(&self, port: &NewPort<'_>) -> Result<(), OvsdbError> {
         self.del_port(port.name).await?;
-        self.settle().await;
+        self.settle(port.name).await;
         self.insert(port, &interface(port)).await
     }
 
@@ -93,29 +93,21 @@ impl Ovsdb {
         let operations = vec![
             json!({"op": "mutate", "table": "Bridge", "where": [["_uuid", "==", uuid_of(&bridge)]],
                    "mutations": [["ports", "delete", uuid_of(&port)]]}),
-            confirmation(),
             json!({"op": "comment", "comment": format!("kuryr-daemon: del-port {name}")}),
         ];
-        self.transact(operations).await?;
+        self.change_port(name, operations).await?;
         Ok(Removed::Port)
     }
 
-    /// Waits, within limits, until ovs-vswitchd has carried out the removals that were asked for.
+    /// Waits, within limits, until ovs-vswitchd has carried out the last change of a port.
     ///
     /// A device that is removed and made anew under the same name before ovs-vswitchd has looked is taken for the old one: it would
     /// go on reading from a socket of a device that is no more.
-    pub async fn settle(&self) {
-        let asked = self.look(Switch::asked);
-        let settled = self.wait_for(|switch| (switch.carried_out() >= asked).then_some(()));
-        if timeout(SETTLE_WITHIN, settled).await.is_err() {
-            tracing::warn!("ovs-vswitchd is behind with its configuration");
+    pub async fn settle(&self, name: &str) {
+        if timeout(SETTLE_WITHIN, self.carried_out(name)).await.is_err() {
+            tracing::warn!(port = name, "ovs-vswitchd is behind with its configuration");
         }
     }
-}
-
-/// Asks ovs-vswitchd to say when it has carried out a transaction.
-pub(crate) fn confirmation() -> Value {
-    json!({"op": "mutate", "table": "Open_vSwitch", "where": [], "mutations": [["next_cfg", "+=", 1]]})
 }
 
 fn placed(switch: &Switch, name: &str) -> Option<(RowId, RowId)> {

@@ -11,14 +11,13 @@
 //! place, and Neutron calls it ACTIVE. When a link of its name is there, a change of the type puts the link behind the same number: no
 //! flow changes, and OVN does not notice. The other way round the same.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use tokio::time::timeout;
 
 use crate::{
     client::{Ovsdb, OvsdbError, Refusal},
-    ports::{NewPort, confirmation},
+    ports::NewPort,
     switch::{Interface, RowId},
     value::{map_of, uuid_of},
 };
@@ -27,8 +26,6 @@ use crate::{
 const PATCH: &str = "patch";
 /// The peer of all vacant ports. There is no such port.
 const NOBODY: &str = "kuryr-nobody";
-/// A loaded ovs-vswitchd takes some 100 ms.
-const OCCUPIED_WITHIN: Duration = Duration::from_secs(10);
 
 impl Interface {
     /// Whether it waits for its link.
@@ -45,20 +42,18 @@ impl Ovsdb {
         self.insert(port, &interface).await
     }
 
-    /// Puts the link of its name behind a vacant port, writes these `external_ids` beside it, and waits until ovs-vswitchd has opened it.
+    /// Puts the link of its name behind a vacant port, and writes these `external_ids` beside it. [`Self::carried_out`] says when
+    /// ovs-vswitchd has opened it.
     pub async fn occupy(&self, name: &str, ids: &BTreeMap<String, String>) -> Result<(), OvsdbError> {
         let keys: Vec<&str> = ids.keys().map(String::as_str).collect();
-        let changed = self.retype(name, "", &json!(["map", []]), &keys, ids).await?;
-        let opened = self.wait_for(|switch| (switch.carried_out() >= changed).then_some(()));
-        timeout(OCCUPIED_WITHIN, opened).await.map_err(|_| OvsdbError::Slow)
+        self.retype(name, "", &json!(["map", []]), &keys, ids).await
     }
 
     /// Takes the link of a port away, which may be gone already, and the `external_ids` of these keys.
     pub async fn vacate(&self, name: &str, keys: &[&str]) -> Result<(), OvsdbError> {
-        self.retype(name, PATCH, &no_peer(), keys, &BTreeMap::new()).await.map(drop)
+        self.retype(name, PATCH, &no_peer(), keys, &BTreeMap::new()).await
     }
 
-    /// Returns by which number ovs-vswitchd will confirm the change.
     async fn retype(
         &self,
         name: &str,
@@ -66,7 +61,7 @@ impl Ovsdb {
         options: &Value,
         without: &[&str],
         with: &BTreeMap<String, String>,
-    ) -> Result<i64, OvsdbError> {
+    ) -> Result<(), OvsdbError> {
         let row = self.look(|switch| switch.interface_row(name).cloned());
         let row = row.ok_or_else(|| missing(name))?;
         let this = |row: &RowId| json!([["_uuid", "==", uuid_of(row)]]);
@@ -76,15 +71,12 @@ impl Ovsdb {
                    "row": {"type": kind, "options": options}}),
             json!({"op": "mutate", "table": "Interface", "where": this(&row),
                    "mutations": [["external_ids", "delete", ["set", without]], ["external_ids", "insert", map_of(with)]]}),
-            confirmation(),
-            json!({"op": "select", "table": "Open_vSwitch", "where": [], "columns": ["next_cfg"]}),
         ];
-        let results = self.transact(operations).await?;
-        if results.get(1).and_then(|result| result["count"].as_u64()) != Some(1) {
-            return Err(missing(name));
+        let results = self.change_port(name, operations).await?;
+        match results.get(1).and_then(|result| result["count"].as_u64()) {
+            Some(1) => Ok(()),
+            _ => Err(missing(name)),
         }
-        let number = results.last().and_then(|result| result["rows"][0]["next_cfg"].as_i64());
-        number.ok_or_else(|| OvsdbError::Rejected(Value::from(results)))
     }
 }
 

@@ -165,7 +165,8 @@ async fn a_vacant_port_is_occupied_and_vacated_and_stays_the_same_row() {
     assert_eq!(see(&client), (true, [iface_id.clone(), None]));
     for sandbox in ["first", "second"] {
         let (ids, confirmation) = ([("kuryr-sandbox".into(), sandbox.into())].into(), confirm(&client));
-        timeout(Duration::from_secs(4), client.occupy("tap1", &ids)).await.unwrap().unwrap();
+        client.occupy("tap1", &ids).await.unwrap();
+        timeout(Duration::from_secs(4), client.carried_out("tap1")).await.unwrap();
         confirmation.await.unwrap();
         assert_eq!(see(&client), (false, [iface_id.clone(), Some(sandbox.to_owned())]));
         let confirmation = confirm(&client);
@@ -175,6 +176,26 @@ async fn a_vacant_port_is_occupied_and_vacated_and_stays_the_same_row() {
     }
     assert_eq!(row(&client), before);
     assert_eq!(client.del_port("tap1").await.unwrap(), Removed::Port);
+}
+
+#[tokio::test]
+async fn a_change_is_waited_for_and_not_that_of_another_port() {
+    let server = Server::new();
+    let client = server.client().await;
+    for name in ["tap1", "tap2"] {
+        client.add_vacant(&port(name)).await.unwrap();
+    }
+    let carried_out =
+        async |name| timeout(Duration::from_millis(200), client.carried_out(name)).await.is_ok();
+    assert!(carried_out("tap1").await, "nobody has asked for anything");
+    let first = confirm(&client);
+    client.occupy("tap1", &BTreeMap::new()).await.unwrap();
+    first.await.unwrap();
+    client.occupy("tap2", &BTreeMap::new()).await.unwrap();
+    assert!(carried_out("tap1").await);
+    assert!(!carried_out("tap2").await);
+    confirm(&client).await.unwrap();
+    assert!(carried_out("tap2").await);
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! What the drivers for Open vSwitch share: the port in OVSDB, and the pod's veth pair where there is one.
 
-use kuryr_net::VethPair;
+use kuryr_net::{NetError, VethPair};
 use kuryr_ovsdb::{Device, NewPort, Removed, Switch};
 
 use super::{Job, active};
@@ -42,20 +42,23 @@ impl PairPort<'_> {
         Ok(inside.is_some_and(|link| link.mac == Some(wiring.mac)))
     }
 
+    /// Links that are left are only looked for when they turn out to be in the way.
     pub(super) async fn clear(&self, job: Job<'_>) -> Result<(), Failure> {
-        let (place, wiring) = (job.place, job.wiring);
-        self.port.remove(job).await?;
-        place.host.delete_link(self.tap).await?;
-        let ours =
-            place.inside.link(wiring.ifname.as_str()).await?.filter(|link| link.mac == Some(wiring.mac));
-        if let Some(link) = ours {
-            place.inside.delete_link(&link.name).await?;
-        }
-        Ok(())
+        self.port.remove(job).await
     }
 
     /// The pod's pair. The host's end is not in Open vSwitch yet.
     pub(super) async fn add_pair(&self, job: Job<'_>) -> Result<(), Failure> {
+        match self.make_pair(job).await {
+            Err(error) if error.is_there_already() => {
+                self.remove_links(job).await?;
+                Ok(self.make_pair(job).await?)
+            }
+            made => Ok(made?),
+        }
+    }
+
+    async fn make_pair(&self, job: Job<'_>) -> Result<(), NetError> {
         let pair = VethPair {
             near: self.tap,
             far: job.wiring.ifname.as_str(),
@@ -63,7 +66,18 @@ impl PairPort<'_> {
             mac: job.wiring.mac,
             mtu: job.wiring.mtu,
         };
-        Ok(job.place.host.add_veth(&pair).await?)
+        job.place.host.add_veth(&pair).await
+    }
+
+    /// A link inside that is somebody else's stays.
+    async fn remove_links(&self, job: Job<'_>) -> Result<(), NetError> {
+        let (place, wiring) = (job.place, job.wiring);
+        place.host.delete_link(self.tap).await?;
+        let inside = place.inside.link(wiring.ifname.as_str()).await?;
+        if let Some(link) = inside.filter(|link| link.mac == Some(wiring.mac)) {
+            place.inside.delete_link(&link.name).await?;
+        }
+        Ok(())
     }
 
     pub(super) async fn add(&self, job: Job<'_>) -> Result<(), Failure> {
@@ -83,11 +97,10 @@ impl OvsPort<'_> {
     }
 
     pub(super) async fn remove(&self, job: Job<'_>) -> Result<(), Failure> {
-        let ovsdb = &job.node.ovsdb;
         if job.node.release(self.name).await? == Removed::Port {
             tracing::info!(port = %job.wiring.port, link = self.name, "removed what was left of the port");
         }
-        ovsdb.settle().await;
+        job.node.ovsdb.settle(self.name).await;
         Ok(())
     }
 
@@ -100,6 +113,8 @@ impl OvsPort<'_> {
     /// Where the node runs OVN its own word counts; elsewhere the controller asks Neutron.
     pub(super) async fn wired(&self, job: Job<'_>) -> Result<(), Failure> {
         let ovsdb = &job.node.ovsdb;
+        // Until then a port that waited for its link looks as it did before.
+        ovsdb.carried_out(self.name).await;
         if ovsdb.look(Switch::runs_ovn) {
             return ovsdb.wait_for(|switch| self.opened(switch, Opened::Installed)).await;
         }

@@ -105,7 +105,7 @@ impl Node {
         sandbox: &Sandbox,
         namespace: &NetNs,
     ) -> Result<AddResult, Failure> {
-        let (inside, host) = (namespace.netlink().await?, self.host.netlink().await?);
+        let (inside, host) = tokio::try_join!(namespace.netlink(), self.host.netlink())?;
         let place = Place { sandbox, namespace, inside, host };
         for wiring in wirings {
             let job = Job { node: self, wiring, place: &place };
@@ -113,10 +113,13 @@ impl Node {
                 tracing::info!(pod = %sandbox.pod, port = %wiring.port, link = %wiring.plug, "plugged");
             }
         }
-        plug::prepare(wirings, namespace).await?;
-        self.metrics.time(Step::Wired, self.all_wired(wirings, &place)).await?;
-        let inside = self.metrics.time(Step::Address, self.address(wirings, &place)).await?;
-        answer::describe(wirings, &inside, &place).await
+        let ((), inside, outside) = tokio::try_join!(
+            self.metrics.time(Step::Wired, self.all_wired(wirings, &place)),
+            self.metrics.time(Step::Address, self.address(wirings, &place)),
+            answer::outside(wirings, &place),
+        )?;
+        self.metrics.time(Step::Up, self.set_up(wirings, &inside, &place)).await?;
+        Ok(answer::describe(wirings, &inside, &outside, sandbox))
     }
 
     async fn all_wired(&self, wirings: &[Wiring], place: &Place<'_>) -> Result<(), Failure> {
@@ -136,23 +139,44 @@ impl Node {
 
     /// Gives all interfaces their addresses. Tells what they are like inside.
     async fn address(&self, wirings: &[Wiring], place: &Place<'_>) -> Result<Vec<Inside>, Failure> {
+        plug::prepare(wirings, place.namespace).await?;
         let mut inside = Vec::with_capacity(wirings.len());
         for wiring in wirings {
             if let Some(other) = wiring.plug.without_link(Job { node: self, wiring, place })? {
                 inside.push(other);
                 continue;
             }
-            let link = match plug::address(wiring, place).await {
-                // On a link that pods share, an earlier sandbox's link has the MAC address, or the addresses.
-                Err(Failure::Net(error)) if error.is_in_use() => {
-                    self.unstack_elsewhere(wiring, place.sandbox).await?;
-                    plug::address(wiring, place).await?
-                }
-                addressed => addressed?,
-            };
-            inside.push(Inside::Link(link));
+            let address = || plug::address(wiring, place);
+            inside.push(Inside::Link(self.instead_of_earlier(wiring, place.sandbox, address).await?));
         }
         Ok(inside)
+    }
+
+    /// Sets all links up, with their routes.
+    async fn set_up(&self, wirings: &[Wiring], inside: &[Inside], place: &Place<'_>) -> Result<(), Failure> {
+        for (wiring, inside) in wirings.iter().zip(inside) {
+            if let Inside::Link(link) = inside {
+                let set_up = || plug::set_up(wiring, link, place);
+                self.instead_of_earlier(wiring, place.sandbox, set_up).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Does what a link of an earlier sandbox may be in the way of: on a link that pods share, that has the MAC address, or the addresses.
+    async fn instead_of_earlier<T, F: Future<Output = Result<T, Failure>>>(
+        &self,
+        wiring: &Wiring,
+        sandbox: &Sandbox,
+        work: impl Fn() -> F,
+    ) -> Result<T, Failure> {
+        match work().await {
+            Err(Failure::Net(error)) if error.is_in_use() => {
+                self.unstack_elsewhere(wiring, sandbox).await?;
+                work().await
+            }
+            done => done,
+        }
     }
 
     /// Removes what a call that failed has plugged. What cannot be removed now, DEL or the next start will.
