@@ -96,6 +96,11 @@ class Watch:
                 raise BenchError(f"only {len(self._since)} of {count} {self._what} were as they should be after {timeout:.0f} s")
             return sorted(self._since.values())[count - 1]
 
+    def moments(self) -> dict[str, float]:
+        """When each object was so first, by its name."""
+        with self._news:
+            return dict(self._since)
+
     def objects(self) -> list[dict]:
         """The objects, as they were at that moment."""
         with self._news:
