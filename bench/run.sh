@@ -2,8 +2,8 @@
 # Measures Kuryr in the running lab, beside the `ptp` plugin as the floor, and writes docs/benchmarks.md. `make bench` calls it.
 #
 #   bench/run.sh RELEASE_DIR PLUGIN_DIR     where the programs are, and where kuryr-cni is
-#   FIGURES="plugin sizes" bench/run.sh …   only these, printed and not written: cluster, pools, plugging,
-#                                           services, policies, plugin, cache, index, sizes
+#   FIGURES="plugin sizes" bench/run.sh …   only these, printed and not written: cluster, pools, crowd,
+#                                           plugging, services, policies, plugin, cache, index, sizes
 #   RESUME=1 bench/run.sh …                 what an earlier run with the same programs and settings took is not taken again
 #   STEADY_SECONDS=30 bench/run.sh …        a shorter look at the steady state than five minutes
 #   SERVICES=20 bench/run.sh …              fewer Services at once than 200

@@ -4,13 +4,13 @@ import argparse
 import sys
 from pathlib import Path
 
-from kuryrbench import document, figures, plugging, pods, policy_figures, pool_figures, service_figures
+from kuryrbench import crowd_figures, document, figures, plugging, pods, policy_figures, pool_figures, service_figures
 from kuryrbench.kept import Kept
 from kuryrbench.lab import BenchError, say
 from kuryrbench.rows import Section
 
 # In the order of the table.
-FIGURES = ("cluster", "pools", "plugging", "services", "policies", "plugin", "cache", "index", "sizes")
+FIGURES = ("cluster", "pools", "crowd", "plugging", "services", "policies", "plugin", "cache", "index", "sizes")
 
 
 def main(argv: list[str]) -> int:
@@ -39,6 +39,7 @@ def _run(arguments: argparse.Namespace) -> None:
     measure = {
         "cluster": lambda: figures.cluster([release, plugin], arguments.steady),
         "pools": lambda: pool_figures.measure([release, plugin]),
+        "crowd": lambda: crowd_figures.measure([release, plugin]),
         "plugging": plugging.measure,
         "services": lambda: service_figures.measure([release, plugin], arguments.services, arguments.steady),
         "policies": lambda: policy_figures.measure([release, plugin], arguments.joiners),

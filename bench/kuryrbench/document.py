@@ -44,6 +44,7 @@ and 7 to Neutron (3) until it is served. A policy with 5 rules and one pod costs
 _COMMANDS = {
     "cluster": "pods, CNI calls, memory, requests, steady state (`bench/kuryrbench/figures.py`); `STEADY_SECONDS=30` shortens it",
     "pools": "pods whose ports are ready before them (`bench/kuryrbench/pool_figures.py`)",
+    "crowd": "a hundred pods on one node (`bench/kuryrbench/crowd_figures.py`)",
     "plugging": "ways to connect a pod whose port is ready (`bench/kuryrbench/plugging.py`)",
     "services": "Services (`bench/kuryrbench/service_figures.py`); `SERVICES=20` shortens it, and so does `STEADY_SECONDS=30`",
     "policies": "network policies (`bench/kuryrbench/policy_figures.py`); `JOINERS=40` shortens it",

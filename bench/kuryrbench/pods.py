@@ -1,4 +1,4 @@
-"""How long pods take: one by one, and twenty at once. The same for every network."""
+"""How long pods take: one by one, twenty at once, and a hundred on one node. The same for every network."""
 
 import ipaddress
 import time
@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from kuryrbench.cluster import Cluster, Watch, is_ready
-from kuryrbench.lab import BenchError, say, wait_for
+from kuryrbench.lab import NODES, BenchError, say, wait_for
 
 NAMESPACE = "kuryr-bench"
 IMAGE = "docker.io/lab/agnhost:1"
 DEPLOYMENT = "burst"
 BURST = 20
+CROWD = 100
 SINGLES = 5
 ROUNDS = 3
 PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
@@ -27,6 +28,18 @@ SPEC = {
 }
 # A kubelet looks at its network every five seconds: what it said before the network was changed has to be forgotten.
 _SETTLED = 12
+
+
+@dataclass(frozen=True)
+class Pods:
+    """The pods of a Deployment."""
+
+    deployment: str
+    count: int
+
+
+THE_BURST = Pods(DEPLOYMENT, BURST)
+THE_CROWD = Pods("crowd", CROWD)
 
 
 @dataclass
@@ -65,10 +78,19 @@ def prepare(cluster: Cluster) -> None:
 
 def prepare_burst(cluster: Cluster) -> None:
     """Make the Deployment that bursts scale."""
-    labels = {"app": DEPLOYMENT}
-    template = {"metadata": {"labels": labels}, "spec": SPEC}
-    spec = {"replicas": 0, "selector": {"matchLabels": labels}, "template": template}
-    cluster.create(_DEPLOYMENTS, {"metadata": {"name": DEPLOYMENT}, "spec": spec})
+    _deploy(cluster, THE_BURST, SPEC)
+
+
+def prepare_crowd(cluster: Cluster) -> None:
+    """Make the Deployment whose pods are all on one node."""
+    _deploy(cluster, THE_CROWD, {**SPEC, "nodeSelector": {"kubernetes.io/hostname": NODES[0]}})
+
+
+def _deploy(cluster: Cluster, pods: Pods, spec: dict) -> None:
+    labels = {"app": pods.deployment}
+    template = {"metadata": {"labels": labels}, "spec": spec}
+    whole = {"replicas": 0, "selector": {"matchLabels": labels}, "template": template}
+    cluster.create(_DEPLOYMENTS, {"metadata": {"name": pods.deployment}, "spec": whole})
 
 
 def clear(cluster: Cluster) -> None:
@@ -86,20 +108,20 @@ def singles(cluster: Cluster, network: str) -> list[float]:
     return taken[1:]
 
 
-def scale_up(cluster: Cluster, network: str) -> float:
-    """All twenty at once."""
+def scale_up(cluster: Cluster, network: str, pods: Pods = THE_BURST) -> float:
+    """All at once."""
     watch = Watch(cluster, PODS, is_ready)
     began = time.monotonic()
-    cluster.scale(NAMESPACE, DEPLOYMENT, BURST)
-    took = watch.wait(BURST, 180) - began
+    cluster.scale(NAMESPACE, pods.deployment, pods.count)
+    took = watch.wait(pods.count, 180) - began
     _check(watch, network)
-    say(f"{BURST} pods, scaled to ready: {took:.2f} s")
+    say(f"{pods.count} pods, scaled to ready: {took:.2f} s")
     return took
 
 
-def scale_down(cluster: Cluster) -> None:
+def scale_down(cluster: Cluster, pods: Pods = THE_BURST) -> None:
     """None again, and nothing left of them."""
-    cluster.scale(NAMESPACE, DEPLOYMENT, 0)
+    cluster.scale(NAMESPACE, pods.deployment, 0)
     _gone(cluster)
 
 

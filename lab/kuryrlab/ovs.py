@@ -133,7 +133,9 @@ def _vswitchd() -> Daemon:
     def ready() -> bool:
         return Path("/sys/class/net/br-ex").exists() and _answers(control)()
 
-    return Daemon("vswitchd", before_others(_absolute([*words, *LOG_FLAGS])), ready=ready, prepare=configure_chassis, log_name="ovs/vswitchd.log")
+    return Daemon(
+        "vswitchd", before_others(_absolute([*words, *LOG_FLAGS])), ready=ready, prepare=configure_chassis, log_name="ovs/vswitchd.log"
+    )
 
 
 def _northd() -> Daemon:

@@ -57,9 +57,16 @@ impl Ovsdb {
             Some(Number::Unknown) => self.look(Switch::asked),
             None => self.asked_before().await,
         };
-        // A database that was made anew counts from the beginning.
-        let is_done = |switch: &Switch| switch.carried_out() >= number.min(switch.asked());
-        self.wait_for(|switch| is_done(switch).then_some(())).await;
+        self.wait_for(|switch| has_come_to(switch, number).then_some(())).await;
+    }
+
+    /// Whether ovs-vswitchd has carried out the last change of the port of this name.
+    pub fn has_carried_out(&self, name: &str) -> bool {
+        self.look(|switch| match self.changes.number(name) {
+            Some(Number::Known(number)) => has_come_to(switch, number),
+            Some(Number::Unknown) => has_come_to(switch, switch.asked()),
+            None => true,
+        })
     }
 
     async fn asked_before(&self) -> i64 {
@@ -82,4 +89,9 @@ impl Changes {
         let is_done = |number: &Number| matches!(number, Number::Known(number) if *number <= done);
         self.of_ports.lock().retain(|_, number| !is_done(number));
     }
+}
+
+/// A database that was made anew counts from the beginning.
+fn has_come_to(switch: &Switch, number: i64) -> bool {
+    switch.carried_out() >= number.min(switch.asked())
 }

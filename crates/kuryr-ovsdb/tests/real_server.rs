@@ -192,8 +192,8 @@ async fn a_change_is_waited_for_and_not_that_of_another_port() {
     client.occupy("tap1", &BTreeMap::new()).await.unwrap();
     first.await.unwrap();
     client.occupy("tap2", &BTreeMap::new()).await.unwrap();
-    assert!(carried_out("tap1").await);
-    assert!(!carried_out("tap2").await);
+    assert!(carried_out("tap1").await && client.has_carried_out("tap1"));
+    assert!(!carried_out("tap2").await && !client.has_carried_out("tap2"));
     confirm(&client).await.unwrap();
     assert!(carried_out("tap2").await);
 }

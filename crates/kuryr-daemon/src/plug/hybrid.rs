@@ -103,6 +103,6 @@ impl Driver for Hybrid {
     }
 
     fn unwired(&self, node: &Node) -> &'static str {
-        OvsPort::unwired(node)
+        self.port().port.unwired(node)
     }
 }

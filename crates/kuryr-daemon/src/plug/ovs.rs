@@ -53,6 +53,6 @@ impl Driver for Ovs {
     }
 
     fn unwired(&self, node: &Node) -> &'static str {
-        OvsPort::unwired(node)
+        self.port().port.unwired(node)
     }
 }

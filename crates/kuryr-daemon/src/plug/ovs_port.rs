@@ -123,12 +123,18 @@ impl OvsPort<'_> {
         Ok(())
     }
 
-    pub(super) fn unwired(node: &Node) -> &'static str {
-        if node.ovsdb.look(Switch::runs_ovn) {
+    pub(super) fn unwired(&self, node: &Node) -> &'static str {
+        if !node.ovsdb.look(|switch| self.is_open(switch)) || !node.ovsdb.has_carried_out(self.name) {
+            "ovs-vswitchd has not opened the link: is it running on this node?"
+        } else if node.ovsdb.look(Switch::runs_ovn) {
             "no ovn-installed on the interface: is ovn-controller running on this node, and does the port's binding:host_id name it?"
         } else {
             "the KuryrPort did not turn active: see the port's status in Neutron and its agent on this node"
         }
+    }
+
+    pub(super) fn is_open(&self, switch: &Switch) -> bool {
+        switch.interface(self.name).and_then(|found| found.ofport).is_some_and(|port| port > 0)
     }
 
     /// Whether ovs-vswitchd, and OVN if it is to be waited for, are done with the port, or never will be.
@@ -137,7 +143,7 @@ impl OvsPort<'_> {
         let Some(interface) = switch.interface(self.name) else {
             return switch.is_up().then(|| Err(failed("somebody removed its port".to_owned())));
         };
-        let is_open = interface.ofport.is_some_and(|port| port > 0);
+        let is_open = self.is_open(switch);
         // What is wrong with a port without a link goes on being said for a moment when the link is there.
         if let Some(error) = interface.error.as_ref().filter(|_| !is_open) {
             return Some(Err(failed(error.clone())));

@@ -208,13 +208,11 @@ impl Driver for VhostUser {
     }
 
     fn unwired(&self, node: &Node) -> &'static str {
-        let is_open = node.ovsdb.look(|switch| {
-            switch.interface(&self.name).and_then(|found| found.ofport).is_some_and(|port| port > 0)
-        });
+        let is_open = node.ovsdb.look(|switch| self.port().is_open(switch));
         if is_open && self.end == End::Client && !is_socket(&self.made) {
             "Open vSwitch has made no socket for it in [vhostuser] ovs_vhu_path, which has to be its vhost-sock-dir"
         } else {
-            OvsPort::unwired(node)
+            self.port().unwired(node)
         }
     }
 }
