@@ -80,6 +80,14 @@ impl Stage {
         Ok(folder)
     }
 
+    /// Lets labelled pods, and those of labelled namespaces, ask the scheduler for ports, until the story ends.
+    pub async fn schedule_by_ports(&self) -> Result<()> {
+        let folder = self.generate("counted", &["--schedule-by-ports"], &[])?;
+        let file = folder.join("controller_service_account.yml").display().to_string();
+        self.kubectl_at_end(&["delete", "-n", NAMESPACE, "--ignore-not-found", "-f", &file])?;
+        self.kubectl(&["apply", "--validate=strict", "-n", NAMESPACE, "-f", &file]).await.map(drop)
+    }
+
     /// Installs Kuryr as pods, in the place of the lab's loose programs, until the story ends: the guide's own command lines.
     pub async fn install(&self, Installation { images, words, env }: Installation<'_>) -> Result<()> {
         self.make_room(images).await?;

@@ -6,7 +6,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
-use kuryr_api::names::POD_VIF_LABEL;
+use kuryr_api::names::{POD_VIF_LABEL, PORTS_RESOURCE, SCHEDULE_BY_PORTS_LABEL};
 use kuryr_api::port::KuryrPort;
 use kuryr_api::vif::Vif;
 use kuryr_e2e::{
@@ -28,6 +28,7 @@ async fn pods_of_a_virtual_machine() -> Ending {
     story_within(seconds(420), "virtual machine as a node, its pods on its trunk", async |stage| {
         let machine = stage.machine().await?;
         phase("traffic", Box::pin(traffic(stage, &machine))).await?;
+        phase("scheduling by ports", Box::pin(scheduled_by_ports(stage, &machine))).await?;
         phase("policy and Service", Box::pin(policy_and_service(stage, &machine))).await?;
         phase("crowd, restarts of controller and daemon", Box::pin(crowd(stage, &machine))).await?;
         phase("halt and boot", Box::pin(halt(stage, &machine))).await
@@ -83,6 +84,25 @@ async fn traffic(stage: &Stage, machine: &Machine) -> Result<()> {
     for pod in [&a, &b, &c] {
         stage.delete_pod(&pod.name).await?;
     }
+    empty(stage, machine).await
+}
+
+/// A pod that asks for a port goes where the controller says that there are some: of the lab's nodes that is the virtual machine alone.
+async fn scheduled_by_ports(stage: &Stage, machine: &Machine) -> Result<()> {
+    stage.schedule_by_ports().await?;
+    let labels = json!({ SCHEDULE_BY_PORTS_LABEL: "true" });
+    let asks = stage.pod("asks").with_metadata("labels", labels);
+    until("the policy is in force", seconds(30), async || {
+        let dry = PostParams { dry_run: true, ..PostParams::default() };
+        let pod = stage.api::<Pod>().create(&dry, &serde_json::from_value(asks.manifest())?).await?;
+        let asked = json!(pod.spec)["containers"][0]["resources"]["requests"][PORTS_RESOURCE].clone();
+        ensure!(asked == "1", "it asks for {asked}");
+        Ok(())
+    })
+    .await?;
+    let pod = asks.start().await?;
+    ensure!(pod.node == machine.node.name, "it is on {}", pod.node);
+    stage.delete_pod("asks").await?;
     empty(stage, machine).await
 }
 
