@@ -10,18 +10,15 @@
 use crate::context::Context;
 use crate::parents::{self, Error, ambiguous, named};
 use crate::relist;
-use kuryr_api::names::DEVICE_OWNER;
 use kuryr_api::{PortId, ServerId, SubnetId};
 use kuryr_core::carrier::Place;
 use kuryr_k8s::slim::Node;
-use kuryr_openstack::neutron::{Neutron, Port};
+use kuryr_openstack::neutron::Neutron;
+use kuryr_openstack::nova::server_of;
 use kuryr_openstack::{Kind, Result};
 use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::net::IpAddr;
-
-/// `device_owner` of what Nova has attached begins so.
-const COMPUTE: &str = "compute:";
 
 /// The servers that are known.
 #[derive(Default)]
@@ -52,11 +49,6 @@ impl Servers {
     }
 }
 
-/// Whether Nova has attached a port, and not a Kuryr only called it so.
-pub fn is_attached(port: &Port) -> bool {
-    port.device_owner.starts_with(COMPUTE) && !port.device_owner.starts_with(DEVICE_OWNER)
-}
-
 /// The server that a node is.
 ///
 /// # Errors
@@ -75,13 +67,13 @@ pub async fn find(
         return Ok(server);
     }
     let ports = parents::candidates(neutron, workers, &node.addresses).await?;
-    let (attached, others): (Vec<_>, Vec<_>) = ports.iter().partition(|port| is_attached(port));
-    let port = match attached.as_slice() {
-        [one] => *one,
-        [] => return Err(Error::None(format!("{} has its address, but is no server's", named(&others)))),
-        several => return Err(ambiguous(several)),
+    let ports: Vec<_> = ports.iter().collect();
+    let attached: Vec<_> = ports.iter().filter_map(|port| Some((*port, server_of(port)?))).collect();
+    let (port, server) = match attached.as_slice() {
+        [(port, server)] => (*port, server.clone()),
+        [] => return Err(Error::None(format!("{} has its address, but is no server's", named(&ports)))),
+        several => return Err(ambiguous(&several.iter().map(|(port, _)| *port).collect::<Vec<_>>())),
     };
-    let server = ServerId::from(port.device_id.as_str());
     let addresses = parents::addresses(port).map(|address| (address, server.clone()));
     servers.of_address.write().extend(addresses);
     tracing::info!(node = node.key.name(), %server, port = %port.id, "found a node's server");
@@ -98,7 +90,7 @@ pub async fn attach(context: &Context, id: &PortId, server: &ServerId) -> Result
         context.servers.forget(server);
     }
     // Whatever Nova said: its answer may be lost, or say that it has done so before.
-    if server_of(context, id).await?.as_ref() == Some(server) {
+    if attached_to(context, id).await?.as_ref() == Some(server) {
         return Ok(Done::Now);
     }
     attached.map(|()| Done::Soon)
@@ -110,12 +102,12 @@ pub async fn attach(context: &Context, id: &PortId, server: &ServerId) -> Result
 /// Nova refuses, or Neutron does not tell whether it did.
 pub async fn detach(context: &Context, id: &PortId, server: &ServerId) -> Result<Done> {
     context.nova.detach_interface(server, id).await?;
-    let is_gone = server_of(context, id).await?.is_none();
+    let is_gone = attached_to(context, id).await?.is_none();
     Ok(if is_gone { Done::Now } else { Done::Soon })
 }
 
 /// The server that a port is attached to now.
-async fn server_of(context: &Context, id: &PortId) -> Result<Option<ServerId>> {
+async fn attached_to(context: &Context, id: &PortId) -> Result<Option<ServerId>> {
     relist::look_up(context, vec![id.clone()]).await?;
     let place = context.ports.get(id).and_then(|port| context.place(&port));
     Ok(if let Some(Place::Server(server)) = place { Some(server) } else { None })

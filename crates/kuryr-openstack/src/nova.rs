@@ -1,11 +1,16 @@
 //! Nova: which ports are interfaces of a virtual machine, beyond those that it was made with.
 
-use crate::{Call, Kind, Result, Service, Session};
+use crate::{Call, Kind, Result, Service, Session, neutron::Port};
 use http::Method;
-use kuryr_api::ids::{PortId, ServerId};
+use kuryr_api::{
+    ids::{PortId, ServerId},
+    names::DEVICE_OWNER,
+};
 use serde_json::json;
 use std::time::Duration;
 
+/// `device_owner` of what Nova has attached begins so.
+const COMPUTE: &str = "compute:";
 /// Nova answers when the hypervisor has attached an interface.
 const TIME_TO_ATTACH: Duration = Duration::from_mins(1);
 
@@ -43,4 +48,12 @@ impl Nova {
             answer => answer.map(drop),
         }
     }
+}
+
+/// The server that Nova has attached a port to. Ports of pods are called much the same by Kuryr itself, and are no server's.
+pub fn server_of(port: &Port) -> Option<ServerId> {
+    let owner = port.device_owner.as_str();
+    let is_attached =
+        owner.starts_with(COMPUTE) && !owner.starts_with(DEVICE_OWNER) && !port.device_id.is_empty();
+    is_attached.then(|| port.device_id.as_str().into())
 }

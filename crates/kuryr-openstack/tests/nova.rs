@@ -5,8 +5,9 @@ mod common;
 
 use common::client;
 use kuryr_api::ids::{PortId, ServerId};
-use kuryr_openstack::{Effect, Kind, Neutron, Nova, neutron::NewPort};
+use kuryr_openstack::{Effect, Kind, Neutron, Nova, neutron::NewPort, nova::server_of};
 use kuryr_testkit::FakeCloud;
+use serde_json::json;
 use std::time::Duration;
 
 struct Machine {
@@ -43,6 +44,7 @@ async fn a_port_is_attached_once_and_stays_when_it_is_detached() {
     let attached = machine.neutron.port(port).await.unwrap();
     assert_eq!((attached.device_id.as_str(), attached.host.as_str()), (server.as_str(), "compute1"));
     assert_eq!((attached.device_owner.as_str(), attached.description.as_str()), ("compute:nova", "uid-1"));
+    assert_eq!(server_of(&attached).as_ref(), Some(server));
     let error = nova.attach_interface(server, port).await.unwrap_err();
     assert_eq!((error.kind(), error.effect()), (Kind::Conflict, Effect::None));
     assert!(error.to_string().contains("is still in use"), "{error}");
@@ -52,7 +54,21 @@ async fn a_port_is_attached_once_and_stays_when_it_is_detached() {
     while !machine.device().await.is_empty() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+    assert_eq!(server_of(&machine.neutron.port(port).await.unwrap()), None);
     nova.attach_interface(server, port).await.unwrap();
+}
+
+#[test]
+fn a_port_that_kuryr_calls_its_own_is_no_servers() {
+    let owned = |owner: &str| {
+        server_of(
+            &serde_json::from_value(json!({ "id": "p", "device_id": "d", "device_owner": owner })).unwrap(),
+        )
+    };
+    assert_eq!(owned("compute:az1"), Some("d".into()), "Nova writes its availability zone");
+    for owner in ["compute:kuryr", "compute:kuryr:sriov", "trunk:subport", ""] {
+        assert_eq!(owned(owner), None, "{owner}");
+    }
 }
 
 #[tokio::test]

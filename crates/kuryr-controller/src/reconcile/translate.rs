@@ -1,6 +1,5 @@
 //! From Neutron's and Kubernetes' words to the planners'.
 
-use crate::servers::is_attached;
 use kuryr_api::names::{DEVICE_OWNER, SRIOV_OWNER, SUBPORT_OWNER, WARM_DEVICE};
 use kuryr_api::vif::{VLAN_IDS, Vif};
 use kuryr_core::carrier::Sharing;
@@ -8,6 +7,7 @@ use kuryr_core::pod;
 use kuryr_core::port::{Binding, Bound, Confirmation, Ownership, Plug, Port, Vnic, Wiring};
 use kuryr_k8s::slim;
 use kuryr_openstack::neutron::{self, FixedIpRequest, NewPort, PortStatus};
+use kuryr_openstack::nova::server_of;
 use serde_json::Value;
 
 /// `binding:vnic_type` of a port that is a virtual function.
@@ -26,14 +26,14 @@ pub fn port(port: &neutron::Port, own_tag: &str) -> Port {
         wiring: if port.status == PortStatus::Active { Wiring::Active } else { Wiring::Pending },
         vnic: if port.vnic_type == DIRECT { Vnic::Direct } else { Vnic::Normal },
         binding: binding(port),
-        server: is_attached(port).then(|| port.device_id.as_str().into()),
+        server: server_of(port),
         ownership: ownership(port, own_tag),
     }
 }
 
 /// What a virtual machine carries has no device, or the machine.
 fn says_by_description(port: &neutron::Port) -> bool {
-    port.device_id.is_empty() || is_attached(port)
+    port.device_id.is_empty() || server_of(port).is_some()
 }
 
 /// A port that is kept ready on a trunk is called `kuryr-pool:…@node`.

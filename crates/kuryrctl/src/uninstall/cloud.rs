@@ -5,14 +5,16 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{Api, Client, ResourceExt};
-use kuryr_api::{LoadBalancerId, names};
-use kuryr_openstack::{Kind, Neutron, Octavia, Session, octavia::Status};
+use kuryr_api::{LoadBalancerId, PortId, ServerId, names};
+use kuryr_openstack::{Kind, Neutron, Nova, Octavia, Session, nova::server_of, octavia::Status};
 use tokio::time::{Instant, sleep};
 
 /// What the controller asked for last is done by then.
 const FREE_WITHIN: Duration = Duration::from_secs(30);
 /// How often Octavia is asked.
 const PERIOD: Duration = Duration::from_millis(250);
+/// A hypervisor takes an interface away within seconds, if the machine lets it.
+const DETACHED_WITHIN: Duration = Duration::from_secs(30);
 /// Octavia deletes one of OVN's within a second, and one of amphorae within a minute; it does many side by side.
 const GONE_WITHIN: Duration = Duration::from_mins(3);
 
@@ -20,11 +22,34 @@ const GONE_WITHIN: Duration = Duration::from_mins(3);
 pub(super) struct Cloud {
     pub(super) neutron: Neutron,
     pub(super) octavia: Octavia,
+    nova: Nova,
 }
 
 impl Cloud {
     pub(super) fn new(session: Session) -> Self {
-        Self { neutron: Neutron::new(session.clone()), octavia: Octavia::new(session) }
+        let (neutron, octavia) = (Neutron::new(session.clone()), Octavia::new(session.clone()));
+        Self { neutron, octavia, nova: Nova::new(session) }
+    }
+
+    /// Deletes a port that a server has, once the server has given it back: the machine would keep an interface that leads nowhere.
+    pub(super) async fn delete_interface(&self, id: &PortId, server: &ServerId) -> Result<(), String> {
+        self.nova.detach_interface(server, id).await.map_err(|error| error.chain())?;
+        let deadline = Instant::now() + DETACHED_WITHIN;
+        while self.has(server, id).await? {
+            if Instant::now() >= deadline {
+                return Err(format!("Nova has not detached it within {} s", DETACHED_WITHIN.as_secs()));
+            }
+            sleep(PERIOD).await;
+        }
+        self.neutron.delete_port(id).await.map(drop).map_err(|error| error.chain())
+    }
+
+    async fn has(&self, server: &ServerId, id: &PortId) -> Result<bool, String> {
+        match self.neutron.port(id).await {
+            Ok(port) => Ok(server_of(&port).as_ref() == Some(server)),
+            Err(error) if error.kind() == Kind::NotFound => Ok(false),
+            Err(error) => Err(error.chain()),
+        }
     }
 
     /// Asks Octavia to delete a load balancer, once it takes a change of it. What it deletes already needs no second word.

@@ -1,6 +1,6 @@
 //! The ports that are Kuryr's: those with the cluster's tag, and those that a record names, which an earlier Kuryr made.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result};
 use kube::{Api, Client, api::ListParams};
@@ -8,6 +8,7 @@ use kuryr_api::{KuryrPort, PortId, names};
 use kuryr_openstack::{
     Neutron,
     neutron::{Port, PortFilter, TrunkFilter},
+    nova::server_of,
 };
 
 use super::{pairs, step::Step};
@@ -21,18 +22,27 @@ pub(super) async fn ours(client: &Client, neutron: &Neutron, own_tag: &str) -> R
         let filter = PortFilter { ids: Some(recorded), ..PortFilter::default() };
         found.extend(neutron.ports(&filter).await.context("cannot list the ports that records name")?);
     }
-    // A record may name any port, also one that is not Kuryr's. One that has just left a trunk has no owner.
+    // A record may name any port, also one that is not Kuryr's. One that has just left a trunk or a server has no owner.
     let is_of_a_pod = |port: &Port| match port.device_owner.as_str() {
         names::DEVICE_OWNER | names::SRIOV_OWNER | names::SUBPORT_OWNER => true,
-        owner => owner.is_empty() && port.tags.iter().any(|tag| tag == own_tag),
+        owner => {
+            (owner.is_empty() || server_of(port).is_some()) && port.tags.iter().any(|tag| tag == own_tag)
+        }
     };
     found.retain(is_of_a_pod);
     let on_trunks: BTreeSet<&PortId> =
         found.iter().filter(|port| port.device_owner == names::SUBPORT_OWNER).map(|port| &port.id).collect();
     let detaching = detaching(neutron, &on_trunks).await?;
     let unpairing = pairs::of(neutron, &found, own_tag).await?;
-    let ours: BTreeSet<PortId> = found.iter().map(|port| port.id.clone()).collect();
-    Ok(detaching.into_iter().chain(unpairing).chain(ours.into_iter().map(Step::DeletePort)).collect())
+    let ours: BTreeMap<&PortId, &Port> = found.iter().map(|port| (&port.id, port)).collect();
+    Ok(detaching.into_iter().chain(unpairing).chain(ours.into_values().map(deletion)).collect())
+}
+
+fn deletion(port: &Port) -> Step {
+    match server_of(port) {
+        Some(server) => Step::DeleteInterface(port.id.clone(), server),
+        None => Step::DeletePort(port.id.clone()),
+    }
 }
 
 /// Neutron deletes no port that a trunk carries.

@@ -7,7 +7,9 @@ use kube::{
     api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams},
 };
 use kuryr_api::names::PORTS_RESOURCE;
-use kuryr_api::{AddressGroupId, FloatingIpId, KuryrNode, LoadBalancerId, PortId, SecurityGroupId, TrunkId};
+use kuryr_api::{
+    AddressGroupId, FloatingIpId, KuryrNode, LoadBalancerId, PortId, SecurityGroupId, ServerId, TrunkId,
+};
 use kuryr_k8s::{Key, nodes};
 use kuryr_openstack::neutron::AddressPair;
 use serde_json::json;
@@ -36,6 +38,8 @@ pub(super) enum Step {
     RemovePairs(PortId, Vec<AddressPair>),
     /// Deletes a port in Neutron.
     DeletePort(PortId),
+    /// Has Nova detach a port from this server, then deletes it.
+    DeleteInterface(PortId, ServerId),
     /// Deletes a floating IP.
     DeleteFloatingIp(FloatingIpId, IpAddr),
     /// Deletes a security group of this name.
@@ -88,6 +92,7 @@ impl Step {
             Self::DeleteFloatingIp(id, _) => cloud.neutron.delete_floating_ip(id).await.map(drop),
             Self::DeleteSecurityGroup(id, _) => cloud.neutron.delete_security_group(id).await.map(drop),
             Self::DeleteAddressGroup(id, _) => cloud.neutron.delete_address_group(id).await.map(drop),
+            Self::DeleteInterface(id, server) => return cloud.delete_interface(id, server).await,
             Self::DeleteBalancer(id, _) => return cloud.delete_balancer(id).await,
             Self::AwaitBalancers(ids) => return cloud.wait_for(ids).await,
         };
@@ -158,6 +163,9 @@ impl fmt::Display for Step {
                 write!(f, "take {} allowed address pairs off the Neutron port {port}", pairs.len())
             }
             Self::DeletePort(id) => write!(f, "delete the Neutron port {id}"),
+            Self::DeleteInterface(id, server) => {
+                write!(f, "detach the Neutron port {id} from the server {server}, and delete it")
+            }
             Self::DeleteFloatingIp(_, address) => write!(f, "delete the floating IP {address}"),
             Self::DeleteSecurityGroup(id, name) => write!(f, "delete the security group {id} ({name})"),
             Self::DeleteAddressGroup(id, name) => write!(f, "delete the address group {id} ({name})"),

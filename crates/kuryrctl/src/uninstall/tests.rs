@@ -1,11 +1,12 @@
 //! What is taken out of a cloud and a cluster in memory, and what is left.
 
-use std::net::IpAddr;
+use std::{collections::BTreeSet, net::IpAddr, time::Duration};
 
 use kuryr_api::cloud::{Auth, Domain, Project, Scope, Secret, User};
 use kuryr_api::names::DEVICE_OWNER;
+use kuryr_api::{PortId, ServerId};
 use kuryr_openstack::{
-    Session, Settings,
+    Nova, Retry, Session, Settings,
     neutron::{
         AddressPair, NewAddressGroup, NewFloatingIp, NewPort, NewSecurityGroup, PortUpdate,
         SecurityGroupFilter,
@@ -41,7 +42,9 @@ impl World {
             password: Secret::new(FakeCloud::PASSWORD),
             scope: Scope::Project(Project::Name(FakeCloud::PROJECT.into(), domain())),
         };
-        let cloud = Cloud::new(Session::open(Settings::new(fake.auth_url(), auth)).unwrap());
+        let retry = Retry { first: Duration::from_millis(1), ..Retry::default() };
+        let settings = Settings { retry, ..Settings::new(fake.auth_url(), auth) };
+        let cloud = Cloud::new(Session::open(settings).unwrap());
         let own_tag = own_tag(&kubernetes.client()).await.unwrap();
         Self { kubernetes, fake, cloud, own_tag }
     }
@@ -80,6 +83,16 @@ impl World {
                 } },
             }),
         );
+    }
+
+    /// A port of a virtual machine, tagged as those of pods are. Returns its id.
+    async fn interface(&self, server: &ServerId, tag: &str) -> PortId {
+        let network = self.fake.neutron().id_of("k8s-pod-net").unwrap();
+        let new = NewPort { tags: vec![tag.to_owned()], ..NewPort::on(network.as_str().into()) };
+        let port = self.cloud.neutron.create_port(&new).await.unwrap().id;
+        let nova = Nova::new(self.cloud.neutron.session().clone());
+        nova.attach_interface(server, &port).await.unwrap();
+        port
     }
 
     async fn steps(&self) -> Vec<Step> {
@@ -185,6 +198,36 @@ async fn groups_of_policies_are_found_by_their_descriptions_and_records() {
         "{left:?}"
     );
     assert!(world.fake.neutron().address_groups().is_empty());
+}
+
+#[tokio::test]
+async fn an_interface_leaves_its_server_before_its_port_is_deleted() {
+    let world = World::new().await;
+    let neutron = &world.cloud.neutron;
+    let network = world.fake.neutron().id_of("k8s-pod-net").unwrap();
+    let machine = neutron.create_port(&NewPort::on(network.as_str().into())).await.unwrap().id;
+    let server = ServerId::from(world.fake.nova().boot("compute1", machine.as_str()));
+    let others = world.interface(&server, "kuryr-cluster=another").await;
+    let pod = world.interface(&server, &world.own_tag).await;
+    let interfaces = || {
+        let all = world.fake.nova().interfaces(server.as_str());
+        all.into_iter().map(PortId::from).collect::<BTreeSet<_>>()
+    };
+
+    let client = world.kubernetes.client();
+    let steps = ports::ours(&client, neutron, &world.own_tag).await.unwrap();
+    let told: Vec<_> = steps.iter().map(ToString::to_string).collect();
+    assert_eq!(told, [format!("detach the Neutron port {pod} from the server {server}, and delete it")]);
+    world.fake.nova().lose_answers(u32::MAX);
+    assert!(steps[0].take(&client, Some(&world.cloud)).await.is_err());
+    assert!(neutron.port(&pod).await.is_ok(), "Nova has not said that the server gives it back");
+    world.fake.nova().lose_answers(0);
+    for step in steps.iter().chain(&steps) {
+        step.take(&client, Some(&world.cloud)).await.unwrap();
+    }
+    assert_eq!(interfaces(), BTreeSet::from([machine.clone(), others.clone()]));
+    assert!(neutron.port(&pod).await.is_err());
+    assert!(neutron.port(&machine).await.is_ok() && neutron.port(&others).await.is_ok());
 }
 
 #[tokio::test]
