@@ -13,10 +13,9 @@ use std::{
 };
 
 use kuryr_cni::{ContainerId, IfName};
-use kuryr_net::{DriverName, NetError, PciAddress, Sysfs};
+use kuryr_net::{DriverName, PciAddress, Sysfs};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-use tokio::task::spawn_blocking;
 
 use crate::{failure::Failure, handout, metrics::Step, node::Node, sandbox::Sandbox, wiring::Wiring};
 
@@ -189,13 +188,5 @@ impl Node {
         let mut taken = self.plug.devices.all()?;
         taken.retain(|taken| !known.contains(taken.whose.sandbox.as_str()));
         self.release_devices(taken).await
-    }
-
-    /// Does what may take the kernel a while.
-    pub async fn in_background<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
-    ) -> Result<T, Failure> {
-        spawn_blocking(work).await.map_err(|error| NetError::Thread(io::Error::other(error)))?
     }
 }

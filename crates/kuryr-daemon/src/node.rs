@@ -1,6 +1,6 @@
 //! What every call needs to know and to have: the node that the daemon works on.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use kuryr_k8s::{
     Client,
@@ -9,9 +9,11 @@ use kuryr_k8s::{
 use kuryr_net::{LinkRemover, NetError, NetNs};
 use kuryr_ovsdb::Ovsdb;
 use prometheus_client::registry::Registry;
+use tokio::task::spawn_blocking;
 use tokio_util::task::TaskTracker;
 
 use crate::{
+    failure::Failure,
     kind::Own,
     metrics::Metrics,
     records::Records,
@@ -109,5 +111,13 @@ impl Node {
         }
         let about = About { kind: "Pod", key: sandbox.pod.clone(), uid: sandbox.pod_uid.clone() };
         self.events.tell(about, News { kind: Kind::Warning, reason, message }).await;
+    }
+
+    /// Does what may take the kernel a while.
+    pub async fn in_background<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
+        spawn_blocking(work).await.map_err(|error| NetError::Thread(io::Error::other(error)))?
     }
 }

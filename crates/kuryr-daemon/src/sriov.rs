@@ -155,7 +155,10 @@ impl Node {
         if bus.is_there(address) {
             match (&taken.was.driver, &taken.was.link) {
                 // Its link goes with the driver, wherever it is.
-                (Some(driver), _) => bus.give_back(address, driver)?,
+                (Some(driver), _) => {
+                    let (bus, address, driver) = (bus.clone(), address.clone(), driver.clone());
+                    self.in_background(move || Ok(bus.give_back(&address, &driver)?)).await?;
+                }
                 (None, Some(was)) => returned = self.bring_home(held, was, &host).await?,
                 (None, None) => {}
             }

@@ -139,8 +139,9 @@ impl Sriov {
         let found = self.look_at(job, address).await?;
         ledger.put(address, &found.taken)?;
         self.set(job, &found).await?;
-        if let Some(driver) = &found.driver {
-            bus.bind(address, driver)?;
+        if let Some(driver) = found.driver {
+            let (bus, address) = (bus.clone(), address.clone());
+            job.node.in_background(move || Ok(bus.bind(&address, &driver)?)).await?;
         }
         if self.has_link() { self.move_in(job, address, found.taken).await } else { Ok(()) }
     }

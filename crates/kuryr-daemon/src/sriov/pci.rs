@@ -10,15 +10,19 @@ use std::{
     fs,
     io::{self, ErrorKind},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use kuryr_net::{DriverName, NetError, PciAddress, Sysfs};
+use parking_lot::Mutex;
 
 /// The devices.
 #[derive(Debug, Clone)]
 pub struct Bus {
     devices: PathBuf,
     sysfs: Sysfs,
+    /// A call that was given up goes on until the kernel has answered: what follows waits for it.
+    turn: Arc<Mutex<()>>,
 }
 
 /// Where a virtual function is on its card.
@@ -61,7 +65,11 @@ pub enum DeviceError {
 impl Bus {
     /// The devices below `sysfs`, which is `/sys`.
     pub fn new(sysfs: &Path) -> Self {
-        Self { devices: sysfs.join("bus/pci/devices"), sysfs: Sysfs::new(sysfs.to_owned()) }
+        Self {
+            devices: sysfs.join("bus/pci/devices"),
+            sysfs: Sysfs::new(sysfs.to_owned()),
+            turn: Arc::default(),
+        }
     }
 
     /// Whether there is such a device.
@@ -93,13 +101,15 @@ impl Bus {
         Ok(self.sysfs.driver_of(device)?.map(|driver| driver.to_string()))
     }
 
-    /// Gives a device to another driver.
+    /// Gives a device to another driver. Waits for the kernel, which may take a while.
     pub fn bind(&self, device: &PciAddress, driver: &str) -> Result<(), DeviceError> {
+        let _turn = self.turn.lock();
         Ok(self.sysfs.seize(device, &self.known(driver)?)?)
     }
 
-    /// Gives a device back to the driver that it had.
+    /// Gives a device back to the driver that it had. Waits for the kernel, which may take a while.
     pub fn give_back(&self, device: &PciAddress, driver: &str) -> Result<(), DeviceError> {
+        let _turn = self.turn.lock();
         Ok(self.sysfs.give_back(device, &self.known(driver)?)?)
     }
 

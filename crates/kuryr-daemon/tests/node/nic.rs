@@ -7,7 +7,10 @@ use std::{
     fs,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
-    sync::Arc,
+    process::Command as Program,
+    sync::{Arc, mpsc},
+    thread,
+    time::Duration,
 };
 
 use http::{HeaderMap, HeaderValue, Request, Response};
@@ -30,10 +33,12 @@ use prost::Message;
 use tempfile::TempDir;
 use tokio::{net::UnixListener, task::JoinHandle};
 
-use crate::stage::mac;
+use crate::stage::{mac, until};
 
 pub const RESOURCE: &str = "intel.com/sriov_net";
 pub const CARD: &str = "ens1f0";
+/// The kernel lets nobody wait longer.
+const SLOWEST: Duration = Duration::from_secs(2);
 /// What virtual functions have before a pod does.
 pub const MTU: u32 = 1500;
 
@@ -148,6 +153,33 @@ impl Nic {
             }
         }
         fs::read_link(link).unwrap().file_name().unwrap().to_str().unwrap().to_owned()
+    }
+
+    /// The kernel is slow to bind a device to this driver. Tells what became of the call, what was to be bound, and whether the daemon's
+    /// thread did something else meanwhile.
+    pub async fn while_the_kernel_binds<T>(
+        &self,
+        driver: &str,
+        call: impl Future<Output = T>,
+    ) -> (T, String, bool) {
+        let bind = self.pci().join("drivers").join(driver).join("bind");
+        fs::remove_file(&bind).unwrap();
+        assert!(Program::new("mkfifo").arg(&bind).status().unwrap().success());
+        let (told, heard) = mpsc::channel();
+        let kernel = thread::spawn(move || {
+            let went_on = heard.recv_timeout(SLOWEST).is_ok();
+            let bound = fs::read_to_string(&bind).unwrap();
+            fs::remove_file(&bind).unwrap();
+            fs::write(bind, &bound).unwrap();
+            (bound, went_on)
+        });
+        let (done, ()) = tokio::join!(call, async {
+            // That is written just before.
+            until(|| !self.driver_override(0).is_empty()).await;
+            let _ = told.send(());
+        });
+        let (bound, went_on) = kernel.join().unwrap();
+        (done, bound, went_on)
     }
 
     /// What was written since the last look.

@@ -329,6 +329,18 @@ async fn a_device_for_user_space_gets_its_driver_and_loses_it_again() {
 }
 
 #[tokio::test]
+async fn nobody_waits_while_the_kernel_binds_a_driver() {
+    let (stage, nic) = stage(1, in_user_space).await;
+    let pod = pod(&stage, &nic, 5, &[0]);
+    let (added, bound, went_on) = nic.while_the_kernel_binds(IN_USER_SPACE, stage.add(&pod)).await;
+    added.unwrap();
+    assert_eq!((bound, went_on, nic.driver(0).as_str()), (device(0), true, IN_USER_SPACE));
+    let (gone, bound, went_on) = nic.while_the_kernel_binds("iavf", stage.del(&pod)).await;
+    gone.unwrap();
+    assert_eq!((bound, went_on, nic.driver(0).as_str()), (device(0), true, "iavf"));
+}
+
+#[tokio::test]
 async fn a_driver_that_the_kernel_lacks_is_named_and_nothing_is_changed() {
     let (stage, nic) =
         stage(1, |settings| drop(settings.drivers.insert(RESOURCE.to_owned(), "igb_uio".to_owned()))).await;
