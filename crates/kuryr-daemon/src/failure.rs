@@ -6,7 +6,10 @@ use kuryr_cni::{CniError, Code};
 use kuryr_net::NetError;
 use kuryr_ovsdb::OvsdbError;
 
-use crate::sriov::{pci::DeviceError, pod_resources::PodResourcesError};
+use crate::{
+    ledger::LedgerError,
+    sriov::{pci::DeviceError, pod_resources::PodResourcesError},
+};
 
 /// A call that was not carried out.
 #[derive(Debug, thiserror::Error)]
@@ -92,6 +95,9 @@ pub enum Failure {
     /// A virtual function cannot be taken, or given back.
     #[error("change a virtual function")]
     Device(#[from] DeviceError),
+    /// It is not known, or cannot be noted, whose a PCI device is.
+    #[error("keep account of the node's PCI devices")]
+    Ledger(#[from] LedgerError),
     /// The backend has not wired a port.
     #[error("port {port} was not wired within {} s: {reason}", .waited.as_secs())]
     NotWired {
@@ -194,6 +200,7 @@ impl Failure {
             | Self::SmallMtu { .. }
             | Self::Switch { .. }
             | Self::Device(_)
+            | Self::Ledger(_)
             | Self::Net(_)
             | Self::Handout { .. }
             | Self::Ovsdb(_) => Code::Plugging,

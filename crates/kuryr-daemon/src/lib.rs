@@ -5,10 +5,10 @@
 //!                             ├─ records   what the controller recorded      (Kubernetes API, watched)
 //!                             ├─ wiring    a VIF of it, read and checked
 //!                             ├─ plug      links, addresses, OVS port        (netlink, OVSDB)
-//!                             ├─ mark      whose port it is, kept in OVSDB; on a VM tag, kept on the link; of a device, in devices
+//!                             ├─ mark      whose port it is, kept in OVSDB; on a VM tag, kept on the link; of a PCI device, in the ledger
 //!                             ├─ handout   what a program in user space is told of an interface without a link
 //!                             └─ turns     one call at a time for each pod
-//!  sriov: virtual functions that pods have, and the ledger of what they were before
+//!  sriov, devices: PCI devices that pods have, and the ledger of what they were before
 //!  kind: whether the node has an Open vSwitch, or is a VM whose own link (lower) its pods' links are on top of (stacked)
 //!  beside them: install (what the runtime finds), sweep (what was left behind), report (what is unplugged), watch (health),
 //!  legacy (the old API)
@@ -18,7 +18,7 @@
 //! stays in the node's container, and [`handover`] what goes from it to the plugin.
 //!
 //! The daemon remembers nothing: what should be is in the KuryrPorts, what is in the kernel and in OVSDB, where each port is marked
-//! with the sandbox that it belongs to, and in the ledger of virtual functions, which can't be marked. A restart therefore disturbs no pod, and a call that was cut short is finished by the
+//! with the sandbox that it belongs to, and in the ledger of PCI devices, which can't be marked. A restart therefore disturbs no pod, and a call that was cut short is finished by the
 //! runtime's next one.
 
 pub mod answer;
@@ -31,6 +31,7 @@ pub mod install;
 pub mod installer;
 pub mod keep;
 pub mod kind;
+pub mod ledger;
 pub mod legacy;
 pub mod lock;
 pub mod lower;

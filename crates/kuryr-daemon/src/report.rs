@@ -188,7 +188,7 @@ impl Plugged {
     async fn without_switch(node: &Node) -> Result<Self, Failure> {
         let links = node.stacked("").await?;
         let mut plugged: Self = links.iter().map(|found| &found.link).collect();
-        plugged.ports.extend(node.plug.devices.all()?.into_iter().map(|taken| taken.whose.port));
+        plugged.ports.extend(node.plug.devices.ledger.all()?.into_iter().map(|held| held.taken.whose.port));
         plugged.ports.extend(node.plug.sriov.ledger.all()?.into_iter().map(|held| held.taken.port));
         Ok(plugged)
     }

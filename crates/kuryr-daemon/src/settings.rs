@@ -10,6 +10,7 @@ use kuryr_ovsdb::{Endpoint, EndpointError};
 use crate::{
     devices::{Devices, STATE},
     install::Installation,
+    ledger::Ledger,
     plug::vhostuser::Sockets,
     sandbox::NetnsPaths,
     sriov::SriovSettings,
@@ -79,7 +80,7 @@ impl NodeSettings {
                 devices: Devices {
                     driver: config.nested_dpdk.dpdk_driver.clone(),
                     pods: config.nested_dpdk.pci_mount_point.clone(),
-                    state: STATE.into(),
+                    ledger: Ledger::new(STATE.into()),
                     sysfs: Sysfs::new(SYSFS.into()),
                     turn: Arc::default(),
                 },

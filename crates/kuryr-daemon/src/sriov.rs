@@ -10,9 +10,9 @@
 //! The link of a virtual function whose pod goes with its namespace is given back to the host by the kernel, under the name that it had
 //! in the pod or another one, and with the pod's MAC address. The card keeps the VLAN. What it was before stands in the ledger.
 
-pub mod ledger;
 pub mod pci;
 pub mod pod_resources;
+pub mod taken;
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -26,11 +26,12 @@ use kuryr_k8s::Key;
 use kuryr_net::{Link, LinkChange, Netlink, PciAddress};
 
 use self::{
-    ledger::{Form, Held, Ledger, WasLink},
     pci::Bus,
+    taken::{Form, Taken, WasLink},
 };
 use crate::{
     failure::{Chain, Failure},
+    ledger::{Held, Ledger},
     node::Node,
     sandbox::Sandbox,
 };
@@ -52,7 +53,7 @@ pub struct SriovSettings {
     /// The devices.
     pub bus: Bus,
     /// What pods have.
-    pub ledger: Ledger,
+    pub ledger: Ledger<Taken>,
 }
 
 /// What became of a virtual function that is given back.
@@ -94,7 +95,7 @@ impl Node {
     }
 
     /// The virtual functions that a sandbox has.
-    pub fn functions_of(&self, sandbox: &Sandbox) -> Result<Vec<Held>, Failure> {
+    pub fn functions_of(&self, sandbox: &Sandbox) -> Result<Vec<Held<Taken>>, Failure> {
         let mut held = self.plug.sriov.ledger.all()?;
         held.retain(|held| held.taken.sandbox == sandbox.id.as_str());
         Ok(held)
@@ -113,14 +114,14 @@ impl Node {
     }
 
     /// Gives back, each in its pod's turn, all of which that is so, and still so then. Tells how many that were.
-    pub async fn free_in_turn(&self, is_left: impl Fn(&Held) -> bool) -> Result<usize, Failure> {
+    pub async fn free_in_turn(&self, is_left: impl Fn(&Held<Taken>) -> bool) -> Result<usize, Failure> {
         let (mut count, mut failures) = (0, Vec::new());
         for held in self.plug.sriov.ledger.all()?.into_iter().filter(is_left) {
             let Ok(sandbox) = held.taken.sandbox.parse() else { continue };
             let (namespace, name) = held.taken.pod.split_once('/').unwrap_or_default();
             let _turn = self.turns.take(&Key::new(namespace, name), Command::Gc, &sandbox).await;
             // Meanwhile its pod may have gone, or have it in a newer sandbox.
-            if self.plug.sriov.ledger.get(&held.address)?.as_ref() != Some(&held.taken) {
+            if self.plug.sriov.ledger.get(&held.device)?.as_ref() != Some(&held.taken) {
                 continue;
             }
             match self.give_back(&held).await {
@@ -132,13 +133,13 @@ impl Node {
         Failure::of_all(failures).map(|()| count)
     }
 
-    async fn give_all_back(&self, all: &[Held]) -> Result<(), Failure> {
+    async fn give_all_back(&self, all: &[Held<Taken>]) -> Result<(), Failure> {
         let mut failures = Vec::new();
         for held in all {
             match self.give_back(held).await {
                 Ok(Returned::Home) => {}
                 Ok(Returned::Away) => {
-                    tracing::info!(device = %held.address, pod = held.taken.pod, "the kernel has not given the link back yet");
+                    tracing::info!(device = %held.device, pod = held.taken.pod, "the kernel has not given the link back yet");
                 }
                 Err(failure) => failures.push(failure),
             }
@@ -147,17 +148,17 @@ impl Node {
     }
 
     /// Puts a virtual function back as it was before a pod had it. May be repeated.
-    pub async fn give_back(&self, held: &Held) -> Result<Returned, Failure> {
-        let Held { address, taken } = held;
+    pub async fn give_back(&self, held: &Held<Taken>) -> Result<Returned, Failure> {
+        let Held { device, taken } = held;
         let (bus, ledger) = (&self.plug.sriov.bus, &self.plug.sriov.ledger);
         let host = self.host.netlink().await?;
         let mut returned = Returned::Home;
-        if bus.is_there(address) {
+        if bus.is_there(device) {
             match (&taken.was.driver, &taken.was.link) {
                 // Its link goes with the driver, wherever it is.
                 (Some(driver), _) => {
-                    let (bus, address, driver) = (bus.clone(), address.clone(), driver.clone());
-                    self.in_background(move || Ok(bus.give_back(&address, &driver)?)).await?;
+                    let (bus, device, driver) = (bus.clone(), device.clone(), driver.clone());
+                    self.in_background(move || Ok(bus.give_back(&device, &driver)?)).await?;
                 }
                 (None, Some(was)) => returned = self.bring_home(held, was, &host).await?,
                 (None, None) => {}
@@ -165,15 +166,20 @@ impl Node {
             self.reset(held, &host).await;
         }
         if returned == Returned::Home {
-            ledger.remove(address)?;
-            tracing::info!(device = %address, pod = taken.pod, port = taken.port, "gave a virtual function back");
+            ledger.remove(device)?;
+            tracing::info!(%device, pod = taken.pod, port = taken.port, "gave a virtual function back");
         }
         Ok(returned)
     }
 
-    async fn bring_home(&self, held: &Held, was: &WasLink, host: &Netlink) -> Result<Returned, Failure> {
+    async fn bring_home(
+        &self,
+        held: &Held<Taken>,
+        was: &WasLink,
+        host: &Netlink,
+    ) -> Result<Returned, Failure> {
         let change = LinkChange { namespace: None, name: &was.name, mac: was.mac()?, mtu: was.mtu };
-        if let Some(link) = on_host(&self.plug.sriov.bus, &held.address, host).await? {
+        if let Some(link) = on_host(&self.plug.sriov.bus, &held.device, host).await? {
             if (link.name.as_str(), link.mac, link.mtu) != (change.name, Some(change.mac), change.mtu) {
                 host.set_down(link.index).await?;
                 host.change(link.index, &change).await?;
@@ -193,10 +199,10 @@ impl Node {
     }
 
     /// Sets the virtual function on its card as it was. What the card refuses is for the next pod to set otherwise.
-    async fn reset(&self, held: &Held, host: &Netlink) {
+    async fn reset(&self, held: &Held<Taken>, host: &Netlink) {
         let reset = async {
             let Some(was) = &held.taken.was.function else { return Ok(()) };
-            let physical = self.plug.sriov.bus.physical(&held.address)?;
+            let physical = self.plug.sriov.bus.physical(&held.device)?;
             let Some(card) = host.link(&physical.link).await? else { return Ok(()) };
             let wanted = was.function()?;
             if host.function(&card, physical.number).await? != Some(wanted) {
@@ -205,26 +211,26 @@ impl Node {
             Ok::<_, Failure>(())
         };
         if let Err(failure) = reset.await {
-            tracing::warn!(device = %held.address, error = %Chain(&failure), "could not reset a virtual function on its card");
+            tracing::warn!(device = %held.device, error = %Chain(&failure), "could not reset a virtual function on its card");
         }
     }
 
     /// What of a sandbox's virtual functions is not as ADD left it.
-    pub async fn check_functions(&self, all: &[Held]) -> Result<Vec<String>, Failure> {
+    pub async fn check_functions(&self, all: &[Held<Taken>]) -> Result<Vec<String>, Failure> {
         let (bus, host) = (&self.plug.sriov.bus, self.host.netlink().await?);
         let mut differences = Vec::new();
-        for Held { address, taken } in all {
-            if !bus.is_there(address) {
-                differences.push(format!("the virtual function {address} is gone"));
+        for Held { device, taken } in all {
+            if !bus.is_there(device) {
+                differences.push(format!("the virtual function {device} is gone"));
                 continue;
             }
-            if let (Form::Device(wanted), driver) = (&taken.form, bus.driver(address)?)
+            if let (Form::Device(wanted), driver) = (&taken.form, bus.driver(device)?)
                 && driver.as_ref() != Some(wanted)
             {
                 let driver = driver.unwrap_or_else(|| "none".to_owned());
-                differences.push(format!("the driver of {address} is {driver} instead of {wanted}"));
+                differences.push(format!("the driver of {device} is {driver} instead of {wanted}"));
             }
-            let physical = bus.physical(address)?;
+            let physical = bus.physical(device)?;
             let Some(card) = host.link(&physical.link).await? else { continue };
             let function = host.function(&card, physical.number).await?;
             if let Some(mac) =
@@ -253,7 +259,7 @@ pub(crate) async fn on_host(
 }
 
 /// The pod may have renamed it, or given it another MAC address.
-async fn in_pod(held: &Held, inside: &Netlink) -> Result<Option<Link>, Failure> {
+async fn in_pod(held: &Held<Taken>, inside: &Netlink) -> Result<Option<Link>, Failure> {
     let links = inside.links().await?;
     let has_mac = |link: &&Link| link.mac.is_some_and(|mac| mac.to_string() == held.taken.mac);
     let found =

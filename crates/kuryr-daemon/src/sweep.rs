@@ -19,9 +19,10 @@ use tokio::time::sleep;
 use crate::{
     failure::{Chain, Failure},
     kind::Kind,
+    ledger::Held,
     mark::Mark,
     node::Node,
-    sriov::ledger::Held,
+    sriov::taken::Taken,
     tag::Tag,
 };
 
@@ -80,7 +81,7 @@ impl Node {
 
     /// Gives virtual functions back whose port is of no KuryrPort of this node, and whose pod is not there either.
     async fn sweep_functions(&self) -> Result<usize, Failure> {
-        let is_left = |held: &Held| {
+        let is_left = |held: &Held<Taken>| {
             let (records, pods) = (self.records.ports.all(), self.records.pods.all());
             is_dead(&held.taken.port, Some(&held.taken.pod_uid), &records, &pods)
         };
@@ -89,12 +90,12 @@ impl Node {
 
     /// Gives back devices whose port is of no KuryrPort of this node, and whose pod is not there either.
     async fn sweep_devices(&self) -> Result<usize, Failure> {
-        let mut taken = self.plug.devices.all()?;
+        let mut held = self.plug.devices.ledger.all()?;
         // Looked at after the devices: one is taken when its record is there.
         let (records, pods) = (self.records.ports.all(), self.records.pods.all());
-        taken.retain(|taken| is_dead(&taken.whose.port, Some(&taken.whose.pod_uid), &records, &pods));
-        let count = taken.len();
-        self.release_devices(taken).await.map(|()| count)
+        held.retain(|held| is_dead(&held.taken.whose.port, Some(&held.taken.whose.pod_uid), &records, &pods));
+        let count = held.len();
+        self.release_devices(held).await.map(|()| count)
     }
 
     /// Removes links whose port is of no KuryrPort of this node, and whose pod is not there either.

@@ -15,6 +15,7 @@ use super::{Driver, Job, active};
 use crate::{
     devices::{Taken, Whose},
     failure::Failure,
+    ledger::Held,
     metrics::Step,
     node::Node,
 };
@@ -28,9 +29,9 @@ pub struct Dpdk;
 
 impl Dpdk {
     /// What the pod has, once it is plugged.
-    pub(super) fn taken(job: Job<'_>) -> Result<Option<Taken>, Failure> {
+    pub(super) fn taken(job: Job<'_>) -> Result<Option<Held<Taken>>, Failure> {
         let whose = Whose::of(job.wiring, job.place.sandbox);
-        Ok(job.node.plug.devices.all()?.into_iter().find(|taken| taken.whose == whose))
+        Ok(job.node.plug.devices.ledger.all()?.into_iter().find(|held| held.taken.whose == whose))
     }
 
     /// The link of the VM that is the port.
@@ -67,22 +68,21 @@ impl Dpdk {
     async fn take(job: Job<'_>, link: PciLink) -> Result<(), Failure> {
         let devices = job.node.plug.devices.clone();
         let whose = Whose::of(job.wiring, job.place.sandbox);
-        let taking = job.node.in_background(move || devices.take(whose, link.address));
+        let taking = job.node.in_background(move || devices.take(whose, &link.address));
         job.node.metrics.time(Step::Link, taking).await
     }
 }
 
 impl Driver for Dpdk {
     async fn is_plugged(&self, job: Job<'_>) -> Result<bool, Failure> {
-        Self::taken(job)?.map_or(Ok(false), |taken| job.node.plug.devices.is_handed_out(&taken))
+        Self::taken(job)?.map_or(Ok(false), |held| job.node.plug.devices.is_handed_out(&held))
     }
 
     async fn clear(&self, job: Job<'_>) -> Result<(), Failure> {
         let whose = Whose::of(job.wiring, job.place.sandbox);
-        let mut left = job.node.plug.devices.all()?;
-        left.retain(|taken| {
-            let is_same = (&taken.whose.sandbox, &taken.whose.ifname) == (&whose.sandbox, &whose.ifname);
-            is_same || taken.whose.port == whose.port
+        let mut left = job.node.plug.devices.ledger.all()?;
+        left.retain(|Held { taken: Taken { whose: one, .. }, .. }| {
+            (&one.sandbox, &one.ifname) == (&whose.sandbox, &whose.ifname) || one.port == whose.port
         });
         job.node.release_devices(left).await
     }

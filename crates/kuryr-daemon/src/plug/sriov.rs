@@ -10,14 +10,14 @@ use tokio::time::sleep;
 use super::{Driver, Job};
 use crate::{
     failure::Failure,
+    ledger::Held,
     metrics::Step,
     node::Node,
     sriov::{
-        Returned,
-        ledger::{Form, Held, Taken, Was, WasLink},
-        on_host,
+        Returned, on_host,
         pci::{DeviceError, Physical},
         pod_resources,
+        taken::{Form, Taken, Was, WasLink},
     },
     wiring::PlugSettings,
 };
@@ -82,7 +82,7 @@ impl Sriov {
         }
         let held = job.node.functions_of(job.place.sandbox)?;
         let own = held.into_iter().find(|held| held.taken.port == job.wiring.port.as_str());
-        Ok(own.map(|held| held.address))
+        Ok(own.map(|held| held.device))
     }
 
     /// The driver that a device has to be given, which has this one.
@@ -109,7 +109,7 @@ impl Sriov {
                 None => return Ok(address),
                 Some(taken) if taken.sandbox == sandbox.id.as_str() => {}
                 Some(taken) => {
-                    self.left(job, Held { address: address.clone(), taken }).await?;
+                    self.left(job, Held { device: address.clone(), taken }).await?;
                     return Ok(address);
                 }
             }
@@ -119,14 +119,14 @@ impl Sriov {
     }
 
     /// The kubelet gives a device to one pod at a time, so that who has it by the ledger has ended.
-    async fn left(&self, job: Job<'_>, held: Held) -> Result<(), Failure> {
-        tracing::info!(device = %held.address, pod = held.taken.pod, "an earlier sandbox has not given it back");
+    async fn left(&self, job: Job<'_>, held: Held<Taken>) -> Result<(), Failure> {
+        tracing::info!(device = %held.device, pod = held.taken.pod, "an earlier sandbox has not given it back");
         match job.node.give_back(&held).await? {
             Returned::Home => Ok(()),
             Returned::Away => {
                 let reason = format!(
                     "the kernel has not given {} back yet, which a sandbox of {} had",
-                    held.address, held.taken.pod
+                    held.device, held.taken.pod
                 );
                 Err(self.none(job, &reason))
             }
@@ -238,7 +238,7 @@ impl Driver for Sriov {
         };
         match &held.taken.form {
             Form::Device(driver) => {
-                Ok(!self.has_link() && bus.driver(&held.address)?.as_ref() == Some(driver))
+                Ok(!self.has_link() && bus.driver(&held.device)?.as_ref() == Some(driver))
             }
             Form::Link if !self.has_link() => Ok(false),
             Form::Link => {

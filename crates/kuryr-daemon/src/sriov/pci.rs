@@ -34,7 +34,7 @@ pub struct Physical {
     pub number: u32,
 }
 
-/// What `/sys`, or the ledger, did not do.
+/// What `/sys` did not do, or the ledger does not tell.
 #[derive(Debug, thiserror::Error)]
 pub enum DeviceError {
     /// A file was not read or written.
@@ -124,7 +124,7 @@ impl Bus {
     }
 }
 
-pub(super) fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> DeviceError {
+fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> DeviceError {
     let path = path.to_owned();
     move |source| DeviceError::File { action, path, source }
 }

@@ -3,7 +3,7 @@
 use kuryr_cni::{AddResult, Interface, Request};
 use kuryr_net::{Link, LinkState, Netlink, Route};
 
-use crate::{failure::Failure, kind::Kind, mark::Mark, node::Node, sandbox::Sandbox, sriov::ledger::Form};
+use crate::{failure::Failure, kind::Kind, mark::Mark, node::Node, sandbox::Sandbox, sriov::taken::Form};
 
 impl Node {
     /// Fails with all differences between what there is and what ADD said.
@@ -66,11 +66,11 @@ impl Node {
             differences.extend(self.plug.sockets.differences(mark, sandbox));
             names.push(mark.ifname.clone().unwrap_or_else(|| sandbox.ifname.to_string()));
         }
-        for taken in self.plug.devices.all()?.iter().filter(|taken| taken.whose.sandbox == sandbox.id) {
-            if !self.plug.devices.is_handed_out(taken)? {
-                differences.push(format!("device {} is not with {}", taken.device, self.plug.devices.driver));
+        for held in self.plug.devices.of(sandbox)? {
+            if !self.plug.devices.is_handed_out(&held)? {
+                differences.push(format!("device {} is not with {}", held.device, self.plug.devices.driver));
             }
-            names.push(taken.whose.ifname.to_string());
+            names.push(held.taken.whose.ifname.to_string());
         }
         Ok(names)
     }

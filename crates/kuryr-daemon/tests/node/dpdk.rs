@@ -169,8 +169,13 @@ async fn vm() -> Stage {
 }
 
 fn pod(stage: &Stage) -> Pod {
-    let pod = stage.pod("pod-5", "uid-5", "sandbox-5");
-    stage.record(&pod, json!({"eth0": {"default": true, "vif": in_user_space(5, "VIFDPDKNested", &json!({"plugin": "noop"}))}}));
+    numbered(stage, 5)
+}
+
+fn numbered(stage: &Stage, number: u16) -> Pod {
+    let pod = stage.pod(&format!("pod-{number}"), &format!("uid-{number}"), &format!("sandbox-{number}"));
+    let vif = in_user_space(number, "VIFDPDKNested", &json!({"plugin": "noop"}));
+    stage.record(&pod, json!({"eth0": {"default": true, "vif": vif}}));
     pod
 }
 
@@ -248,6 +253,27 @@ async fn a_device_that_nova_has_taken_away_is_no_reason_to_stay() {
     until(|| kernel.driver().as_deref() == Some(USER)).await;
     kernel.pull_out();
     stage.del(&pod).await.unwrap();
+    nothing_is_told(&stage);
+}
+
+#[tokio::test]
+async fn an_interface_in_the_place_of_one_that_is_gone_is_the_newer_pods_alone() {
+    let stage = vm().await;
+    let mut kernel = Kernel::with_device(&stage);
+    let (gone, newer) = (pod(&stage), numbered(&stage, 6));
+    stage.add(&gone).await.unwrap();
+    until(|| kernel.driver().as_deref() == Some(USER)).await;
+    kernel.pull_out();
+    unbound(&kernel.root, USER);
+    kernel.mac = mac(6);
+    kernel.plug_in();
+    stage.add(&newer).await.unwrap();
+    until(|| kernel.driver().as_deref() == Some(USER)).await;
+    kernel.written();
+    stage.del(&gone).await.unwrap();
+    assert_eq!((files(&stage, "pci_address"), kernel.written()), (vec!["sandbox-6-eth0".to_owned()], vec![]));
+    stage.del(&newer).await.unwrap();
+    kernel.is_back().await;
     nothing_is_told(&stage);
 }
 

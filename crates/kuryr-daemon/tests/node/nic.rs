@@ -21,9 +21,9 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use kuryr_daemon::ledger::Ledger;
 use kuryr_daemon::sriov::{
     SriovSettings,
-    ledger::Ledger,
     pci::Bus,
     pod_resources::{ContainerDevices, ContainerResources, ListPodResourcesResponse, PodResources},
 };
@@ -195,7 +195,7 @@ impl Nic {
     /// The devices in the ledger.
     pub fn held(&self) -> Vec<String> {
         let mut held: Vec<_> =
-            self.settings().ledger.all().unwrap().iter().map(|held| held.address.to_string()).collect();
+            self.settings().ledger.all().unwrap().iter().map(|held| held.device.to_string()).collect();
         held.sort();
         held
     }

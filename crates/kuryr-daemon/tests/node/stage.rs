@@ -8,6 +8,7 @@ use kuryr_daemon::{
     devices::Devices,
     failure::Failure,
     kind::{Kind, Own},
+    ledger::Ledger,
     metrics::Metrics,
     node::{Limits, Node},
     plug::vhostuser::Sockets,
@@ -283,7 +284,7 @@ async fn door(server: &Server, api: &Api, host: &NetNs, root: &Path, sriov: &Sri
             devices: Devices {
                 driver: "uio_pci_generic".into(),
                 pods: root.join("pci_address"),
-                state: root.join("devices"),
+                ledger: Ledger::new(root.join("devices")),
                 sysfs: Sysfs::new(root.join("sys")),
                 turn: Arc::default(),
             },
