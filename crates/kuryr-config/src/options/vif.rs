@@ -95,7 +95,8 @@ group! {
     }
     known {
         /// Whether Neutron is told the PCI address of a pod's virtual function.
-        enable_node_annotations: bool = preset("false") later("telling Neutron the PCI addresses of virtual functions");
+        enable_node_annotations: bool = preset("false")
+            obsolete("nothing reads these annotations since the ports of pods are in KuryrPorts, and for them each daemon would need the right to change every Node");
     }
 }
 
