@@ -58,11 +58,14 @@ pub fn device_resource(prefix: &str, resource: &str) -> String {
     format!("{prefix}/{resource}")
 }
 
+/// What the tag begins with that each cluster's OpenStack resources have.
+pub const OWNERSHIP_TAG: &str = "kuryr-cluster=";
+
 /// The tag by which a cluster finds its own OpenStack resources again.
 ///
 /// `cluster` is the uid of the `kube-system` namespace, which lives exactly as long as the cluster.
 pub fn ownership_tag(cluster: &str) -> String {
-    format!("kuryr-cluster={cluster}")
+    format!("{OWNERSHIP_TAG}{cluster}")
 }
 
 fn cut(prefix: &str, port: &str) -> String {

@@ -1,5 +1,8 @@
 //! The ways out: to OpenStack by kuryr.conf, as the controller goes it, and to Kubernetes by the places where kubectl looks.
 
+#[cfg(test)]
+pub(crate) mod fake;
+
 use std::{fmt::Debug, future::Future, path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result};

@@ -1,12 +1,11 @@
 //! What is taken out of a cloud and a cluster in memory, and what is left.
 
-use std::{collections::BTreeSet, net::IpAddr, time::Duration};
+use std::{collections::BTreeSet, net::IpAddr};
 
-use kuryr_api::cloud::{Auth, Domain, Project, Scope, Secret, User};
 use kuryr_api::names::DEVICE_OWNER;
 use kuryr_api::{PortId, ServerId};
 use kuryr_openstack::{
-    Nova, Retry, Session, Settings,
+    Nova,
     neutron::{
         AddressPair, NewAddressGroup, NewFloatingIp, NewPort, NewSecurityGroup, PortUpdate,
         SecurityGroupFilter,
@@ -22,6 +21,7 @@ use super::{
     groups, ports,
     step::Step,
 };
+use crate::connect::fake::session;
 
 struct World {
     kubernetes: FakeKubernetes,
@@ -32,19 +32,10 @@ struct World {
 
 impl World {
     async fn new() -> Self {
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let kubernetes = FakeKubernetes::default();
         kubernetes.create("/api/v1/namespaces", json!({ "metadata": { "name": "kube-system" } }));
         let fake = FakeCloud::start().await.unwrap();
-        let domain = || Domain::Name(FakeCloud::DOMAIN.into());
-        let auth = Auth::Password {
-            user: User::Name(FakeCloud::USER.into(), domain()),
-            password: Secret::new(FakeCloud::PASSWORD),
-            scope: Scope::Project(Project::Name(FakeCloud::PROJECT.into(), domain())),
-        };
-        let retry = Retry { first: Duration::from_millis(1), ..Retry::default() };
-        let settings = Settings { retry, ..Settings::new(fake.auth_url(), auth) };
-        let cloud = Cloud::new(Session::open(settings).unwrap());
+        let cloud = Cloud::new(session(&fake));
         let own_tag = own_tag(&kubernetes.client()).await.unwrap();
         Self { kubernetes, fake, cloud, own_tag }
     }

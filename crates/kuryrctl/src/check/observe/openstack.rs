@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use kuryr_api::{
     ids::{ProjectId, SecurityGroupId, SubnetId},
-    names::DEVICE_OWNER,
+    names::{DEVICE_OWNER, OWNERSHIP_TAG, SRIOV_OWNER, SUBPORT_OWNER},
 };
 use kuryr_config::{Sources, cloud};
 use kuryr_controller::driver::Driver;
@@ -139,14 +139,17 @@ async fn groups(neutron: &Neutron, ids: &[String]) -> Seen<BTreeSet<String>> {
 }
 
 async fn pod_ports(neutron: &Neutron, project: &ProjectId) -> Seen<u64> {
-    let filter = PortFilter {
-        device_owner: Some(DEVICE_OWNER.to_owned()),
-        project: Some(project.clone()),
-        fields: &["id"],
-        ..PortFilter::default()
-    };
+    let fields = &["id", "device_owner", "tags"];
+    let filter = PortFilter { project: Some(project.clone()), fields, ..PortFilter::default() };
     let ports = neutron.ports(&filter).await.map_err(unseen)?;
-    Ok(u64::try_from(ports.len()).unwrap_or(u64::MAX))
+    let count = ports.iter().filter(|port| is_of_a_pod(port)).count();
+    Ok(u64::try_from(count).unwrap_or(u64::MAX))
+}
+
+/// Neutron names another owner of what is on a trunk, Nova of what it attaches. The Python Kuryr's have no tag.
+fn is_of_a_pod(port: &Port) -> bool {
+    [DEVICE_OWNER, SRIOV_OWNER, SUBPORT_OWNER].contains(&port.device_owner.as_str())
+        || port.tags.iter().any(|tag| tag.starts_with(OWNERSHIP_TAG))
 }
 
 /// The ports that have addresses of nodes that are virtual machines.
@@ -176,4 +179,36 @@ async fn providers(octavia: &Octavia) -> Seen<Option<BTreeSet<String>>> {
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn unseen(error: Error) -> Gap {
     Gap::unknown(error.chain())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connect::fake::session;
+    use kuryr_openstack::neutron::NewPort;
+    use kuryr_testkit::FakeCloud;
+
+    #[tokio::test]
+    async fn ports_of_pods_are_counted_however_they_get_to_their_nodes() {
+        let cloud = FakeCloud::start().await.unwrap();
+        let neutron = Neutron::new(session(&cloud));
+        let network = cloud.neutron().id_of("k8s-pod-net").unwrap();
+        for (owner, tag, is_of_a_pod) in [
+            ("compute:kuryr", "kuryr-cluster=1", true),
+            ("compute:kuryr", "", true),
+            ("compute:kuryr:sriov", "", true),
+            ("trunk:subport", "", true),
+            ("compute:az1", "kuryr-cluster=1", true),
+            ("", "kuryr-cluster=1", true),
+            ("compute:az1", "", false),
+            ("network:dhcp", "somebody's", false),
+        ] {
+            let before = pod_ports(&neutron, &FakeCloud::PROJECT_ID.into()).await.unwrap();
+            let tags = Some(tag.to_owned()).filter(|tag| !tag.is_empty()).into_iter().collect();
+            let new = NewPort { device_owner: owner.into(), tags, ..NewPort::on(network.as_str().into()) };
+            neutron.create_port(&new).await.unwrap();
+            let after = pod_ports(&neutron, &FakeCloud::PROJECT_ID.into()).await.unwrap();
+            assert_eq!(after - before, u64::from(is_of_a_pod), "{owner} {tag}");
+        }
+    }
 }
