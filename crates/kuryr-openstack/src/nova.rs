@@ -37,6 +37,15 @@ impl Nova {
         self.session.call(&call.extra_time(TIME_TO_ATTACH).json(&body)?).await.map(drop)
     }
 
+    /// Whether there is such a server that this user sees.
+    pub async fn has_server(&self, server: &ServerId) -> Result<bool> {
+        let call = Call::new(Service::Compute, Method::GET, "/servers/{id}", format!("/servers/{server}"));
+        match self.session.call(&call).await {
+            Err(error) if error.kind() == Kind::NotFound => Ok(false),
+            answer => answer.map(|_| true),
+        }
+    }
+
     /// Lets a server give a port back, which stays. One that it does not have is fine, and so is a server that is gone.
     ///
     /// Nova answers before the hypervisor has done it: the port tells when it has no device any more.

@@ -75,6 +75,10 @@ fn a_port_that_kuryr_calls_its_own_is_no_servers() {
 async fn what_is_not_there_is_said_and_fine_where_it_is_to_go() {
     let Machine { nova, server, port, cloud: _cloud, .. } = Machine::new().await;
     let gone: ServerId = "00000000-0000-4000-9000-0000000000ff".into();
+    assert_eq!(
+        (nova.has_server(&server).await.unwrap(), nova.has_server(&gone).await.unwrap()),
+        (true, false)
+    );
     for (server, port) in [(&gone, &port), (&server, &PortId::from("none"))] {
         assert_eq!(nova.attach_interface(server, port).await.unwrap_err().kind(), Kind::NotFound);
         nova.detach_interface(server, port).await.unwrap();

@@ -81,7 +81,8 @@ impl FakeKeystone {
         &self.counts
     }
 
-    pub(crate) fn set_endpoints(&self, endpoints: Vec<(&'static str, String)>) {
+    /// What tokens list from now on: types of services, and where those are.
+    pub fn set_endpoints(&self, endpoints: Vec<(&'static str, String)>) {
         self.state.lock().endpoints = endpoints;
     }
 

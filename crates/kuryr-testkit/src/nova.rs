@@ -90,6 +90,7 @@ impl FakeNova {
         self.counts.add(&route(method, &path[..path.len().min(3)]));
         let body = serde_json::from_slice(body).unwrap_or(Value::Null);
         let reply = match (method.as_str(), path.as_slice()) {
+            ("GET", ["servers", server]) => self.show(server),
             ("POST", ["servers", server, "os-interface"]) => self.attach(server, &body),
             ("DELETE", ["servers", server, "os-interface", port]) => self.detach(server, port),
             _ => fault(404, "itemNotFound", "The resource could not be found."),
@@ -100,6 +101,13 @@ impl FakeNova {
         }
         state.lost -= 1;
         fault(500, "computeFault", "Unexpected API Error.")
+    }
+
+    fn show(&self, server: &str) -> Reply {
+        if !self.state.lock().servers.contains_key(server) {
+            return no_server(server);
+        }
+        Reply::ok(json!({ "server": { "id": server, "status": "ACTIVE" } }))
     }
 
     fn attach(&self, server: &str, body: &Value) -> Reply {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, net::IpAddr, path::PathBuf};
 
 use ipnet::IpNet;
-use kuryr_api::NetworkId;
+use kuryr_api::{NetworkId, ServerId};
 use kuryr_controller::driver::Driver;
 use kuryr_openstack::neutron::{Network, Quota, Right, Subnet};
 
@@ -125,6 +125,8 @@ pub(crate) struct Cloud {
     pub(crate) pod_ports: Seen<u64>,
     /// Ports that have addresses of nodes that are virtual machines.
     pub(crate) parents: Seen<Vec<Parent>>,
+    /// Those of the servers that have these ports, and whose pods' ports Nova is to attach, that Nova shows; none if there is no Nova.
+    pub(crate) servers: Seen<Option<BTreeSet<ServerId>>>,
     /// Octavia's; none if there is no Octavia.
     pub(crate) providers: Seen<Option<BTreeSet<String>>>,
 }
@@ -137,6 +139,8 @@ pub(crate) struct Parent {
     pub(crate) subnets: Vec<String>,
     pub(crate) network: Option<NetworkId>,
     pub(crate) has_trunk: bool,
+    /// The server that it is an interface of.
+    pub(crate) server: Option<ServerId>,
 }
 
 /// How far the way into OpenStack leads.
@@ -236,6 +240,16 @@ impl Node {
         self.pod_vif.as_deref().unwrap_or(&settings.pod_vif_driver)
     }
 
+    /// Those of `parents` that may be its own.
+    pub(crate) fn ports<'p>(&self, parents: &'p [Parent], settings: &Settings) -> Vec<&'p Parent> {
+        let workers = &settings.worker_subnets;
+        let is_its = |port: &&Parent| {
+            port.addresses.iter().any(|address| self.addresses.contains(address))
+                && (workers.is_empty() || port.subnets.iter().any(|subnet| workers.contains(subnet)))
+        };
+        parents.iter().filter(is_its).collect()
+    }
+
     /// How its pods are plugged; none: in no way that there is.
     pub(crate) fn driver(&self, settings: &Settings) -> Option<Driver> {
         self.driver_name(settings).parse().ok()
@@ -257,6 +271,7 @@ impl Cloud {
             quota: Err(gap.clone()),
             pod_ports: Err(gap.clone()),
             parents: Err(gap.clone()),
+            servers: Err(gap.clone()),
             providers: Err(gap.clone()),
         }
     }

@@ -10,6 +10,7 @@ mod parents;
 mod room;
 #[cfg(test)]
 pub(super) mod sample;
+mod servers;
 mod trunks;
 
 pub(crate) use self::config::pool_sizes;
@@ -46,6 +47,7 @@ pub(crate) const CHECKS: &[Check] = &[
     check(Area::Openstack, "addresses for pods", room::addresses),
     check(Area::Openstack, "trunks of nodes", trunks::nodes),
     check(Area::Openstack, "ports of nodes", parents::nodes),
+    check(Area::Openstack, "servers of nodes", servers::nodes),
     check(Area::Openstack, "load balancers", balancer::provider),
     check(Area::Kubernetes, "definitions", cluster::definitions),
     check(Area::Kubernetes, "controller's rights", cluster::controller),

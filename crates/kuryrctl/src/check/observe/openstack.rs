@@ -3,14 +3,15 @@
 use std::collections::BTreeSet;
 
 use kuryr_api::{
-    ids::{ProjectId, SecurityGroupId, SubnetId},
+    ids::{ProjectId, SecurityGroupId, ServerId, SubnetId},
     names::{DEVICE_OWNER, OWNERSHIP_TAG, SRIOV_OWNER, SUBPORT_OWNER},
 };
 use kuryr_config::{Sources, cloud};
 use kuryr_controller::driver::Driver;
 use kuryr_openstack::{
-    Error, Kind, Octavia, OpenError, Retry, Session, Settings as SessionSettings,
+    Error, Kind, Nova, Octavia, OpenError, Retry, Session, Settings as SessionSettings,
     neutron::{Neutron, Port, PortFilter, SecurityGroupFilter, Subnet, SubnetFilter},
+    nova::server_of,
 };
 
 use super::{chain, config::Read};
@@ -59,6 +60,7 @@ async fn inside(session: Session, settings: &Settings, cluster: &Cluster) -> Clo
         None => Err(Gap::unknown("[neutron_defaults] project is not set")),
     };
     let pod_subnets = subnets(&neutron, &settings.pod_subnets).await;
+    let parents = parents(&neutron, settings, cluster).await;
     Cloud {
         way: Ok(Way::Open),
         extensions: extensions(&neutron).await,
@@ -75,7 +77,8 @@ async fn inside(session: Session, settings: &Settings, cluster: &Cluster) -> Clo
             Ok(project) => pod_ports(&neutron, project).await,
             Err(gap) => Err(gap.clone()),
         },
-        parents: parents(&neutron, settings, cluster).await,
+        servers: servers(&Nova::new(session.clone()), settings, cluster, &parents).await,
+        parents,
         providers: providers(&Octavia::new(session)).await,
         pod_subnets,
     }
@@ -162,10 +165,36 @@ async fn parents(neutron: &Neutron, settings: &Settings, cluster: &Cluster) -> S
         addresses: port.fixed_ips.iter().map(|ip| ip.ip_address).collect(),
         subnets: port.fixed_ips.iter().map(|ip| ip.subnet_id.to_string()).collect(),
         has_trunk: port.trunk_details.is_some(),
+        server: server_of(&port),
         network: port.network_id.clone(),
         id: port.id.to_string(),
     };
     Ok(neutron.ports(&filter).await.map_err(unseen)?.into_iter().map(parent).collect())
+}
+
+/// Those of the servers that Nova is to attach ports to that it shows.
+async fn servers(
+    nova: &Nova,
+    settings: &Settings,
+    cluster: &Cluster,
+    parents: &Seen<Vec<Parent>>,
+) -> Seen<Option<BTreeSet<ServerId>>> {
+    let (nodes, parents) = (known(&cluster.nodes)?, known(parents)?);
+    let attaching = nodes.iter().filter(|node| node.driver(settings) == Some(Driver::NestedDpdk));
+    let wanted: BTreeSet<_> = attaching
+        .flat_map(|node| node.ports(parents, settings))
+        .filter_map(|port| port.server.as_ref())
+        .collect();
+    let mut shown = BTreeSet::new();
+    for server in wanted {
+        match nova.has_server(server).await {
+            Ok(true) => drop(shown.insert(server.clone())),
+            Ok(false) => {}
+            Err(error) if error.kind() == Kind::NoEndpoint => return Ok(None),
+            Err(error) => return Err(unseen(error)),
+        }
+    }
+    Ok(Some(shown))
 }
 
 async fn providers(octavia: &Octavia) -> Seen<Option<BTreeSet<String>>> {
@@ -187,6 +216,36 @@ mod tests {
     use crate::connect::fake::session;
     use kuryr_openstack::neutron::NewPort;
     use kuryr_testkit::FakeCloud;
+
+    fn node(address: &str, driver: &str) -> Node {
+        Node {
+            addresses: vec![address.parse().unwrap()],
+            pod_vif: Some(driver.to_owned()),
+            ..Node::default()
+        }
+    }
+
+    #[tokio::test]
+    async fn nova_is_asked_for_the_servers_that_it_is_to_attach_ports_to() {
+        let cloud = FakeCloud::start().await.unwrap();
+        let (neutron, nova) = (Neutron::new(session(&cloud)), Nova::new(session(&cloud)));
+        let (settings, mut cluster) = (Settings::default(), Cluster::unseen(&Gap::unknown("not looked at")));
+        let mut made = Vec::new();
+        for driver in ["nested-dpdk", "nested-vlan"] {
+            let network = cloud.neutron().id_of("k8s-pod-net").unwrap();
+            let port = neutron.create_port(&NewPort::on(network.as_str().into())).await.unwrap();
+            let server = ServerId::from(cloud.nova().boot("compute1", port.id.as_str()));
+            made.push((node(&port.fixed_ips[0].ip_address.to_string(), driver), server));
+        }
+        cluster.nodes = Ok(made.iter().map(|(node, _)| node.clone()).collect());
+        let found = parents(&neutron, &settings, &cluster).await;
+        assert_eq!(known(&found).unwrap().iter().filter(|port| port.server.is_some()).count(), 2);
+        let shown = servers(&nova, &settings, &cluster, &found).await;
+        assert_eq!(shown.unwrap(), Some([made[0].1.clone()].into()));
+        cloud.keystone().set_endpoints(vec![("network", cloud.neutron_url())]);
+        let without = Nova::new(session(&cloud));
+        assert_eq!(servers(&without, &settings, &cluster, &found).await.unwrap(), None);
+    }
 
     #[tokio::test]
     async fn ports_of_pods_are_counted_however_they_get_to_their_nodes() {

@@ -1,6 +1,5 @@
 //! Nodes that are virtual machines whose link pods share, and the ports of these machines.
 
-use super::trunks::its;
 use crate::check::{
     facts::{Facts, Node, Parent, Settings},
     finding::{Finding, Verdict, known},
@@ -21,7 +20,7 @@ pub(super) fn nodes(facts: &Facts) -> Verdict {
 }
 
 fn without(node: &Node, parents: &[Parent], network: &Network, settings: &Settings) -> Option<Finding> {
-    let its = its(node, parents, settings);
+    let its = node.ports(parents, settings);
     match its.as_slice() {
         [] => Some(no_port(node)),
         [one] if one.network.as_ref().is_some_and(|other| *other != network.id) => {
@@ -50,7 +49,7 @@ fn apart(node: &Node, port: &Parent, network: &Network) -> Finding {
     )
 }
 
-fn ambiguous(node: &Node, ports: &[&str]) -> Finding {
+pub(super) fn ambiguous(node: &Node, ports: &[&str]) -> Finding {
     Finding::problem(
         "node-port-ambiguous",
         format!("node {} may have several ports: {} have its address", node.name, ports.join(", ")),
@@ -77,7 +76,14 @@ mod tests {
     fn port(id: &str, address: &str, network: &str) -> Parent {
         let addresses = vec![address.parse().unwrap()];
         let network = Some(network.into());
-        Parent { id: id.into(), addresses, subnets: vec!["workers".into()], network, has_trunk: false }
+        Parent {
+            id: id.into(),
+            addresses,
+            subnets: vec!["workers".into()],
+            network,
+            has_trunk: false,
+            server: None,
+        }
     }
 
     /// Both nodes of the sample are virtual machines.

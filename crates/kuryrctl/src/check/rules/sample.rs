@@ -57,6 +57,7 @@ fn cloud() -> Cloud {
         quota: Ok(Quota { limit: 500, used: 20, reserved: 0 }),
         pod_ports: Ok(10),
         parents: Ok(vec![]),
+        servers: Ok(Some([].into())),
         providers: Ok(Some(["ovn".into()].into())),
     }
 }

@@ -24,23 +24,13 @@ pub(super) fn nodes(facts: &Facts) -> Verdict {
 }
 
 fn without(node: &Node, parents: &[Parent], settings: &Settings) -> Option<Finding> {
-    let its = its(node, parents, settings);
+    let its = node.ports(parents, settings);
     let ports: Vec<_> = its.iter().map(|port| port.id.as_str()).collect();
     match its.iter().filter(|port| port.has_trunk).count() {
         1 => None,
         0 => Some(no_trunk(node, &ports)),
         _ => Some(ambiguous(node, &ports)),
     }
-}
-
-/// The ports that may be a node's.
-pub(super) fn its<'p>(node: &Node, parents: &'p [Parent], settings: &Settings) -> Vec<&'p Parent> {
-    let workers = &settings.worker_subnets;
-    let is_its = |port: &&Parent| {
-        port.addresses.iter().any(|address| node.addresses.contains(address))
-            && (workers.is_empty() || port.subnets.iter().any(|subnet| workers.contains(subnet)))
-    };
-    parents.iter().filter(is_its).collect()
 }
 
 fn no_trunk(node: &Node, ports: &[&str]) -> Finding {
@@ -103,7 +93,14 @@ mod tests {
 
     fn port(id: &str, address: &str, has_trunk: bool) -> Parent {
         let addresses = vec![address.parse().unwrap()];
-        Parent { id: id.into(), addresses, subnets: vec!["workers".into()], network: None, has_trunk }
+        Parent {
+            id: id.into(),
+            addresses,
+            subnets: vec!["workers".into()],
+            network: None,
+            has_trunk,
+            server: None,
+        }
     }
 
     /// Both nodes of the sample are virtual machines.
