@@ -37,8 +37,12 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub struct Keeper {
     said: Cache<NodeRecord>,
     key: Key,
-    unwanted: BTreeMap<String, Instant>,
+    unwanted: Unwanted,
 }
+
+/// Since when vacant ports are there that nobody asks for, by their names.
+#[derive(Debug, Default)]
+struct Unwanted(BTreeMap<String, Instant>);
 
 /// How what is there differs from what is asked for.
 #[derive(Debug, Default, PartialEq)]
@@ -52,7 +56,7 @@ struct Look {
 impl Keeper {
     /// Keeps what the KuryrNode of this name asks for.
     pub fn new(said: Cache<NodeRecord>, key: Key) -> Self {
-        Self { said, key, unwanted: BTreeMap::new() }
+        Self { said, key, unwanted: Unwanted::default() }
     }
 
     /// Works for ever.
@@ -61,9 +65,8 @@ impl Keeper {
         node.records.ports.complete().await;
         self.said.complete().await;
         loop {
-            if node.ovsdb.look(|switch| self.look(node, switch)).unwanted.is_empty() {
-                self.unwanted.clear();
-            }
+            // What is waited for below says nothing of a port that is wanted again.
+            self.unwanted.see(&node.ovsdb.look(|switch| self.look(node, switch)).unwanted, Instant::now());
             let something = |look: Look| (look != Look::default()).then_some(look);
             let look = tokio::select! {
                 look = self.said.wait_for(|_| something(node.ovsdb.look(|switch| self.look(node, switch)))) => look,
@@ -82,7 +85,8 @@ impl Keeper {
         if !switch.is_up() {
             return Look::default();
         }
-        let asked = self.said.get(&self.key).map(|record| record.spec.ports.clone()).unwrap_or_default();
+        let (said, nothing) = (self.said.get(&self.key), BTreeMap::new());
+        let asked = said.as_ref().map_or(&nothing, |record| &record.spec.ports);
         let records = node.records.ports.all();
         let vifs = records.iter().flat_map(|record| record.content.vifs());
         let of_pods: BTreeSet<_> = vifs.map(|(_, entry)| entry.vif.base().id.as_str()).collect();
@@ -101,15 +105,28 @@ impl Keeper {
                 Err(error) => return Err(error),
             }
         }
-        self.unwanted.retain(|name, _| look.unwanted.contains(name));
-        for name in look.unwanted {
-            let since = *self.unwanted.entry(name.clone()).or_insert_with(Instant::now);
-            if since.elapsed() >= UNWANTED_FOR {
-                node.ovsdb.del_port(&name).await?;
-                tracing::info!(link = name, "no longer wired: nobody needs it");
-            }
+        let now = Instant::now();
+        self.unwanted.see(&look.unwanted, now);
+        for name in self.unwanted.due(now) {
+            node.ovsdb.del_port(name).await?;
+            tracing::info!(link = name, "no longer wired: nobody needs it");
         }
         Ok(())
+    }
+}
+
+impl Unwanted {
+    /// These are unwanted now. One that was wanted meanwhile has its whole time again.
+    fn see(&mut self, names: &BTreeSet<String>, now: Instant) {
+        self.0.retain(|name, _| names.contains(name));
+        for name in names {
+            self.0.entry(name.clone()).or_insert(now);
+        }
+    }
+
+    /// Those that are to go.
+    fn due(&self, now: Instant) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(move |(_, since)| now - **since >= UNWANTED_FOR).map(|(name, _)| name.as_str())
     }
 }
 
@@ -156,7 +173,7 @@ pub fn count_warm(switch: &Switch) -> u32 {
 }
 
 fn look<'a>(
-    asked: BTreeMap<String, KeptPort>,
+    asked: &BTreeMap<String, KeptPort>,
     of_pods: &BTreeSet<&str>,
     interfaces: impl Iterator<Item = &'a Interface>,
 ) -> Look {
@@ -169,8 +186,8 @@ fn look<'a>(
         names.insert(interface.name.as_str());
     }
     let is_missing = |port: &str| !of_pods.contains(port) && !names.contains(&*names::tap_name(port));
-    let missing = asked.into_iter().filter(|(port, _)| is_missing(port)).collect();
-    Look { missing, unwanted }
+    let missing = asked.iter().filter(|(port, _)| is_missing(port));
+    Look { missing: missing.map(|(port, kept)| (port.clone(), kept.clone())).collect(), unwanted }
 }
 
 #[cfg(test)]
@@ -189,8 +206,25 @@ mod tests {
         let of_pods = ["of-pod", "going"].into();
         let foreign = Interface { name: "tapforeign".into(), kind: "patch".into(), ..Interface::default() };
         let there = ["there", "going", "old"].map(vacant).into_iter().chain([foreign]).collect::<Vec<_>>();
-        let found = look(asked, &of_pods, there.iter());
+        let found = look(&asked, &of_pods, there.iter());
         assert_eq!(found.missing.keys().collect::<Vec<_>>(), ["new"]);
         assert_eq!(found.unwanted, [names::tap_name("old")].into());
+    }
+
+    #[test]
+    fn a_port_that_is_wanted_again_has_its_whole_time_when_it_is_unwanted_once_more() {
+        let (start, second) = (Instant::now(), Duration::from_secs(1));
+        let mut unwanted = Unwanted::default();
+        let names = |names: &[&str]| names.iter().map(ToString::to_string).collect::<BTreeSet<_>>();
+        let due = |unwanted: &Unwanted, at| unwanted.due(at).map(str::to_owned).collect::<Vec<_>>();
+        for (passed, seen) in [(0, &["back", "old"][..]), (1, &["old"]), (2, &["back", "old"])] {
+            unwanted.see(&names(seen), start + passed * second);
+        }
+        let end = start + UNWANTED_FOR;
+        assert_eq!(due(&unwanted, end - second), [""; 0]);
+        assert_eq!(due(&unwanted, end), ["old"]);
+        assert_eq!(due(&unwanted, end + 2 * second), ["back", "old"]);
+        unwanted.see(&names(&[]), end);
+        assert_eq!(due(&unwanted, end + 9 * second), [""; 0], "what nobody has is not remembered");
     }
 }
