@@ -83,9 +83,15 @@ impl Stage {
     /// Lets labelled pods, and those of labelled namespaces, ask the scheduler for ports, until the story ends.
     pub async fn schedule_by_ports(&self) -> Result<()> {
         let folder = self.generate("counted", &["--schedule-by-ports"], &[])?;
-        let file = folder.join("controller_service_account.yml").display().to_string();
-        self.kubectl_at_end(&["delete", "-n", NAMESPACE, "--ignore-not-found", "-f", &file])?;
-        self.kubectl(&["apply", "--validate=strict", "-n", NAMESPACE, "-f", &file]).await.map(drop)
+        let all = std::fs::read_to_string(folder.join("controller_service_account.yml"))?;
+        // The accounts beside it, and the kinds of records, are the lab's own.
+        let policy =
+            all.split("\n---\n").filter(|document| document.contains("kind: MutatingAdmissionPolicy"));
+        let file = folder.join("scheduling.yml");
+        std::fs::write(&file, policy.collect::<Vec<_>>().join("\n---\n"))?;
+        let file = file.display().to_string();
+        self.kubectl_at_end(&["delete", "--ignore-not-found", "-f", &file])?;
+        self.kubectl(&["apply", "--validate=strict", "-f", &file]).await.map(drop)
     }
 
     /// Installs Kuryr as pods, in the place of the lab's loose programs, until the story ends: the guide's own command lines.
