@@ -91,7 +91,8 @@ impl Changes {
     }
 }
 
-/// A database that was made anew counts from the beginning.
+/// Less was asked than that only of a database that was made anew, and counts from the beginning: a server tells of a change before it
+/// answers who made it.
 fn has_come_to(switch: &Switch, number: i64) -> bool {
     switch.carried_out() >= number.min(switch.asked())
 }
