@@ -21,6 +21,7 @@ network policies is Neutron without Kuryr: the same security group and address g
 
 **Only ratios within one run mean something.** The machine runs the cluster and the cloud beside what is measured, so that absolute
 times say as much of the machine as of Kuryr. The floor is therefore measured in the same run, with the same pods, minutes before.
+Open vSwitch and OVN have the priority that their own start scripts give them (nice -10): without it CNI DEL waits longer for a processor.
 
 Measured on {machine}. Times of pods are medians ({singles} single pods, {rounds} bursts); every pod is ephemeral,
 has an image that the node holds already and no probe. Its port is made when it is created, but where it is said to be ready.
