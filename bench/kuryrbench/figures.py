@@ -1,12 +1,13 @@
 """The measurements in their order, and what is asked of each: one row of the table for each figure."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from kuryrbench import lab, pods, programs, steady
 from kuryrbench.cluster import Cluster
 from kuryrbench.counters import Calls, Growth, Snapshot, percentile, reads
-from kuryrbench.rows import Row, Section, each, listed
+from kuryrbench.rows import Row, Section, each, listed, milliseconds
 
 FLOOR_NETWORK = "10.11.0.0/16"
 # What is asked for.
@@ -71,14 +72,21 @@ def cluster(folders: list[Path], steady_seconds: int) -> Section:
 
 def floor(api: Cluster) -> pods.Times:
     """The times of pods that `ptp` connects."""
+    with on_floor(api):
+        pods.prepare_burst(api)
+        return pods.Times(pods.singles(api, FLOOR_NETWORK), pods.bursts(api, FLOOR_NETWORK))
+
+
+@contextmanager
+def on_floor(api: Cluster) -> Iterator[None]:
+    """Let `ptp` connect pods meanwhile."""
     lab.say("the floor's turn: `ptp`")
     # What an interrupted run left goes while there is still a Kuryr to take off its finalizers.
     pods.clear(api)
     lab.use_floor()
     try:
         pods.prepare(api)
-        pods.prepare_burst(api)
-        return pods.Times(pods.singles(api, FLOOR_NETWORK), pods.bursts(api, FLOOR_NETWORK))
+        yield
     finally:
         pods.clear(api)
         lab.lab("floor", "off")
@@ -147,7 +155,7 @@ class _Kuryr:
         worst = percentile(dels + many_dels, 0.99)
         self.rows += [
             Row("CNI ADD in the daemon, 1 pod, p50", _ms(adds, 0.5)),
-            Row(f"CNI ADD in the daemon, {pods.BURST} pods, p50 and p99", f"{_ms(many_adds, 0.5)}, {_ms(many_adds, 0.99)}"),
+            Row(f"CNI ADD in the daemon, {pods.BURST} pods, p50 and p99", milliseconds(many_adds)),
             Row("CNI DEL in the daemon, 1 pod, p50", _ms(dels, 0.5)),
             Row(f"CNI DEL in the daemon, {pods.BURST} pods, p50", _ms(many_dels, 0.5)),
             Row("CNI DEL in the daemon, p99", f"{worst:.0f} ms", target=f"under {DEL_MS} ms", met=worst < DEL_MS),

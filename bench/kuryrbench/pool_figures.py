@@ -1,16 +1,17 @@
 """Pods whose ports are ready before them: how long they take beside the floor, and what is asked of OpenStack for them."""
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from kuryrbench import figures, lab, pods
 from kuryrbench.cluster import Cluster, Watch
 from kuryrbench.counters import Calls, Growth, percentile, wait_until_quiet, warm_ports
-from kuryrbench.rows import Row, Section, each, listed
+from kuryrbench.rows import Row, Section, each, listed, milliseconds
 
 # Enough for all pods of a burst on one node.
 _READY = 24
-_EXTRA = f"[kubernetes]\nvif_pool_driver = neutron\n[vif_pool]\nports_pool_batch = {_READY}\nports_pool_min = {_READY}\n"
 # What is asked for.
 _OVER_FLOOR_SECONDS = 0.2
 _OF_FLOOR = 1.2
@@ -24,19 +25,33 @@ def measure(folders: list[Path]) -> Section:
     facts = lab.facts()
     api = Cluster(facts)
     floor = figures.floor(api)
-    lab.say("Kuryr's turn, with ports that are ready")
+    with ports_kept(api, folders, _READY):
+        pools = _Pools(api, facts)
+        pools.run()
+    return Section("pools", [*_times(floor, pools.times), *pools.rows], pools.notes)
+
+
+@contextmanager
+def ports_kept(api: Cluster, folders: list[Path], count: int) -> Iterator[None]:
+    """Let Kuryr connect pods meanwhile, and keep so many ports ready on each node."""
+    lab.say(f"Kuryr's turn, with {count} ports on each node that are ready")
     with tempfile.NamedTemporaryFile("w", suffix=".conf") as extra:
-        extra.write(_EXTRA)
+        extra.write(f"[kubernetes]\nvif_pool_driver = neutron\n[vif_pool]\nports_pool_batch = {count}\nports_pool_min = {count}\n")
         extra.flush()
         lab.use_kuryr(folders, Path(extra.name))
     try:
-        pools = _Pools(api, facts)
-        pools.run()
+        yield
     finally:
         pods.clear(api)
         # A controller that keeps none takes away what is left.
         lab.use_kuryr(folders)
-    return Section("pools", [*_times(floor, pools.times), *pools.rows], pools.notes)
+
+
+def wait_until_ready(count: int, timeout: float = 120) -> None:
+    """Wait for so many ports on each node, and for a controller that has nothing to do."""
+    wanted = count * len(lab.NODES)
+    lab.wait_for(f"{wanted} ports that are ready", lambda: warm_ports() >= wanted, timeout)
+    wait_until_quiet()
 
 
 def _times(floor: pods.Times, ours: pods.Times) -> list[Row]:
@@ -117,7 +132,7 @@ class _Pools:
             ),
             Row(
                 f"the same, {pods.BURST} pods at once, p50 and p99",
-                f"{percentile(together, 0.5):.0f} ms, {percentile(together, 0.99):.0f} ms",
+                milliseconds(together),
             ),
         ]
 
@@ -150,6 +165,4 @@ class _HandOver:
 
 
 def _ready() -> None:
-    wanted = _READY * len(lab.NODES)
-    lab.wait_for(f"{wanted} ports that are ready", lambda: warm_ports() >= wanted, 120)
-    wait_until_quiet()
+    wait_until_ready(_READY)

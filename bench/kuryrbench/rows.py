@@ -42,6 +42,11 @@ def percentiles(values: list[float]) -> str:
     return f"{percentile(values, 0.5):.2f} s, {percentile(values, 0.99):.2f} s"
 
 
+def milliseconds(values: list[float] | list[int]) -> str:
+    """The same of milliseconds."""
+    return f"{percentile(values, 0.5):.0f} ms, {percentile(values, 0.99):.0f} ms"
+
+
 def seconds(values: list[float]) -> str:
     """Every one."""
     return ", ".join(f"{value:.2f} s" for value in values)

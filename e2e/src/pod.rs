@@ -5,6 +5,7 @@ use crate::wait::{seconds, until};
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, DeleteParams, ListParams, PostParams, ResourceExt};
+use kuryr_api::names::PORTS_RESOURCE;
 use serde_json::{Value, json};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -92,6 +93,27 @@ impl NewPod<'_> {
     /// The object, as YAML and JSON readers take it.
     pub fn manifest(&self) -> Value {
         self.object.clone()
+    }
+
+    /// How many ports the API server would have its first container ask for, in requests and in limits.
+    pub async fn asked_ports(&self) -> Result<Vec<String>> {
+        let dry = PostParams { dry_run: true, ..PostParams::default() };
+        let pod = self.stage.api::<Pod>().create(&dry, &serde_json::from_value(self.manifest())?).await?;
+        let container =
+            pod.spec.and_then(|spec| spec.containers.into_iter().next()).context("no container")?;
+        let resources = container.resources.unwrap_or_default();
+        let amounts = [resources.requests, resources.limits].into_iter().flatten();
+        Ok(amounts.filter_map(|amounts| amounts.get(PORTS_RESOURCE).map(|amount| amount.0.clone())).collect())
+    }
+
+    /// Waits until it would ask for one port.
+    pub async fn asks_for_a_port(&self) -> Result<()> {
+        until("the policy is in force", seconds(30), async || {
+            let asked = self.asked_ports().await?;
+            ensure!(asked == ["1", "1"], "it asks for {asked:?}");
+            Ok(())
+        })
+        .await
     }
 
     /// Makes it.

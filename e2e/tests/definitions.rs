@@ -11,7 +11,7 @@ use kube::{Client, Config};
 use kuryr_api::KuryrNode;
 use kuryr_api::names::{PORTS_RESOURCE, SCHEDULE_BY_PORTS_LABEL};
 use kuryr_api::port::KuryrPort;
-use kuryr_e2e::{Context, Ending, FILES, NewPod, Result, Stage, bail, ensure, seconds, story, until};
+use kuryr_e2e::{Context, Ending, FILES, Result, Stage, bail, ensure, seconds, story, until};
 use serde_json::json;
 
 const DAEMON: &str = "system:serviceaccount:kube-system:kuryr-cni";
@@ -85,17 +85,12 @@ async fn pods_of_a_labelled_namespace_are_counted_by_the_scheduler() -> Ending {
         stage
             .kubectl(&["label", "namespace", &stage.namespace, &format!("{SCHEDULE_BY_PORTS_LABEL}=true")])
             .await?;
-        until("the policy is in force", seconds(30), async || {
-            let asked = asked(stage, stage.pod("asks")).await?;
-            ensure!(asked == ["1", "1"], "it asks for {asked:?}");
-            Ok(())
-        })
-        .await?;
+        stage.pod("asks").asks_for_a_port().await?;
         let own = json!([{"name": "c", "image": "any", "resources": {
             "requests": { "cpu": "10m" }, "limits": { "memory": "64Mi" },
         }}]);
-        ensure!(asked(stage, stage.pod("with-its-own").with("containers", own)).await? == ["1", "1"]);
-        let host = asked(stage, stage.pod("of-the-host").with("hostNetwork", json!(true))).await?;
+        ensure!(stage.pod("with-its-own").with("containers", own).asked_ports().await? == ["1", "1"]);
+        let host = stage.pod("of-the-host").with("hostNetwork", json!(true)).asked_ports().await?;
         ensure!(host.is_empty(), "a pod in the host's network asks for {host:?}");
         // The lab's nodes are no virtual machines, and no other has ports to offer.
         stage.pod("waits").create().await?;
@@ -104,16 +99,6 @@ async fn pods_of_a_labelled_namespace_are_counted_by_the_scheduler() -> Ending {
         Ok(())
     })
     .await
-}
-
-/// What the API server would make of the first container's requests and limits.
-async fn asked(stage: &Stage, pod: NewPod<'_>) -> Result<Vec<String>> {
-    let dry = PostParams { dry_run: true, ..PostParams::default() };
-    let pod = stage.api::<Pod>().create(&dry, &serde_json::from_value(pod.manifest())?).await?;
-    let container = pod.spec.and_then(|spec| spec.containers.into_iter().next()).context("no container")?;
-    let resources = container.resources.unwrap_or_default();
-    let amounts = [resources.requests, resources.limits].into_iter().flatten();
-    Ok(amounts.filter_map(|amounts| amounts.get(PORTS_RESOURCE).map(|amount| amount.0.clone())).collect())
 }
 
 async fn reads_what_it_needs(client: &Client) -> Result<()> {

@@ -6,7 +6,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
-use kuryr_api::names::{POD_VIF_LABEL, PORTS_RESOURCE, SCHEDULE_BY_PORTS_LABEL};
+use kuryr_api::names::{POD_VIF_LABEL, SCHEDULE_BY_PORTS_LABEL};
 use kuryr_api::port::KuryrPort;
 use kuryr_api::vif::Vif;
 use kuryr_e2e::{
@@ -92,14 +92,7 @@ async fn scheduled_by_ports(stage: &Stage, machine: &Machine) -> Result<()> {
     stage.schedule_by_ports().await?;
     let labels = json!({ SCHEDULE_BY_PORTS_LABEL: "true" });
     let asks = stage.pod("asks").with_metadata("labels", labels);
-    until("the policy is in force", seconds(30), async || {
-        let dry = PostParams { dry_run: true, ..PostParams::default() };
-        let pod = stage.api::<Pod>().create(&dry, &serde_json::from_value(asks.manifest())?).await?;
-        let asked = json!(pod.spec)["containers"][0]["resources"]["requests"][PORTS_RESOURCE].clone();
-        ensure!(asked == "1", "it asks for {asked}");
-        Ok(())
-    })
-    .await?;
+    asks.asks_for_a_port().await?;
     let pod = asks.start().await?;
     ensure!(pod.node == machine.node.name, "it is on {}", pod.node);
     stage.delete_pod("asks").await?;

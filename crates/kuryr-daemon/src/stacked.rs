@@ -2,10 +2,9 @@
 //!
 //! They are in the pods' namespaces, and nothing tells of them where the node's own link is. Whose one is stands on it ([`Tag`]).
 
-use std::{collections::HashSet, io};
+use std::collections::HashSet;
 
-use kuryr_net::{Found, NetError, NetNs};
-use tokio::task::spawn_blocking;
+use kuryr_net::{Found, NetNs};
 
 use crate::{
     failure::{Chain, Failure},
@@ -23,8 +22,7 @@ impl Node {
     pub async fn stacked(&self, beside: &str) -> Result<Vec<Found>, Failure> {
         let (paths, beside) = (self.netns.clone(), beside.to_owned());
         // All processes are asked for theirs, which takes its time.
-        let looking = spawn_blocking(move || paths.all(&beside)).await;
-        let namespaces = looking.map_err(|error| NetError::Thread(io::Error::other(error)))??;
+        let namespaces = self.in_background(move || paths.all(&beside)).await?;
         Ok(self.host.stacked_in(&namespaces).await?)
     }
 
