@@ -126,11 +126,6 @@ class Calls:
                 yield from lines
 
 
-def warm_ports() -> int:
-    """How many ports are ready for pods to come."""
-    return round(_controller()["kuryr_controller_cached", frozenset({("kind", "warm_port")})])
-
-
 def wait_until_quiet(seconds: float = 2, timeout: float = 120) -> None:
     """Wait until the controller has asked nothing of OpenStack and written nothing to Kubernetes for so long."""
     seen, since = _asked(), time.monotonic()

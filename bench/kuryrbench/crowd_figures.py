@@ -25,7 +25,7 @@ def measure(folders: list[Path]) -> Section:
 def _kuryr(api: Cluster, facts: dict, floor: float) -> Section:
     pods.prepare(api)
     pods.prepare_crowd(api)
-    pool_figures.wait_until_ready(_READY, 600)
+    pool_figures.wait_until_ready(api, _READY, 600)
     calls, before = Calls(facts), Snapshot.take(api)
     took = pods.scale_up(api, facts["openstack"]["pod_subnets"][0]["cidr"], pods.THE_CROWD)
     up = Growth(before, Snapshot.take(api))

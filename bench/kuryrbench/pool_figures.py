@@ -7,9 +7,10 @@ from pathlib import Path
 
 from kuryrbench import figures, lab, pods
 from kuryrbench.cluster import Cluster, Watch
-from kuryrbench.counters import Calls, Growth, percentile, wait_until_quiet, warm_ports
+from kuryrbench.counters import Calls, Growth, percentile, wait_until_quiet
 from kuryrbench.rows import Row, Section, each, listed, milliseconds
 
+_KURYR_NODES = "/apis/openstack.org/v1/kuryrnodes"
 # Enough for all pods of a burst on one node.
 _READY = 24
 # What is asked for.
@@ -47,10 +48,18 @@ def ports_kept(api: Cluster, folders: list[Path], count: int) -> Iterator[None]:
         lab.use_kuryr(folders)
 
 
-def wait_until_ready(count: int, timeout: float = 120) -> None:
-    """Wait for so many ports on each node, and for a controller that has nothing to do."""
-    wanted = count * len(lab.NODES)
-    lab.wait_for(f"{wanted} ports that are ready", lambda: warm_ports() >= wanted, timeout)
+def wait_until_ready(api: Cluster, count: int, timeout: float = 120) -> None:
+    """Wait for so many ports on each node, as the nodes themselves say, and for a controller that has nothing to do."""
+
+    def warm() -> list[int]:
+        nodes = api.get(_KURYR_NODES) or {}
+        return [node.get("status", {}).get("warm", 0) for node in nodes.get("items", [])]
+
+    def are_ready() -> bool:
+        found = warm()
+        return len(found) == len(lab.NODES) and min(found) >= count
+
+    lab.wait_for(f"{count} ports on each node that are ready", are_ready, timeout)
     wait_until_quiet()
 
 
@@ -89,13 +98,16 @@ class _Pools:
         """One pod after the other, then bursts, each with as many ports ready as before."""
         pods.prepare(self._api)
         pods.prepare_burst(self._api)
-        _ready()
+        self._ready()
         self.times.singles = pods.singles(self._api, self._network)
-        ups, calls = figures.bursts(self._api, self._facts, self.times, _ready)
+        ups, calls = figures.bursts(self._api, self._facts, self.times, self._ready)
         pods.scale_down(self._api)
         self._calls(calls)
         self._hand_over()
         self._requests(ups)
+
+    def _ready(self) -> None:
+        wait_until_ready(self._api, _READY)
 
     def _calls(self, calls: Calls) -> None:
         adds, dels = calls.milliseconds("ADD"), calls.milliseconds("DEL")
@@ -117,7 +129,7 @@ class _Pools:
 
     def _hand_over(self) -> None:
         """Pods of their own: to watch them takes time."""
-        _ready()
+        self._ready()
         watch = _HandOver(self._api)
         pods.singles(self._api, self._network)
         alone, watch = watch.milliseconds(), _HandOver(self._api)
@@ -162,7 +174,3 @@ class _HandOver:
         if not took:
             raise lab.BenchError("no pod's hand-over was seen")
         return took
-
-
-def _ready() -> None:
-    wait_until_ready(_READY)

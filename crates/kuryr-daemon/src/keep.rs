@@ -26,6 +26,8 @@ use crate::{
     failure::Chain,
     mark::{Afterwards, IFACE_ID, Mark, OF_POD},
     node::Node,
+    plug::Neighbours,
+    wiring::Wiring,
 };
 
 /// A port that nobody asks to be kept goes after this time: the API server may tell of a port later than of its pod.
@@ -152,8 +154,15 @@ impl Node {
         }
     }
 
-    /// Takes a port from its pod: it goes, or waits for the next one.
-    pub async fn release(&self, name: &str) -> Result<Removed, OvsdbError> {
+    /// What the neighbours of an interface know. Only a port that was kept for it remembers what it told them.
+    pub fn neighbours(&self, wiring: &Wiring) -> Neighbours {
+        let Some(port) = wiring.plug.ovs_port() else { return Neighbours::ToBeTold };
+        let known = self.ovsdb.look(|switch| switch.interface(port.name).map(Mark::neighbours));
+        known.unwrap_or(Neighbours::ToBeTold)
+    }
+
+    /// Takes a port from its pod, which has told the neighbours of it, or may not have: it goes, or waits for the next one.
+    pub async fn release(&self, name: &str, neighbours: Neighbours) -> Result<Removed, OvsdbError> {
         let found = self.ovsdb.look(|switch| {
             let interface = switch.interface(name)?;
             Some((Mark::read_vacant(interface).is_some(), Afterwards::of(interface)))
@@ -161,7 +170,10 @@ impl Node {
         match found {
             None | Some((true, _)) => Ok(Removed::Nothing),
             Some((false, Afterwards::Removed)) => self.ovsdb.del_port(name).await,
-            Some((false, Afterwards::Kept)) => self.ovsdb.vacate(name, &OF_POD).await.map(|()| Removed::Port),
+            Some((false, Afterwards::Kept)) => {
+                let left = self.ovsdb.vacate(name, &OF_POD, &Mark::of_left(neighbours)).await;
+                left.map(|()| Removed::Port)
+            }
         }
     }
 }

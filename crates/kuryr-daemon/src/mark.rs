@@ -6,7 +6,7 @@ use kuryr_cni::ContainerId;
 use kuryr_ovsdb::Interface;
 
 use crate::{
-    plug::{Plug, hybrid::Between},
+    plug::{Neighbours, Plug, hybrid::Between},
     sandbox::Sandbox,
     wiring::{Wiring, link_name},
 };
@@ -23,6 +23,7 @@ const VM_UUID: &str = "vm-uuid";
 /// What the Python Kuryr wrote for a pod's port, and other tools look for.
 const VM: &str = "kuryr";
 const KEPT: &str = "kuryr-kept";
+const TOLD: &str = "kuryr-neighbours-told";
 /// What is written for a pod, and goes with it.
 pub const OF_POD: [&str; 6] = [VM_UUID, SANDBOX, NETNS, IFNAME, POD, POD_UID];
 
@@ -66,6 +67,17 @@ impl Mark {
     /// The port of Neutron that an interface is for, if it is kept and no pod has it.
     pub fn read_vacant(interface: &Interface) -> Option<&str> {
         interface.id(IFACE_ID).filter(|_| interface.is_vacant() && interface.id(KEPT).is_some())
+    }
+
+    /// What to write beside a port that a pod leaves behind.
+    pub fn of_left(neighbours: Neighbours) -> BTreeMap<String, String> {
+        let told = (neighbours == Neighbours::Told).then(|| (TOLD.to_owned(), "true".to_owned()));
+        told.into_iter().collect()
+    }
+
+    /// What the neighbours of an interface know.
+    pub fn neighbours(interface: &Interface) -> Neighbours {
+        if interface.id(TOLD).is_some() { Neighbours::Told } else { Neighbours::ToBeTold }
     }
 
     /// What to write beside a port.

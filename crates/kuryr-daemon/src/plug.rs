@@ -58,6 +58,15 @@ pub enum Plugged {
     Now,
 }
 
+/// What those who may remember an earlier owner of a port's addresses know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Neighbours {
+    /// The port has had its addresses, and told of them, for a pod before.
+    Told,
+    /// They may remember another MAC address.
+    ToBeTold,
+}
+
 /// How an interface is connected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Plug {
@@ -260,17 +269,23 @@ pub async fn set_up(wiring: &Wiring, link: &Link, place: &Place<'_>) -> Result<(
     Ok(routes.into_iter().collect::<Result<(), _>>()?)
 }
 
-/// Makes the kernel ready for an interface: IPv6 where it has an address of that family, and a word to the neighbours when the link
-/// goes up, since they may remember the MAC address of an earlier pod.
-pub async fn prepare(wirings: &[Wiring], namespace: &NetNs) -> Result<(), Failure> {
-    use kuryr_net::Sysctl::{ArpNotify, DisableIpv6, NdiscNotify};
+/// Makes the kernel ready for an interface.
+///
+/// IPv6 is on where it has an address of that family. Everything that it is to know of its network the record says, and its link-local
+/// address is that of a MAC address that nobody else has: it neither listens to routers nor asks anybody, since every question goes to
+/// all ports of the network. Neighbours that may remember the MAC address of an earlier pod are told once, when the link goes up.
+pub async fn prepare(news: Vec<(&Wiring, Neighbours)>, namespace: &NetNs) -> Result<(), Failure> {
+    use kuryr_net::Sysctl::{AcceptRouterAdvertisements, ArpNotify, DadTransmits, DisableIpv6, NdiscNotify};
     let mut settings = Vec::new();
-    for wiring in wirings {
-        let name = wiring.ifname.as_str();
+    for (wiring, neighbours) in news {
+        let name = || wiring.ifname.as_str().to_owned();
         if wiring.addresses().any(|address| address.addr().is_ipv6()) {
-            settings.extend(["all", name].map(|link| (DisableIpv6(link.to_owned()), 0)));
+            settings.extend(["all".to_owned(), name()].map(|link| (DisableIpv6(link), 0)));
         }
-        settings.extend([(ArpNotify(name.to_owned()), 1), (NdiscNotify(name.to_owned()), 1)]);
+        settings.extend([(AcceptRouterAdvertisements(name()), 0), (DadTransmits(name()), 0)]);
+        if neighbours == Neighbours::ToBeTold {
+            settings.extend([(ArpNotify(name()), 1), (NdiscNotify(name()), 1)]);
+        }
     }
     Ok(namespace.set_sysctls(settings).await?)
 }

@@ -13,6 +13,10 @@ pub enum Sysctl {
     ArpNotify(String),
     /// A link tells its neighbours of its IPv6 addresses when it is set up.
     NdiscNotify(String),
+    /// Whether what routers advertise on a link is heeded, and asked for.
+    AcceptRouterAdvertisements(String),
+    /// How often a link asks whether another one has its IPv6 address already.
+    DadTransmits(String),
     /// Which ARP requests are answered on a link.
     ArpIgnore(String),
     /// Which of its addresses a link tells in ARP requests.
@@ -32,6 +36,8 @@ impl fmt::Display for Sysctl {
             Self::DisableIpv6(link) => write!(f, "net/ipv6/conf/{link}/disable_ipv6"),
             Self::ArpNotify(link) => write!(f, "net/ipv4/conf/{link}/arp_notify"),
             Self::NdiscNotify(link) => write!(f, "net/ipv6/conf/{link}/ndisc_notify"),
+            Self::AcceptRouterAdvertisements(link) => write!(f, "net/ipv6/conf/{link}/accept_ra"),
+            Self::DadTransmits(link) => write!(f, "net/ipv6/conf/{link}/dad_transmits"),
             Self::ArpIgnore(link) => write!(f, "net/ipv4/conf/{link}/arp_ignore"),
             Self::ArpAnnounce(link) => write!(f, "net/ipv4/conf/{link}/arp_announce"),
         }

@@ -49,9 +49,14 @@ impl Ovsdb {
         self.retype(name, "", &json!(["map", []]), &keys, ids).await
     }
 
-    /// Takes the link of a port away, which may be gone already, and the `external_ids` of these keys.
-    pub async fn vacate(&self, name: &str, keys: &[&str]) -> Result<(), OvsdbError> {
-        self.retype(name, PATCH, &no_peer(), keys, &BTreeMap::new()).await
+    /// Takes the link of a port away, which may be gone already, and the `external_ids` of the keys `without`; writes those `with`.
+    pub async fn vacate(
+        &self,
+        name: &str,
+        without: &[&str],
+        with: &BTreeMap<String, String>,
+    ) -> Result<(), OvsdbError> {
+        self.retype(name, PATCH, &no_peer(), without, with).await
     }
 
     async fn retype(

@@ -170,7 +170,8 @@ async fn a_vacant_port_is_occupied_and_vacated_and_stays_the_same_row() {
         confirmation.await.unwrap();
         assert_eq!(see(&client), (false, [iface_id.clone(), Some(sandbox.to_owned())]));
         let confirmation = confirm(&client);
-        client.vacate("tap1", &["kuryr-sandbox", "kuryr-pod"]).await.unwrap();
+        let left = BTreeMap::from([("kuryr-left".to_owned(), "true".to_owned())]);
+        client.vacate("tap1", &["kuryr-sandbox", "kuryr-pod"], &left).await.unwrap();
         confirmation.await.unwrap();
         assert_eq!(see(&client), (true, [iface_id.clone(), None]));
     }

@@ -3,7 +3,7 @@
 use kuryr_net::{NetError, VethPair};
 use kuryr_ovsdb::{Device, NewPort, Removed, Switch};
 
-use super::{Job, active};
+use super::{Job, Neighbours, active};
 use crate::{failure::Failure, mark::Mark, metrics::Step, node::Node};
 
 /// A port of an OVS bridge for a pod.
@@ -97,7 +97,7 @@ impl OvsPort<'_> {
     }
 
     pub(super) async fn remove(&self, job: Job<'_>) -> Result<(), Failure> {
-        if job.node.release(self.name).await? == Removed::Port {
+        if job.node.release(self.name, Neighbours::ToBeTold).await? == Removed::Port {
             tracing::info!(port = %job.wiring.port, link = self.name, "removed what was left of the port");
         }
         job.node.ovsdb.settle(self.name).await;

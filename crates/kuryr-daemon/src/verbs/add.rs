@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use kuryr_cni::{AddResult, Request};
 use kuryr_k8s::slim::PortRecord;
-use kuryr_net::NetNs;
+use kuryr_net::{Link, NetNs};
 use tokio::time::timeout;
 
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
     mark::Mark,
     metrics::Step,
     node::Node,
-    plug::{self, Inside, Job, Place, Plugged},
+    plug::{self, Inside, Job, Neighbours, Place, Plugged},
     sandbox::Sandbox,
     wiring::Wiring,
 };
@@ -118,7 +118,7 @@ impl Node {
             self.metrics.time(Step::Address, self.address(wirings, &place)),
             answer::outside(wirings, &place),
         )?;
-        self.metrics.time(Step::Up, self.set_up(wirings, &inside, &place)).await?;
+        self.metrics.time(Step::Up, self.tell(wirings, &inside, &place)).await?;
         Ok(answer::describe(wirings, &inside, &outside, sandbox))
     }
 
@@ -139,7 +139,8 @@ impl Node {
 
     /// Gives all interfaces their addresses. Tells what they are like inside.
     async fn address(&self, wirings: &[Wiring], place: &Place<'_>) -> Result<Vec<Inside>, Failure> {
-        plug::prepare(wirings, place.namespace).await?;
+        let with_news = wirings.iter().map(|wiring| (wiring, self.neighbours(wiring)));
+        plug::prepare(with_news.collect(), place.namespace).await?;
         let mut inside = Vec::with_capacity(wirings.len());
         for wiring in wirings {
             if let Some(other) = wiring.plug.without_link(Job { node: self, wiring, place })? {
@@ -147,20 +148,28 @@ impl Node {
                 continue;
             }
             let address = || plug::address(wiring, place);
-            inside.push(Inside::Link(self.instead_of_earlier(wiring, place.sandbox, address).await?));
+            let link = self.instead_of_earlier(wiring, place.sandbox, address).await?;
+            if self.neighbours(wiring) == Neighbours::Told {
+                self.set_up(wiring, &link, place).await?;
+            }
+            inside.push(Inside::Link(link));
         }
         Ok(inside)
     }
 
-    /// Sets all links up, with their routes.
-    async fn set_up(&self, wirings: &[Wiring], inside: &[Inside], place: &Place<'_>) -> Result<(), Failure> {
+    /// Sets up what is not up yet: links whose first word has to get through.
+    async fn tell(&self, wirings: &[Wiring], inside: &[Inside], place: &Place<'_>) -> Result<(), Failure> {
         for (wiring, inside) in wirings.iter().zip(inside) {
-            if let Inside::Link(link) = inside {
-                let set_up = || plug::set_up(wiring, link, place);
-                self.instead_of_earlier(wiring, place.sandbox, set_up).await?;
+            if let (Inside::Link(link), Neighbours::ToBeTold) = (inside, self.neighbours(wiring)) {
+                self.set_up(wiring, link, place).await?;
             }
         }
         Ok(())
+    }
+
+    /// Sets a link up, with its routes.
+    async fn set_up(&self, wiring: &Wiring, link: &Link, place: &Place<'_>) -> Result<(), Failure> {
+        self.instead_of_earlier(wiring, place.sandbox, || plug::set_up(wiring, link, place)).await
     }
 
     /// Does what a link of an earlier sandbox may be in the way of: on a link that pods share, that has the MAC address, or the addresses.

@@ -13,6 +13,7 @@ use crate::{
     mark::Mark,
     metrics::Step,
     node::Node,
+    plug::Neighbours,
     sandbox::Sandbox,
     turns::Turn,
 };
@@ -39,7 +40,8 @@ impl Node {
                 self.unstack_later(stacked, turn);
                 return released;
             }
-            let (links, outcome) = self.unport(&self.of_sandbox(&sandbox, namespace).await?).await;
+            let of_sandbox = self.of_sandbox(&sandbox, namespace).await?;
+            let (links, outcome) = self.unport(&of_sandbox, Neighbours::Told).await;
             self.unlink_later(links, turn);
             Failure::of_all([released, outcome].into_iter().filter_map(Result::err).collect())
         };
@@ -112,18 +114,18 @@ impl Node {
         Ok(of_python.cloned())
     }
 
-    /// Removes ports with their links, all that can be.
+    /// Removes ports with their links, all that can be. Their pods may never have been connected.
     pub async fn unplug_all(&self, marks: &[Mark]) -> Result<(), Failure> {
-        let (links, outcome) = self.unport(marks).await;
+        let (links, outcome) = self.unport(marks, Neighbours::ToBeTold).await;
         self.metrics.time(Step::RemoveLink, self.remover.remove(links)).await?;
         outcome
     }
 
     /// Takes ports from their pods, all that can be. Tells which links of the host are without use now.
-    async fn unport(&self, marks: &[Mark]) -> (Vec<String>, Result<(), Failure>) {
+    async fn unport(&self, marks: &[Mark], neighbours: Neighbours) -> (Vec<String>, Result<(), Failure>) {
         let (mut links, mut failures) = (Vec::new(), Vec::new());
         for mark in marks {
-            match self.metrics.time(Step::RemovePort, self.release(&mark.ovs_port)).await {
+            match self.metrics.time(Step::RemovePort, self.release(&mark.ovs_port, neighbours)).await {
                 Ok(_) => {
                     tracing::info!(pod = mark.pod, port = mark.port, link = mark.ovs_port, "unplugged");
                     links.extend(mark.links());

@@ -103,6 +103,44 @@ async fn a_port_waits_again_when_its_pod_could_not_be_connected_or_went_with_its
 }
 
 #[tokio::test]
+async fn neighbours_are_told_of_a_port_once() {
+    let stage = Stage::new().await;
+    let _working = keep(&stage, &[5]);
+    until(|| vacancy(&stage) == Some(true)).await;
+    // What is undone has told nobody, as far as anybody knows.
+    let cut_short = pod(&stage, "pod");
+    stage.add(&cut_short).await.unwrap();
+    assert_eq!(sysctls(&cut_short).await, [ASKS_NOBODY, "1"]);
+    drop::<Pod>(cut_short);
+    no_tap(&stage).await;
+    assert_eq!(stage.node().sweep().await.unwrap(), 1);
+    for tells in ["1", "0", "0"] {
+        let pod = pod(&stage, "pod");
+        stage.add(&pod).await.unwrap();
+        assert_eq!(sysctls(&pod).await, [ASKS_NOBODY, tells]);
+        stage.del(&pod).await.unwrap();
+        no_tap(&stage).await;
+    }
+}
+
+/// Neither are routers listened to nor is anybody asked who has an address.
+const ASKS_NOBODY: &str = "0 0";
+
+/// What a pod's interface says and asks when it is set up, of routers and of who has its address, and whether it tells who it is.
+async fn sysctls(pod: &Pod) -> [String; 2] {
+    let read =
+        |name: &str| std::fs::read_to_string(format!("/proc/sys/net/{name}")).unwrap().trim().to_owned();
+    let all = move || {
+        let [asks, detects] =
+            ["accept_ra", "dad_transmits"].map(|name| read(&format!("ipv6/conf/eth0/{name}")));
+        let told = ["ipv4/conf/eth0/arp_notify", "ipv6/conf/eth0/ndisc_notify"].map(read);
+        assert_eq!(told[0], told[1]);
+        [format!("{asks} {detects}"), told[0].clone()]
+    };
+    pod.namespace.enter(all).await.unwrap()
+}
+
+#[tokio::test]
 async fn a_port_that_a_pod_has_is_left_to_it() {
     let stage = Stage::new().await;
     let pod = pod(&stage, "pod");
