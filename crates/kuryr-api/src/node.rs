@@ -58,6 +58,9 @@ pub struct KeptPort {
     pub mac: String,
     /// The bridge of Open vSwitch that it belongs to.
     pub bridge: String,
+    /// The port's addresses, of which its neighbours are told when it is wired.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<String>,
 }
 
 /// What the node's daemon says.

@@ -1,7 +1,7 @@
-//! Keeps ports wired that wait for pods, so that a pod's ADD waits neither for OVN nor for Neutron.
+//! Keeps ports wired that wait for pods, so that a pod's ADD waits neither for OVN nor for Neutron, and has nothing to tell its neighbours.
 //!
 //! ```text
-//!   KuryrNode, spec.ports ──► vacant ports of Open vSwitch ──► OVN claims them, Neutron calls them ACTIVE
+//!   KuryrNode, spec.ports ──► vacant ports of Open vSwitch ──► OVN claims them, Neutron calls them ACTIVE, neighbours are told
 //!                                │        ▲
 //!                   ADD: a veth pair      DEL: the pair goes,
 //!                   behind the port       the port stays
@@ -19,10 +19,11 @@ use std::{
 
 use kuryr_api::{names, node::KeptPort};
 use kuryr_k8s::{Cache, Key, slim::NodeRecord};
-use kuryr_ovsdb::{Device, Interface, NewPort, OvsdbError, Removed, Switch};
+use kuryr_ovsdb::{Device, Interface, NewPort, OvsdbError, Received, Removed, Switch};
 use tokio::time::{Instant, sleep};
 
 use crate::{
+    announce,
     failure::Chain,
     mark::{Afterwards, IFACE_ID, Mark, OF_POD},
     node::Node,
@@ -40,6 +41,8 @@ pub struct Keeper {
     said: Cache<NodeRecord>,
     key: Key,
     unwanted: Unwanted,
+    /// Names of vacant ports whose neighbours could not be told: their first pods will do it.
+    silent: BTreeSet<String>,
 }
 
 /// Since when vacant ports are there that nobody asks for, by their names.
@@ -53,12 +56,21 @@ struct Look {
     missing: BTreeMap<String, KeptPort>,
     /// Names of vacant ports that nobody asks for.
     unwanted: BTreeSet<String>,
+    /// Those that are wired and whose neighbours may remember an earlier owner of their addresses.
+    untold: BTreeMap<String, Announcement>,
+}
+
+/// What is to be told of a port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Announcement {
+    ofport: u32,
+    kept: KeptPort,
 }
 
 impl Keeper {
     /// Keeps what the KuryrNode of this name asks for.
     pub fn new(said: Cache<NodeRecord>, key: Key) -> Self {
-        Self { said, key, unwanted: Unwanted::default() }
+        Self { said, key, unwanted: Unwanted::default(), silent: BTreeSet::new() }
     }
 
     /// Works for ever.
@@ -92,7 +104,9 @@ impl Keeper {
         let records = node.records.ports.all();
         let vifs = records.iter().flat_map(|record| record.content.vifs());
         let of_pods: BTreeSet<_> = vifs.map(|(_, entry)| entry.vif.base().id.as_str()).collect();
-        look(asked, &of_pods, switch.interfaces())
+        let mut look = look(asked, &of_pods, switch.interfaces());
+        look.untold.retain(|name, _| !self.silent.contains(name));
+        look
     }
 
     async fn act(&mut self, node: &Node, look: Look) -> Result<(), OvsdbError> {
@@ -113,7 +127,44 @@ impl Keeper {
             node.ovsdb.del_port(name).await?;
             tracing::info!(link = name, "no longer wired: nobody needs it");
         }
+        self.silent.retain(|name| node.ovsdb.look(|switch| switch.interface(name).is_some()));
+        self.tell(node, look.untold).await
+    }
+
+    async fn tell(&mut self, node: &Node, untold: BTreeMap<String, Announcement>) -> Result<(), OvsdbError> {
+        let bridges: BTreeSet<_> = untold.values().map(|one| one.kept.bridge.as_str()).collect();
+        for bridge in bridges {
+            let of_bridge: BTreeMap<_, _> =
+                untold.iter().filter(|(_, one)| one.kept.bridge == bridge).collect();
+            let names: Vec<_> = of_bridge.keys().map(|name| name.as_str()).collect();
+            let frames: Vec<_> = of_bridge.into_values().flat_map(Announcement::frames).collect();
+            match node.ovsdb.receive(bridge, &frames).await {
+                Ok(()) => node.ovsdb.write_beside(&names, &Mark::of_left(Neighbours::Told)).await?,
+                Err(error) => {
+                    let error = Chain(&error);
+                    tracing::warn!(%error, ports = names.len(), "could not tell the neighbours of ports: their first pods will do it");
+                    self.silent.extend(names.into_iter().map(str::to_owned));
+                }
+            }
+        }
         Ok(())
+    }
+}
+
+impl Announcement {
+    /// None if there is nothing to tell, or nothing that can be read.
+    fn of(interface: &Interface, kept: &KeptPort) -> Option<Self> {
+        let ofport =
+            interface.ofport.and_then(|number| u32::try_from(number).ok()).filter(|number| *number > 0)?;
+        let this = Self { ofport, kept: kept.clone() };
+        let is_news = interface.is_installed() && Mark::neighbours(interface) == Neighbours::ToBeTold;
+        (is_news && this.frames().next().is_some()).then_some(this)
+    }
+
+    fn frames(&self) -> impl Iterator<Item = Received> {
+        let addresses = self.kept.addresses.iter().filter_map(|address| address.parse().ok());
+        let frames = self.kept.mac.parse().map(|mac| announce::frames(mac, addresses)).unwrap_or_default();
+        frames.into_iter().map(|frame| Received { ofport: self.ofport, frame })
     }
 }
 
@@ -189,17 +240,24 @@ fn look<'a>(
     of_pods: &BTreeSet<&str>,
     interfaces: impl Iterator<Item = &'a Interface>,
 ) -> Look {
-    let (mut names, mut unwanted) = (BTreeSet::new(), BTreeSet::new());
+    let (mut names, mut unwanted, mut untold) = (BTreeSet::new(), BTreeSet::new(), BTreeMap::new());
     for interface in interfaces {
-        let vacant = Mark::read_vacant(interface);
-        if vacant.is_some_and(|port| !asked.contains_key(port) && !of_pods.contains(port)) {
-            unwanted.insert(interface.name.clone());
-        }
         names.insert(interface.name.as_str());
+        let Some(port) = Mark::read_vacant(interface) else { continue };
+        match asked.get(port) {
+            Some(kept) => {
+                let news = Announcement::of(interface, kept).filter(|_| !of_pods.contains(port));
+                untold.extend(news.map(|news| (interface.name.clone(), news)));
+            }
+            None if of_pods.contains(port) => {}
+            None => {
+                unwanted.insert(interface.name.clone());
+            }
+        }
     }
     let is_missing = |port: &str| !of_pods.contains(port) && !names.contains(&*names::tap_name(port));
     let missing = asked.iter().filter(|(port, _)| is_missing(port));
-    Look { missing: missing.map(|(port, kept)| (port.clone(), kept.clone())).collect(), unwanted }
+    Look { missing: missing.map(|(port, kept)| (port.clone(), kept.clone())).collect(), unwanted, untold }
 }
 
 #[cfg(test)]
@@ -221,6 +279,29 @@ mod tests {
         let found = look(&asked, &of_pods, there.iter());
         assert_eq!(found.missing.keys().collect::<Vec<_>>(), ["new"]);
         assert_eq!(found.unwanted, [names::tap_name("old")].into());
+    }
+
+    #[test]
+    fn what_is_wired_and_of_nobody_is_told_of_if_there_is_something_to_tell() {
+        let kept = |addresses: &[&str]| KeptPort {
+            mac: "fa:16:3e:00:00:01".into(),
+            addresses: addresses.iter().map(ToString::to_string).collect(),
+            ..KeptPort::default()
+        };
+        let wired = |port: &str| {
+            let mut interface = Interface { ofport: Some(7), ..vacant(port) };
+            interface.external_ids.insert("ovn-installed".into(), "true".into());
+            interface
+        };
+        let mut told = wired("told");
+        told.external_ids.extend(Mark::of_left(Neighbours::Told));
+        let there = [wired("news"), vacant("not-wired"), told, wired("of-pod"), wired("odd"), wired("none")];
+        let good = ["news", "not-wired", "told", "of-pod"].map(|port| (port, kept(&["10.0.0.1", "fd00::1"])));
+        let asked = good.into_iter().chain([("odd", kept(&["x"])), ("none", kept(&[]))]);
+        let asked = asked.map(|(port, kept)| (port.to_owned(), kept)).collect();
+        let found = look(&asked, &["of-pod"].into(), there.iter());
+        assert_eq!(found.untold.keys().collect::<Vec<_>>(), [&names::tap_name("news")]);
+        assert_eq!(found.untold.values().flat_map(Announcement::frames).count(), 2);
     }
 
     #[test]

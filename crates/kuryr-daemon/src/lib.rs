@@ -10,8 +10,8 @@
 //!                             └─ turns     one call at a time for each pod
 //!  sriov, devices: PCI devices that pods have, and the ledger of what they were before
 //!  kind: whether the node has an Open vSwitch, or is a VM whose own link (lower) its pods' links are on top of (stacked)
-//!  beside them: install (what the runtime finds), sweep (what was left behind), report (what is unplugged), watch (health),
-//!  legacy (the old API)
+//!  beside them: keep (ports that are wired before their pods), announce (what their neighbours are told), install (what the runtime
+//!  finds), sweep (what was left behind), report (what is unplugged), watch (health), legacy (the old API)
 //! ```
 //!
 //! Without a daemon, [`standalone`] is the plugin and does the same in its own process, once for each call; [`installer`] is then all that
@@ -21,6 +21,7 @@
 //! with the sandbox that it belongs to, and in the ledger of PCI devices, which can't be marked. A restart therefore disturbs no pod, and a call that was cut short is finished by the
 //! runtime's next one.
 
+pub mod announce;
 pub mod answer;
 pub mod cli;
 pub mod devices;

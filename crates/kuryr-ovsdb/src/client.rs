@@ -26,6 +26,7 @@ pub struct Ovsdb {
     commands: mpsc::Sender<Command>,
     switch: watch::Receiver<Switch>,
     pub(crate) changes: Changes,
+    pub(crate) endpoint: Endpoint,
 }
 
 /// A request was not carried out, or it is not known whether it was.
@@ -71,13 +72,14 @@ impl Ovsdb {
     pub fn connect_after(endpoint: Endpoint, wanted: impl Future<Output = ()> + Send + 'static) -> Self {
         let (commands, receiver) = mpsc::channel(QUEUE);
         let (sender, switch) = watch::channel(Switch::new());
+        let server = endpoint.clone();
         tokio::spawn(async move {
             tokio::select! {
-                () = wanted => session::run(endpoint, receiver, sender).await,
+                () = wanted => session::run(server, receiver, sender).await,
                 () = sender.closed() => {}
             }
         });
-        Self { commands, switch, changes: Changes::default() }
+        Self { commands, switch, changes: Changes::default(), endpoint }
     }
 
     /// What the database says, now and as it changes.

@@ -59,6 +59,19 @@ impl Ovsdb {
         self.retype(name, PATCH, &no_peer(), without, with).await
     }
 
+    /// Writes `external_ids` beside the ports of these names that are there.
+    pub async fn write_beside(
+        &self,
+        names: &[&str],
+        ids: &BTreeMap<String, String>,
+    ) -> Result<(), OvsdbError> {
+        let write = |name: &&str| {
+            json!({"op": "mutate", "table": "Interface", "where": [["name", "==", name]],
+                   "mutations": [["external_ids", "insert", map_of(ids)]]})
+        };
+        self.transact(names.iter().map(write).collect()).await.map(drop)
+    }
+
     async fn retype(
         &self,
         name: &str,

@@ -7,7 +7,7 @@ mod subnet;
 
 use kube::api::{Api, ListParams, PostParams};
 use kuryr_api::KuryrNode;
-use kuryr_api::names::WARM_DEVICE;
+use kuryr_api::names::{WARM_DEVICE, tap_name};
 use kuryr_api::port::KuryrPort;
 use kuryr_e2e::{
     AsAdmin, Component, Context, Controller, Ending, Instead, Protocol, Result, Stage, ensure, seconds,
@@ -22,6 +22,8 @@ const BATCH: usize = 6;
 /// Ports that are ready on a node without pods.
 const READY: usize = BATCH;
 const NODES: [&str; 2] = ["node1", "node2"];
+/// What the daemon writes beside a port of Open vSwitch whose neighbours know it.
+const TOLD: &str = "kuryr-neighbours-told";
 
 #[tokio::test]
 async fn pods_take_ports_that_are_ready() -> Ending {
@@ -50,6 +52,43 @@ async fn pods_take_ports_that_are_ready() -> Ending {
         let again = stage.pod("again").on("node1").serving().start().await?;
         stage.reaches(&again, &b, b.v4, Protocol::Tcp).await?;
         shows(stage, "node1", 1).await
+    })
+    .await
+}
+
+#[tokio::test]
+async fn neighbours_are_told_of_a_port_that_has_no_pod_yet() -> Ending {
+    story_within(seconds(180), "neighbours that remember an earlier owner of an address", async |stage| {
+        let controller = pooling(stage, BATCH).await?;
+        until_ready(stage, &controller, &NODES.map(|node| (node, READY))).await?;
+        let pod = stage.pod("pod").on("node2").start().await?;
+        let (here, there) = (stage.node("node2")?, stage.node("node1")?);
+        let of_node1 = |port: &Port| port.host == "node1";
+        let port = warm_ports(stage).await?.into_iter().find(of_node1).context("node1 has no port")?;
+        let addresses: Vec<_> = port.fixed_ips.iter().map(|ip| ip.ip_address.to_string()).collect();
+        for address in &addresses {
+            let another = ["lladdr", "02:00:00:00:00:01", "dev", "eth0", "nud", "stale"];
+            let words = ["ip", "neighbour", "replace", address].into_iter().chain(another);
+            here.in_pod(&pod, &words.collect::<Vec<_>>()).await?;
+        }
+        // As if it had just been wired.
+        let tap = tap_name(port.id.as_str());
+        until("the port's neighbours were told once", seconds(10), async || {
+            let told =
+                there.ovs_ports().await?.into_iter().any(|port| port.name == tap && port.id(TOLD).is_some());
+            ensure!(told, "{tap} does not say so");
+            Ok(())
+        })
+        .await?;
+        there.run(["ovs-vsctl", "remove", "interface", &tap, "external_ids", TOLD]).await?;
+        until("the pod knows the port's MAC address", seconds(10), async || {
+            for address in &addresses {
+                let known = here.in_pod(&pod, &["ip", "neighbour", "show", address]).await?;
+                ensure!(known.contains(&port.mac_address), "{address}: {known}");
+            }
+            Ok(())
+        })
+        .await
     })
     .await
 }

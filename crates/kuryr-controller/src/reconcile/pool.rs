@@ -128,7 +128,9 @@ fn kept(context: &Context, node: &Key) -> BTreeMap<String, KeptPort> {
     let entry = |port: &Port| {
         let Binding::Bound(bound) = &port.binding else { return None };
         let bridge = bound.bridge.as_ref().or(network.bridge.as_ref()).filter(|_| bound.is_plain_ovn())?;
-        Some((port.id.to_string(), KeptPort { mac: port.mac.clone(), bridge: bridge.clone() }))
+        let addresses = port.addresses.iter().map(|(_, address)| address.to_string());
+        let kept = KeptPort { mac: port.mac.clone(), bridge: bridge.clone(), addresses: addresses.collect() };
+        Some((port.id.to_string(), kept))
     };
     context.ports.pooled(node.name()).iter().filter_map(|port| entry(port)).collect()
 }

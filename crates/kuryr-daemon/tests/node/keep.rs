@@ -5,7 +5,12 @@ use std::{sync::Arc, time::Duration};
 use kuryr_daemon::report::Report;
 use kuryr_ovsdb::Switch;
 use serde_json::{Value, json};
-use tokio::{task::JoinSet, time::sleep};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::UnixListener,
+    task::{JoinHandle, JoinSet},
+    time::sleep,
+};
 
 use crate::{
     api::{KURYR_NODES, PORTS},
@@ -24,7 +29,8 @@ fn keep(stage: &Stage, ports: &[u16]) -> JoinSet<()> {
 }
 
 fn ask(stage: &Stage, ports: &[u16]) {
-    let kept = json!({"mac": "fa:16:3e:00:00:05", "bridge": "br-int"});
+    let addresses = ["10.0.0.5", "fd10::5"];
+    let kept = json!({"mac": "fa:16:3e:00:00:05", "bridge": "br-int", "addresses": addresses});
     let ports: serde_json::Map<_, _> = ports.iter().map(|number| (port_id(*number), kept.clone())).collect();
     let node = json!({"metadata": {"name": "node1", "uid": "k"}, "spec": {"ports": ports}});
     stage.api.put(KURYR_NODES, node);
@@ -102,8 +108,45 @@ async fn a_port_waits_again_when_its_pod_could_not_be_connected_or_went_with_its
     assert_eq!((vacancy(&stage), row(&stage)), (Some(true), first_row));
 }
 
+/// A bridge that takes frames. Tells the numbers of the ports that they are said to come from.
+fn bridge(stage: &Stage) -> JoinHandle<Vec<u32>> {
+    let listener = UnixListener::bind(stage.server.bridge_socket()).unwrap();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut ports = Vec::new();
+        loop {
+            let mut header = [0; 8];
+            stream.read_exact(&mut header).await.unwrap();
+            let mut body = vec![0; usize::from(u16::from_be_bytes([header[2], header[3]])) - header.len()];
+            stream.read_exact(&mut body).await.unwrap();
+            match header[1] {
+                13 => ports.push(u32::from_be_bytes(body[4..8].try_into().unwrap())),
+                20 => break,
+                _ => {}
+            }
+        }
+        stream.write_all(&[4, 21, 0, 8, 0, 0, 0, 0]).await.unwrap();
+        ports
+    })
+}
+
 #[tokio::test]
-async fn neighbours_are_told_of_a_port_once() {
+async fn neighbours_are_told_of_a_port_before_it_has_a_pod() {
+    let stage = Stage::new().await;
+    let bridge = bridge(&stage);
+    let _working = keep(&stage, &[5]);
+    assert_eq!(bridge.await.unwrap(), [7, 7], "one frame for each family");
+    let told = |switch: &Switch| {
+        switch.interfaces().any(|found| found.id("kuryr-neighbours-told").is_some()).then_some(())
+    };
+    stage.node().ovsdb.wait_for(told).await;
+    let pod = pod(&stage, "pod");
+    stage.add(&pod).await.unwrap();
+    assert_eq!(sysctls(&pod).await, [ASKS_NOBODY, "0"]);
+}
+
+#[tokio::test]
+async fn neighbours_are_told_by_the_first_pod_where_the_bridge_does_not() {
     let stage = Stage::new().await;
     let _working = keep(&stage, &[5]);
     until(|| vacancy(&stage) == Some(true)).await;

@@ -74,6 +74,11 @@ impl Server {
         Endpoint::Unix(self.folder.path().join("sock"))
     }
 
+    /// Where ovs-vswitchd listens for a bridge.
+    pub fn bridge_socket(&self) -> PathBuf {
+        self.folder.path().join("br-int.mgmt")
+    }
+
     pub fn vsctl(&self, arguments: &[&str]) -> String {
         let db = format!("--db={}", self.endpoint());
         run("ovs-vsctl", &[&[db.as_str(), "--no-wait", "--"], arguments].concat())
