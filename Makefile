@@ -33,6 +33,7 @@ lint: tools ## formatting, clippy, rustdoc, licences and bans, shell and Python
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items --quiet
+	cargo fetch --locked --quiet # also what other systems need, at which cargo-deny looks
 	"$(TOOLS)/bin/cargo-deny" --offline check bans licenses sources
 	shellcheck -x $$(tools/shell-scripts.sh)
 	"$(TOOLS)/venv/bin/ruff" check --config lab/ruff.toml lab bench

@@ -56,29 +56,28 @@ fn checksum(bytes: &[u8]) -> u16 {
 mod tests {
     use super::*;
 
-    fn told(address: &str) -> String {
-        let mac = "fa:16:3e:d3:2f:43".parse().unwrap();
-        let frames = frames(mac, [address.parse().unwrap()]);
-        frames[0].iter().map(|byte| format!("{byte:02x}")).collect()
+    fn told(address: &str) -> Vec<u8> {
+        frames("fa:16:3e:d3:2f:43".parse().unwrap(), [address.parse().unwrap()]).remove(0)
+    }
+
+    fn bytes(hexadecimal: &str) -> Vec<u8> {
+        let digits: Vec<_> = hexadecimal.chars().filter_map(|digit| digit.to_digit(16)).collect();
+        digits.chunks(2).map(|pair| u8::try_from(pair[0] * 16 + pair[1]).unwrap()).collect()
     }
 
     #[test]
     fn an_ipv4_address_is_told_by_a_gratuitous_arp_request() {
-        assert_eq!(
-            told("10.1.3.12"),
-            "ffffffffffff fa163ed32f43 0806 0001080006040001 fa163ed32f43 0a01030c 000000000000 0a01030c"
-                .replace(' ', "")
-        );
+        let expected =
+            "ffffffffffff fa163ed32f43 0806 0001080006040001 fa163ed32f43 0a01030c 000000000000 0a01030c";
+        assert_eq!(told("10.1.3.12"), bytes(expected));
     }
 
     /// A kernel takes it, and checks its sum: `e2e/tests/pools/main.rs` sees it.
     #[test]
     fn an_ipv6_address_is_told_by_an_unsolicited_advertisement() {
-        assert_eq!(
-            told("fd10:1::317"),
-            "333300000001 fa163ed32f43 86dd 6000000000203aff fd100001000000000000000000000317 \
-             ff020000000000000000000000000001 8800ee2020000000 fd100001000000000000000000000317 0201fa163ed32f43"
-                .replace(' ', "")
-        );
+        let expected = "333300000001 fa163ed32f43 86dd 6000000000203aff fd100001000000000000000000000317 \
+                        ff020000000000000000000000000001 8800ee2020000000 fd100001000000000000000000000317 \
+                        0201fa163ed32f43";
+        assert_eq!(told("fd10:1::317"), bytes(expected));
     }
 }

@@ -1,4 +1,4 @@
-//! What a bridge is asked to do by OpenFlow 1.3: to take frames as if its ports had received them.
+//! What a bridge is asked to do by `OpenFlow` 1.3: to take frames as if its ports had received them.
 //!
 //! ovs-vswitchd listens for each bridge at `BRIDGE.mgmt` beside the socket of its database, where ovn-controller talks to it as well
 //! (ovs-vswitchd.conf.db(5), table Controller). A connection lasts as long as one request.
@@ -33,7 +33,7 @@ const THROUGH_TABLES: [u8; 24] =
 /// A frame, and the number of the port that it came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Received {
-    /// The port's number in OpenFlow.
+    /// The port's number in `OpenFlow`.
     pub ofport: u32,
     /// The frame, from the destination's MAC address on.
     pub frame: Vec<u8>,
