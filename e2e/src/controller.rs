@@ -3,13 +3,15 @@
 use crate::faults::signal;
 use crate::scrape::Counters;
 use crate::stage::Stage;
-use crate::wait::{seconds, until};
+use crate::wait::{PERIOD, seconds, until};
 use anyhow::{Context, Result, ensure};
 use kuryr_api::SubnetId;
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 /// How it differs from the lab's own: where it reaches its servers, and what it keeps ready.
 #[derive(Debug, Clone, Default)]
@@ -37,6 +39,9 @@ const HEALTH_PORT: u16 = 18082;
 const METRICS_PORT: u16 = 19654;
 /// `kubectl proxy`: the API over plain HTTP.
 const PLAIN_PORT: u16 = 18001;
+
+/// One that has nothing in flight takes much less.
+const LAST_WORDS: Duration = Duration::from_secs(3);
 
 /// A program that ends with this value.
 pub struct Helping(Child);
@@ -137,7 +142,13 @@ impl Controller {
 }
 
 impl Drop for Controller {
+    /// It gives its lease back if it can: to wait for the end of the lease is 15 s more before the lab's own controller works again.
     fn drop(&mut self) {
+        let asked = Command::new("kill").args(["-s", "TERM", &self.child.id().to_string()]).status();
+        let deadline = Instant::now() + LAST_WORDS;
+        while asked.is_ok() && Instant::now() < deadline && matches!(self.child.try_wait(), Ok(None)) {
+            sleep(PERIOD);
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

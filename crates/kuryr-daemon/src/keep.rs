@@ -154,11 +154,11 @@ impl Keeper {
 impl Announcement {
     /// None if there is nothing to tell, or nothing that can be read.
     fn of(interface: &Interface, kept: &KeptPort) -> Option<Self> {
-        let ofport =
-            interface.ofport.and_then(|number| u32::try_from(number).ok()).filter(|number| *number > 0)?;
-        let this = Self { ofport, kept: kept.clone() };
-        let is_news = interface.is_installed() && Mark::neighbours(interface) == Neighbours::ToBeTold;
-        (is_news && this.frames().next().is_some()).then_some(this)
+        if !interface.is_installed() || Mark::neighbours(interface) == Neighbours::Told {
+            return None;
+        }
+        let ofport = interface.ofport.and_then(|number| u32::try_from(number).ok())?;
+        Some(Self { ofport, kept: kept.clone() }).filter(|this| this.frames().next().is_some())
     }
 
     fn frames(&self) -> impl Iterator<Item = Received> {

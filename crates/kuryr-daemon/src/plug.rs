@@ -271,9 +271,10 @@ pub async fn set_up(wiring: &Wiring, link: &Link, place: &Place<'_>) -> Result<(
 
 /// Makes the kernel ready for an interface.
 ///
-/// IPv6 is on where it has an address of that family. Everything that it is to know of its network the record says, and its link-local
-/// address is that of a MAC address that nobody else has: it neither listens to routers nor asks anybody, since every question goes to
-/// all ports of the network. Neighbours that may remember the MAC address of an earlier pod are told once, when the link goes up.
+/// IPv6 is on where it has an address of that family. What it is to know of its network the record says, but for the gateway of a subnet
+/// that has none in Neutron, and its link-local address is that of a MAC address that nobody else has: it neither listens to routers nor
+/// asks anybody, since every question goes to all ports of the network. Neighbours that may remember the MAC address of an earlier pod
+/// are told once, when the link goes up.
 pub async fn prepare(news: Vec<(&Wiring, Neighbours)>, namespace: &NetNs) -> Result<(), Failure> {
     use kuryr_net::Sysctl::{AcceptRouterAdvertisements, ArpNotify, DadTransmits, DisableIpv6, NdiscNotify};
     let mut settings = Vec::new();
@@ -282,7 +283,10 @@ pub async fn prepare(news: Vec<(&Wiring, Neighbours)>, namespace: &NetNs) -> Res
         if wiring.addresses().any(|address| address.addr().is_ipv6()) {
             settings.extend(["all".to_owned(), name()].map(|link| (DisableIpv6(link), 0)));
         }
-        settings.extend([(AcceptRouterAdvertisements(name()), 0), (DadTransmits(name()), 0)]);
+        settings.push((DadTransmits(name()), 0));
+        if !wiring.has_unknown_router() {
+            settings.push((AcceptRouterAdvertisements(name()), 0));
+        }
         if neighbours == Neighbours::ToBeTold {
             settings.extend([(ArpNotify(name()), 1), (NdiscNotify(name()), 1)]);
         }

@@ -142,6 +142,12 @@ impl Wiring {
         self.subnets.iter().flat_map(|subnet| subnet.addresses.iter().copied())
     }
 
+    /// Whether its IPv6 gateway may be one that Neutron does not know of, and that says so itself.
+    pub fn has_unknown_router(&self) -> bool {
+        let without_gateway = self.subnets.iter().filter(|subnet| subnet.gateway.is_none());
+        without_gateway.flat_map(|subnet| &subnet.addresses).any(|address| address.addr().is_ipv6())
+    }
+
     /// All routes of the interface; the default ones only if it is the pod's default interface. One without an address leads
     /// nowhere and has none.
     pub fn routes(&self) -> Vec<Route> {

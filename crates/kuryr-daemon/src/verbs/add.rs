@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures::future::try_join;
 use kuryr_cni::{AddResult, Request};
 use kuryr_k8s::slim::PortRecord;
 use kuryr_net::{Link, NetNs};
@@ -55,10 +56,12 @@ impl Node {
 
     async fn connect(&self, mut sandbox: Sandbox) -> Result<Added, Failure> {
         let namespace = self.namespace(&sandbox)?;
-        let found = self
-            .metrics
-            .time(Step::Record, self.records.find(&sandbox.pod, sandbox.kubelet_uid(), self.limits.patience))
-            .await;
+        let finding = self.records.find(&sandbox.pod, sandbox.kubelet_uid(), self.limits.patience);
+        // The record may take longer: what does not need it is done meanwhile.
+        let (found, sockets) = tokio::join!(
+            self.metrics.time(Step::Record, finding),
+            try_join(namespace.netlink(), self.host.netlink()),
+        );
         let record = match found {
             Ok(record) => record,
             Err(failure) => return Err(self.told(&sandbox, self.with_api_trouble(failure)).await),
@@ -70,7 +73,9 @@ impl Node {
             self.has_to_have_switch(&sandbox)?;
             self.switch_up().await?;
         }
-        match self.wire(&wirings, &sandbox, &namespace).await {
+        let (inside, host) = sockets?;
+        let place = Place { sandbox: &sandbox, namespace: &namespace, inside, host };
+        match self.wire(&wirings, &place).await {
             Ok(result) => Ok(Added { result, record }),
             Err(failure) => {
                 self.undo(&sandbox).await;
@@ -99,27 +104,20 @@ impl Node {
         })
     }
 
-    async fn wire(
-        &self,
-        wirings: &[Wiring],
-        sandbox: &Sandbox,
-        namespace: &NetNs,
-    ) -> Result<AddResult, Failure> {
-        let (inside, host) = tokio::try_join!(namespace.netlink(), self.host.netlink())?;
-        let place = Place { sandbox, namespace, inside, host };
+    async fn wire(&self, wirings: &[Wiring], place: &Place<'_>) -> Result<AddResult, Failure> {
         for wiring in wirings {
-            let job = Job { node: self, wiring, place: &place };
+            let job = Job { node: self, wiring, place };
             if wiring.plug.plug(job).await? == Plugged::Now {
-                tracing::info!(pod = %sandbox.pod, port = %wiring.port, link = %wiring.plug, "plugged");
+                tracing::info!(pod = %place.sandbox.pod, port = %wiring.port, link = %wiring.plug, "plugged");
             }
         }
         let ((), inside, outside) = tokio::try_join!(
-            self.metrics.time(Step::Wired, self.all_wired(wirings, &place)),
-            self.metrics.time(Step::Address, self.address(wirings, &place)),
-            answer::outside(wirings, &place),
+            self.metrics.time(Step::Wired, self.all_wired(wirings, place)),
+            self.metrics.time(Step::Address, self.address(wirings, place)),
+            answer::outside(wirings, place),
         )?;
-        self.metrics.time(Step::Up, self.tell(wirings, &inside, &place)).await?;
-        Ok(answer::describe(wirings, &inside, &outside, sandbox))
+        self.metrics.time(Step::Up, self.tell(wirings, &inside, place)).await?;
+        Ok(answer::describe(wirings, &inside, &outside, place.sandbox))
     }
 
     async fn all_wired(&self, wirings: &[Wiring], place: &Place<'_>) -> Result<(), Failure> {

@@ -140,6 +140,16 @@ fn a_subnet_without_a_gateway_has_no_default_route() {
 }
 
 #[test]
+fn a_router_that_neutron_does_not_know_may_be_one_of_ipv6() {
+    let mut wiring = read(golden("VIFOpenVSwitch-no-gateway")["vif"].take()).unwrap();
+    assert!(!wiring.has_unknown_router());
+    wiring.subnets[0].addresses = vec!["fd00::5/64".parse().unwrap()];
+    assert!(wiring.has_unknown_router());
+    wiring.subnets[0].gateway = Some("fd00::1".parse().unwrap());
+    assert!(!wiring.has_unknown_router());
+}
+
+#[test]
 fn every_address_of_a_port_is_given() {
     let wiring = read(golden("VIFOpenVSwitch-two-ips-one-subnet")["vif"].take()).unwrap();
     let addresses: Vec<String> = wiring.addresses().map(|address| address.to_string()).collect();
