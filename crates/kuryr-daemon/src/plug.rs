@@ -275,10 +275,10 @@ pub async fn set_up(wiring: &Wiring, link: &Link, place: &Place<'_>) -> Result<(
 /// that has none in Neutron, and its link-local address is that of a MAC address that nobody else has: it neither listens to routers nor
 /// asks anybody, since every question goes to all ports of the network. Neighbours that may remember the MAC address of an earlier pod
 /// are told once, when the link goes up.
-pub async fn prepare(news: Vec<(&Wiring, Neighbours)>, namespace: &NetNs) -> Result<(), Failure> {
+pub async fn prepare(news: &[(&Wiring, Neighbours)], namespace: &NetNs) -> Result<(), Failure> {
     use kuryr_net::Sysctl::{AcceptRouterAdvertisements, ArpNotify, DadTransmits, DisableIpv6, NdiscNotify};
     let mut settings = Vec::new();
-    for (wiring, neighbours) in news {
+    for &(wiring, neighbours) in news {
         let name = || wiring.ifname.as_str().to_owned();
         if wiring.addresses().any(|address| address.addr().is_ipv6()) {
             settings.extend(["all".to_owned(), name()].map(|link| (DisableIpv6(link), 0)));

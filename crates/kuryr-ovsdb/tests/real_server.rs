@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use kuryr_ovsdb::{Device, Endpoint, Link, NewPort, Ovsdb, OvsdbError, Removed};
+use kuryr_ovsdb::{Device, Endpoint, Link, NewPort, Ovsdb, OvsdbError, Removed, Switch};
 use serde_json::json;
 use tokio::time::{sleep, timeout};
 
@@ -175,6 +175,11 @@ async fn a_vacant_port_is_occupied_and_vacated_and_stays_the_same_row() {
         confirmation.await.unwrap();
         assert_eq!(see(&client), (true, [iface_id.clone(), None]));
     }
+    client.write_beside(&["tap1", "gone"], &[("kuryr-told".into(), "true".into())].into()).await.unwrap();
+    let beside = |switch: &Switch| {
+        ["kuryr-left", "kuryr-told"].map(|key| switch.interface("tap1").unwrap().id(key) == Some("true"))
+    };
+    assert_eq!(client.look(beside), [true, true]);
     assert_eq!(row(&client), before);
     assert_eq!(client.del_port("tap1").await.unwrap(), Removed::Port);
 }

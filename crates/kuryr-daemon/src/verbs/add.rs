@@ -111,12 +111,14 @@ impl Node {
                 tracing::info!(pod = %place.sandbox.pod, port = %wiring.port, link = %wiring.plug, "plugged");
             }
         }
+        // Looked at once: the keeper may tell them at any moment, and a link must be set up before or after, and not by neither.
+        let news: Vec<_> = wirings.iter().map(|wiring| (wiring, self.neighbours(wiring))).collect();
         let ((), inside, outside) = tokio::try_join!(
             self.metrics.time(Step::Wired, self.all_wired(wirings, place)),
-            self.metrics.time(Step::Address, self.address(wirings, place)),
+            self.metrics.time(Step::Address, self.address(&news, place)),
             answer::outside(wirings, place),
         )?;
-        self.metrics.time(Step::Up, self.tell(wirings, &inside, place)).await?;
+        self.metrics.time(Step::Up, self.tell(&news, &inside, place)).await?;
         Ok(answer::describe(wirings, &inside, &outside, place.sandbox))
     }
 
@@ -136,18 +138,21 @@ impl Node {
     }
 
     /// Gives all interfaces their addresses. Tells what they are like inside.
-    async fn address(&self, wirings: &[Wiring], place: &Place<'_>) -> Result<Vec<Inside>, Failure> {
-        let with_news = wirings.iter().map(|wiring| (wiring, self.neighbours(wiring)));
-        plug::prepare(with_news.collect(), place.namespace).await?;
-        let mut inside = Vec::with_capacity(wirings.len());
-        for wiring in wirings {
+    async fn address(
+        &self,
+        news: &[(&Wiring, Neighbours)],
+        place: &Place<'_>,
+    ) -> Result<Vec<Inside>, Failure> {
+        plug::prepare(news, place.namespace).await?;
+        let mut inside = Vec::with_capacity(news.len());
+        for &(wiring, neighbours) in news {
             if let Some(other) = wiring.plug.without_link(Job { node: self, wiring, place })? {
                 inside.push(other);
                 continue;
             }
             let address = || plug::address(wiring, place);
             let link = self.instead_of_earlier(wiring, place.sandbox, address).await?;
-            if self.neighbours(wiring) == Neighbours::Told {
+            if neighbours == Neighbours::Told {
                 self.set_up(wiring, &link, place).await?;
             }
             inside.push(Inside::Link(link));
@@ -156,9 +161,14 @@ impl Node {
     }
 
     /// Sets up what is not up yet: links whose first word has to get through.
-    async fn tell(&self, wirings: &[Wiring], inside: &[Inside], place: &Place<'_>) -> Result<(), Failure> {
-        for (wiring, inside) in wirings.iter().zip(inside) {
-            if let (Inside::Link(link), Neighbours::ToBeTold) = (inside, self.neighbours(wiring)) {
+    async fn tell(
+        &self,
+        news: &[(&Wiring, Neighbours)],
+        inside: &[Inside],
+        place: &Place<'_>,
+    ) -> Result<(), Failure> {
+        for (&(wiring, neighbours), inside) in news.iter().zip(inside) {
+            if let (Inside::Link(link), Neighbours::ToBeTold) = (inside, neighbours) {
                 self.set_up(wiring, link, place).await?;
             }
         }
