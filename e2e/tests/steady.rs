@@ -65,7 +65,7 @@ async fn nothing_happens_while_nothing_happens() -> Ending {
                 calls.retain(|name, _| !name.contains("\"DEL\""));
                 ensure!(calls.is_empty(), "{node} was called: {calls:?}");
             }
-            Ok(())
+            one_connection_each(stage).await
         },
     )
     .await
@@ -105,6 +105,16 @@ async fn at_rest(stage: &Stage) -> Result<Sight> {
         Ok(before)
     })
     .await
+}
+
+/// The daemons talk to nobody but the API server by TCP: all their watches and requests share one connection.
+async fn one_connection_each(stage: &Stage) -> Result<()> {
+    for node in stage.nodes()? {
+        let all = node.run(["ss", "-Htnp", "state", "established"]).await?;
+        let own = all.lines().filter(|line| line.contains("\"kuryr-daemon\"")).collect::<Vec<_>>();
+        ensure!(own.len() == 1, "{}: connections of the daemon: {own:?}", node.name);
+    }
+    Ok(())
 }
 
 fn only_relists(requests: &BTreeMap<String, f64>, minutes: u64) -> Result<()> {

@@ -3,15 +3,41 @@
 //! The same rules as the Python Kuryr's: a token file wins over a client certificate, an empty `api_root`
 //! means the API server of the cluster that the process runs in. Unlike there, the server's certificate
 //! is verified unless told otherwise, and a rotated token or CA file is read again.
+//!
+//! kube's own client speaks HTTP/1 alone: twenty records that are written at once need twenty connections,
+//! each with its TLS handshake, when nothing was written for a while. This one speaks HTTP/2 where the server
+//! does, so that watches and requests share one connection, and its pings notice a server that is gone without
+//! a word.
 
+use hyper_rustls::HttpsConnector;
+use hyper_timeout::TimeoutConnector;
+use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use kube::Config;
+use kube::client::{Body, ClientBuilder, ConfigExt};
 use kube::config::{AuthInfo, InClusterError};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
+use tower::{BoxError, ServiceBuilder};
+use tower_http::decompression::DecompressionLayer;
 
 /// A request that is not a watch ends after this time at the latest. The API server's own limit is 60 s.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// So long nothing came from the server until it is asked whether it is there.
+const PING_AFTER: Duration = Duration::from_secs(10);
+
+/// A server that does not answer a ping for so long is gone, and what waits for it is told.
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What a watch may be sent before it is read.
+const STREAM_WINDOW: u32 = 256 << 10;
+
+/// The same of all that share the connection: so many watches that nobody reads would have to come together to stop the others.
+const CONNECTION_WINDOW: u32 = 32 * STREAM_WINDOW;
 
 /// How to reach the API server.
 #[derive(Clone, Debug, Default)]
@@ -66,7 +92,37 @@ pub enum Error {
 /// Makes a client. No request is sent: an API server that is down is noticed by the first caller.
 pub fn connect(access: &Access) -> Result<kube::Client, Error> {
     let config = config(access)?;
-    kube::Client::try_from(config).map_err(|error| Error::Build(Box::new(error)))
+    client(&config).map_err(|error| Error::Build(Box::new(error)))
+}
+
+fn client(config: &Config) -> kube::Result<kube::Client> {
+    let service = ServiceBuilder::new()
+        .layer(config.base_uri_layer())
+        .layer(DecompressionLayer::new())
+        .option_layer(config.auth_layer()?)
+        .map_err(BoxError::from)
+        .service(transport(config)?);
+    Ok(ClientBuilder::new(service, config.default_namespace.clone()).build())
+}
+
+fn transport(
+    config: &Config,
+) -> kube::Result<legacy::Client<TimeoutConnector<HttpsConnector<HttpConnector>>, Body>> {
+    let mut tls = config.rustls_client_config()?;
+    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    let mut connector = TimeoutConnector::new(HttpsConnector::from((tcp, Arc::new(tls))));
+    connector.set_connect_timeout(config.connect_timeout);
+    Ok(legacy::Client::builder(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .pool_timer(TokioTimer::new())
+        .http2_initial_stream_window_size(STREAM_WINDOW)
+        .http2_initial_connection_window_size(CONNECTION_WINDOW)
+        .http2_keep_alive_interval(PING_AFTER)
+        .http2_keep_alive_timeout(PING_TIMEOUT)
+        .build(connector))
 }
 
 fn config(access: &Access) -> Result<Config, Error> {
