@@ -11,6 +11,10 @@ const PLUGIN: &str = concat!(
     " without daemon: a CNI plugin, which a container runtime starts"
 );
 
+/// As many as calls that a kubelet makes at once, not as processors: each waits for the kernel now and then, which starts a thread in a
+/// pod's namespace, reads its `/proc`, or opens its file while others change theirs.
+const WORKERS: usize = 8;
+
 fn main() -> anyhow::Result<ExitCode> {
     // Every runtime says by this what the plugin is to do (CNI specification, section 2).
     if env::var_os("CNI_COMMAND").is_some() {
@@ -23,7 +27,7 @@ fn main() -> anyhow::Result<ExitCode> {
     };
     // Only fails if a provider was chosen already, which then serves as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
     runtime.block_on(run::run(settings))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -99,11 +99,13 @@ impl Metrics {
         self.calls.get_or_create(&labels).observe(took.as_secs_f64());
     }
 
-    /// Does a step and measures it.
+    /// Does a step and measures it; the log says at `debug` which call it was for.
     pub async fn time<T>(&self, step: Step, work: impl Future<Output = T>) -> T {
         let started = Instant::now();
         let done = work.await;
-        self.steps.get_or_create(&StepLabels { step }).observe(started.elapsed().as_secs_f64());
+        let took = started.elapsed();
+        self.steps.get_or_create(&StepLabels { step }).observe(took.as_secs_f64());
+        tracing::debug!(?step, ms = took.as_millis(), "done with a step");
         done
     }
 }

@@ -18,6 +18,7 @@ use kuryr_cni::{CniError, Code, Command, Request};
 use serde_json::Value;
 use tokio::{net::UnixListener, time::Instant};
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 use crate::{
     failure::{Chain, Failure},
@@ -97,11 +98,12 @@ impl Door {
 /// Carries out a call, measures it, and logs how it ended.
 pub async fn carry_out(node: &Node, request: &Request) -> Result<Answered, Failure> {
     let started = Instant::now();
-    let outcome = dispatch(node, request).await;
-    let took = started.elapsed();
-    node.metrics.called(request.command, outcome.is_err(), took);
-    let (command, ms) = (request.command, took.as_millis());
+    let command = request.command;
     let sandbox = request.container_id.as_ref().map(ToString::to_string).unwrap_or_default();
+    let outcome = dispatch(node, request).instrument(tracing::debug_span!("call", %command, sandbox)).await;
+    let took = started.elapsed();
+    node.metrics.called(command, outcome.is_err(), took);
+    let ms = took.as_millis();
     match &outcome {
         Ok(_) => tracing::info!(%command, args = request.args, sandbox, ms, "done"),
         Err(failure) => {
