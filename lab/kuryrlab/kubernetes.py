@@ -5,7 +5,7 @@ import urllib.request
 from http import HTTPStatus
 
 from kuryrlab import paths, shell
-from kuryrlab.daemons import Daemon
+from kuryrlab.daemons import Daemon, before_others
 
 KUBECTL = paths.KUBERNETES_BIN / "kubectl"
 ETCD_URL = "http://127.0.0.1:2379"
@@ -66,7 +66,7 @@ def _etcd() -> Daemon:
         "--log-level",
         "warn",
     ]
-    return Daemon("etcd", tuple(words), ready=lambda: answers(f"{ETCD_URL}/health"), prepare=prepare)
+    return Daemon("etcd", before_others(words), ready=lambda: answers(f"{ETCD_URL}/health"), prepare=prepare)
 
 
 def _apiserver() -> Daemon:
@@ -118,4 +118,4 @@ def _scheduler() -> Daemon:
 
 def _component(name: str, flags: dict[str, str], ready=lambda: True) -> Daemon:
     words = [str(paths.KUBERNETES_BIN / name), *(f"--{flag}={value}" for flag, value in flags.items())]
-    return Daemon(name, tuple(words), ready=ready)
+    return Daemon(name, before_others(words), ready=ready)

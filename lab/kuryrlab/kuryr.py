@@ -15,7 +15,7 @@ from pathlib import Path
 
 from kuryrlab import cluster, kubernetes, paths, seed, shell, workers
 from kuryrlab.cluster import Member
-from kuryrlab.daemons import Daemon
+from kuryrlab.daemons import Daemon, before_others
 from kuryrlab.node import nodes
 from kuryrlab.steps import Step, perform
 from kuryrlab.vm import Vm
@@ -108,7 +108,7 @@ def controller() -> Daemon:
     def ready() -> bool:
         return _is_ok(["curl", "-sf", "-o", "/dev/null", "http://127.0.0.1:8082/ready"])
 
-    return Daemon(CONTROLLER, words, ready=ready, env=_environment())
+    return Daemon(CONTROLLER, before_others(words), ready=ready, env=_environment())
 
 
 def node_daemon(node: Member) -> Daemon:
@@ -119,7 +119,7 @@ def node_daemon(node: Member) -> Daemon:
         return _is_ok(node.place.command(["curl", "-sf", "-o", "/dev/null", "http://127.0.0.1:8090/ready"]))
 
     env = {"KUBERNETES_NODE_NAME": node.name, **_environment()}
-    return Daemon(DAEMON, words, ready=ready, place=node.place, env=env)
+    return Daemon(DAEMON, before_others(words), ready=ready, place=node.place, env=env)
 
 
 def find(name: str) -> Daemon:

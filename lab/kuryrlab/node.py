@@ -10,7 +10,7 @@ import signal
 from pathlib import Path
 
 from kuryrlab import cgroups, host, kubernetes, ovs, paths, runtime, shell, underlay
-from kuryrlab.daemons import Daemon
+from kuryrlab.daemons import Daemon, before_others
 from kuryrlab.places import NodePlace, start_init, start_time
 from kuryrlab.places import node as place_of
 
@@ -161,7 +161,7 @@ class Node:
                 return False
             return then()
 
-        return Daemon(name, ovs.before_others(argv), ready=ready, place=self.place, prepare=prepare)
+        return Daemon(name, before_others(argv), ready=ready, place=self.place, prepare=prepare)
 
     def _configure_switch(self) -> None:
         settings = {

@@ -1,18 +1,15 @@
 """Open vSwitch and OVN of the root namespace: the databases, northd, and the chassis that is the gateway."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from kuryrlab import paths, shell
-from kuryrlab.daemons import Daemon
+from kuryrlab.daemons import Daemon, before_others
 from kuryrlab.places import ROOT
 
 OVS_RUN = paths.RUN / "ovs"
 OVN_RUN = paths.RUN / "ovn"
 SCHEMAS = paths.OVN / "usr" / "share"
 LOG_FLAGS = ("-vconsole:off", "-vsyslog:off", "-vfile:info", "--no-chdir")
-# As `ovs-ctl` and `ovn-ctl` start them. A service manager leaves a kernel no sessions to share its time between; the lab does.
-_BEFORE_OTHERS = ("sh", "-c", '(echo -10 >/proc/self/autogroup) 2>/dev/null; exec nice -n -10 "$@"', "sh")
 
 
 def daemons() -> list[Daemon]:
@@ -26,11 +23,6 @@ def daemons() -> list[Daemon]:
         _northd(),
         _controller(),
     ]
-
-
-def before_others(argv: Sequence[str]) -> tuple[str, ...]:
-    """A program of Open vSwitch or OVN, started with the priority that it has on any other machine."""
-    return (*_BEFORE_OTHERS, *argv)
 
 
 def vsctl(*words: str) -> str:
