@@ -21,8 +21,26 @@ beside() {
     chrt --idle 0 make --no-print-directory images
 }
 
+# The options that choose integration tests: the stories in the lab, or all others.
+#   tests_of stories | others
+tests_of() {
+    cargo metadata --locked --no-deps --format-version 1 | /usr/bin/python3 -c '
+import json, sys
+for package in json.load(sys.stdin)["packages"]:
+    if (package["name"] == "kuryr-e2e") == (sys.argv[1] == "stories"):
+        for target in package["targets"]:
+            if target["kind"] == ["test"]:
+                print("--test=" + target["name"])
+' "$1"
+}
+
+# Always of the whole workspace: cargo would build what some packages share once more for each other set of packages.
+run_tests() {
+    cargo test --locked --workspace "$@"
+}
+
 stories() {
-    cargo test --locked --no-fail-fast -p kuryr-e2e --lib "${@/#/--test=}" -- --test-threads=1
+    run_tests --no-fail-fast "$@" -- --test-threads=1
 }
 
 # The lab's pieces take minutes to build on a new machine, most of them waiting for one core: beside the Rust build.
@@ -43,7 +61,9 @@ step "tools"
 make --no-print-directory tools
 
 step "unit and property tests"
-cargo test --locked --workspace --exclude kuryr-e2e
+mapfile -t others < <(tests_of others)
+run_tests --lib --bins "${others[@]}"
+run_tests --doc
 
 step "the lab itself"
 /usr/bin/python3 -m unittest discover -s lab/tests -t lab
@@ -61,9 +81,10 @@ lab/lab kuryr up --bin "$CARGO_TARGET_DIR/debug"
 # All cases of the truth table of policies take ten minutes: these are evenly from the whole list.
 export KURYR_POLICY_CASES=${KURYR_POLICY_CASES:-60}
 # `within_rights` asks what all others before it have used.
-mapfile -t others < <(basename -s .rs e2e/tests/* | grep -vxE 'installation|regenerate|within_rights')
+by_images=(--test={installation,regenerate,within_rights})
+mapfile -t stories < <(tests_of stories | grep -vxF -e "$(printf '%s\n' "${by_images[@]}")")
 failed=()
-stories "${others[@]}" || failed+=("stories")
+stories "${stories[@]}" || failed+=("stories")
 
 step "lint, fuzz, images: beside the stories"
 wait "$beside" || failed+=("lint, fuzz or images")
@@ -71,7 +92,7 @@ cat "$log"
 rm -f "$log"
 
 step "Kuryr in the lab, by its images"
-stories installation regenerate within_rights || failed+=("stories of the installation")
+stories "${by_images[@]}" || failed+=("stories of the installation")
 
 step "the lab leaves nothing"
 trap - EXIT

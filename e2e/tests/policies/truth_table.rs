@@ -2,8 +2,8 @@
 //! what the oracle says.
 //!
 //! ```text
-//! KURYR_POLICY_CASES="named port" cargo test -p kuryr-e2e --test policies truth_table    # those with these words in their names
-//! KURYR_POLICY_CASES=20 cargo test -p kuryr-e2e --test policies truth_table              # 20 of them
+//! KURYR_POLICY_CASES="named port" cargo test --workspace --test policies truth_table    # those with these words in their names
+//! KURYR_POLICY_CASES=20 cargo test --workspace --test policies truth_table              # 20 of them
 //! ```
 
 use crate::choice::chosen;
