@@ -233,6 +233,11 @@ impl Error {
         }
     }
 
+    /// Neutron's name for what happened, if it gave one: what a kind has in common is too little for some advice.
+    pub fn neutron_type(&self) -> Option<&str> {
+        self.refusal()?.neutron_type.as_deref()
+    }
+
     /// The request's id in the logs of the service that answered.
     pub fn request_id(&self) -> Option<&str> {
         self.refusal()?.request_id.as_deref()

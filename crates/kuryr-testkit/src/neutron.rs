@@ -286,6 +286,7 @@ impl State {
             ("DELETE", ["ports", id]) => self.delete_port(id),
             ("GET", ["trunks"]) => query::list("trunks", self.trunks.values(), query),
             ("POST", ["trunks"]) => self.create_trunk(body),
+            ("PUT", ["trunks", id]) => self.update_trunk(id, body),
             ("DELETE", ["trunks", id]) => self.delete_trunk(id),
             ("PUT", ["trunks", id, "add_subports"]) => self.add_subports(id, body),
             ("PUT", ["trunks", id, "remove_subports"]) => self.remove_subports(id, body),

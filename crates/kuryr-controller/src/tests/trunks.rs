@@ -40,6 +40,12 @@ impl World {
         self.session().call(&call.json(&json!({ "sub_ports": subports })).unwrap()).await.unwrap();
     }
 
+    async fn set_enabled(&self, trunk: &str, up: bool) {
+        let call = Call::new(Service::Network, http::Method::PUT, "/trunks/{id}", format!("/trunks/{trunk}"));
+        let body = json!({ "trunk": { "admin_state_up": up } });
+        self.session().call(&call.json(&body).unwrap()).await.unwrap();
+    }
+
     /// What a trunk carries: ports by VLAN ids.
     pub(super) fn carried(&self, trunk: &str) -> Vec<(u64, String)> {
         let trunks = self.cloud.neutron().trunks();
@@ -152,6 +158,20 @@ async fn an_id_that_somebody_else_took_is_learned_of() {
     world.until("it is active", |world| world.is_active("second")).await;
     assert_eq!(data(&world.record("second").unwrap())["vlan_id"], 3);
     assert_eq!(world.carried(&trunk).len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trunk_that_is_disabled_is_not_taken_for_one_that_others_use() {
+    let world = World::new().await;
+    let trunk = world.machine("vm1", ADDRESS).await;
+    world.set_enabled(&trunk, false).await;
+    let _controller = world.controller().await;
+    world.pod_on("vm1", "web");
+    let is_told = |event: &Value| event["reason"] == "TrunkDisabled";
+    world.until("it is told", |world| world.kubernetes.all("events").iter().any(is_told)).await;
+    assert!(world.kubernetes.all("events").iter().all(|event| event["reason"] != "SubportInUse"));
+    world.set_enabled(&trunk, true).await;
+    world.until("it is active", |world| world.is_active("web")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -28,17 +28,41 @@ pub enum Error {
 
 impl Error {
     /// Somebody has the VLAN id, or the port.
-    pub fn is_conflict(&self) -> bool {
-        matches!(self, Self::Call(error) if error.kind() == Kind::Conflict)
+    fn is_in_use(&self) -> bool {
+        matches!(self, Self::Call(error) if error.kind() == Kind::Conflict && Standstill::of(error).is_none())
     }
 
     /// The others that were wanted with one may do without it.
     fn may_be_of_one(&self) -> bool {
         match self {
             Self::Full(_) => true,
-            Self::Call(error) => {
-                matches!(error.kind(), Kind::Conflict | Kind::NotFound | Kind::Invalid | Kind::Fault)
-            }
+            Self::Call(error) => match Standstill::of(error) {
+                Some(why) => why == Standstill::Mtu,
+                None => matches!(error.kind(), Kind::Conflict | Kind::NotFound | Kind::Invalid | Kind::Fault),
+            },
+        }
+    }
+}
+
+/// Why a trunk takes nobody's ports, or never this one: what Neutron calls a conflict too (`neutron/services/trunk/exceptions.py`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standstill {
+    /// Its `admin_state_up` is false.
+    Disabled,
+    /// Neutron failed to carry out an earlier change of it.
+    Broken,
+    /// The port's network has a greater MTU than that of the trunk's parent.
+    Mtu,
+}
+
+impl Standstill {
+    /// Reads Neutron's name for it.
+    pub fn of(error: &CallError) -> Option<Self> {
+        match error.neutron_type()? {
+            "TrunkDisabled" => Some(Self::Disabled),
+            "TrunkInErrorState" => Some(Self::Broken),
+            "SubPortMtuGreaterThanTrunkPortMtu" => Some(Self::Mtu),
+            _ => None,
         }
     }
 }
@@ -150,7 +174,7 @@ impl Trunks {
         let mut outcome = Err(Error::Full(trunk.clone()));
         for _ in 0..TRIES {
             outcome = self.add_together(neutron, trunk, std::slice::from_ref(port)).await;
-            if !outcome.as_ref().is_err_and(Error::is_conflict) {
+            if !outcome.as_ref().is_err_and(Error::is_in_use) {
                 break;
             }
         }

@@ -34,7 +34,8 @@ pub use security_group::{
 };
 pub use trunk::{
     a_parent_is_found_by_its_address, a_port_is_found_by_its_description,
-    a_trunk_carries_ports_by_vlan_ids_and_gives_them_back, what_a_trunk_does_not_take,
+    a_trunk_carries_ports_by_vlan_ids_and_gives_them_back, a_trunk_that_is_disabled_says_so,
+    what_a_trunk_does_not_take,
 };
 
 use kuryr_api::cloud::{Auth, Credential, Domain, Project, Scope, Secret, User};
@@ -615,6 +616,7 @@ macro_rules! contract {
             creates_of_one_moment_are_joined,
             a_trunk_carries_ports_by_vlan_ids_and_gives_them_back,
             what_a_trunk_does_not_take,
+            a_trunk_that_is_disabled_says_so,
             a_parent_is_found_by_its_address,
             a_port_is_found_by_its_description,
             address_pairs_are_changed_by_one_at_a_time,

@@ -39,6 +39,13 @@ impl Yard {
         self.neutron.add_subports(&self.trunk, &wanted).await
     }
 
+    async fn enable(&self, up: bool) {
+        let path = format!("/trunks/{}", self.trunk);
+        let call = Call::new(Service::Network, Method::PUT, "/trunks/{id}", path);
+        let call = call.json(&json!({ "trunk": { "admin_state_up": up } })).unwrap();
+        self.neutron.session().call(&call).await.unwrap();
+    }
+
     async fn carried(&self) -> Vec<(PortId, u16)> {
         let filter = TrunkFilter { parents: Some(vec![self.parent.id.clone()]), ..TrunkFilter::default() };
         let found = self.neutron.trunks(&filter).await.unwrap();
@@ -113,6 +120,22 @@ pub async fn what_a_trunk_does_not_take(cloud: &Cloud) {
         yard.neutron.add_subports(&nowhere, &[Subport::vlan(other.id.clone(), 1)]).await.unwrap_err();
     assert_eq!(missing.kind(), Kind::NotFound);
     yard.neutron.remove_subports(&nowhere, std::slice::from_ref(&other.id)).await.unwrap();
+    yard.close().await;
+}
+
+/// It neither takes ports nor gives them back, which is a conflict without anybody who has the port or the VLAN id.
+pub async fn a_trunk_that_is_disabled_says_so(cloud: &Cloud) {
+    let mut yard = Yard::open(cloud).await;
+    let (carried, other) = (yard.port(bare(cloud)).await, yard.port(bare(cloud)).await);
+    yard.add(&[(&carried, 5)]).await.unwrap();
+    yard.enable(false).await;
+    let removed = yard.neutron.remove_subports(&yard.trunk, std::slice::from_ref(&carried.id)).await;
+    for refused in [yard.add(&[(&other, 6)]).await.unwrap_err(), removed.unwrap_err()] {
+        assert_eq!(refused.kind(), Kind::Conflict, "{}", refused.chain());
+        assert_eq!(refused.neutron_type(), Some("TrunkDisabled"), "{}", refused.chain());
+    }
+    yard.enable(true).await;
+    yard.add(&[(&other, 6)]).await.unwrap();
     yard.close().await;
 }
 

@@ -23,6 +23,13 @@ impl State {
         Reply::new(201, json!({ "trunk": trunk }))
     }
 
+    pub(super) fn update_trunk(&mut self, id: &str, body: &Value) -> Reply {
+        let Some(trunk) = self.trunks.get_mut(id) else { return query::not_found("trunk", id) };
+        trunk.extend(body["trunk"].as_object().cloned().unwrap_or_default());
+        revise(trunk);
+        Reply::ok(json!({ "trunk": trunk }))
+    }
+
     pub(super) fn delete_trunk(&mut self, id: &str) -> Reply {
         let Some(trunk) = self.trunks.remove(id) else { return query::not_found("trunk", id) };
         for subport in subports(&trunk) {
@@ -36,6 +43,9 @@ impl State {
 
     pub(super) fn add_subports(&mut self, id: &str, body: &Value) -> Reply {
         let Some(trunk) = self.trunks.get(id) else { return query::not_found("trunk", id) };
+        if trunk["admin_state_up"] == false {
+            return disabled(id);
+        }
         let asked: Vec<Object> = objects(&body["sub_ports"]).cloned().collect();
         if let Err(refusal) = asked.iter().try_for_each(|subport| self.check_subport(trunk, subport)) {
             return refusal;
@@ -49,6 +59,9 @@ impl State {
 
     pub(super) fn remove_subports(&mut self, id: &str, body: &Value) -> Reply {
         let Some(trunk) = self.trunks.get(id) else { return query::not_found("trunk", id) };
+        if trunk["admin_state_up"] == false {
+            return disabled(id);
+        }
         let asked: Vec<String> =
             objects(&body["sub_ports"]).map(|subport| text(subport, "port_id").to_owned()).collect();
         let is_there = |port: &&String| subports(trunk).any(|subport| text(subport, "port_id") == **port);
@@ -142,6 +155,10 @@ impl State {
             parent.insert("trunk_details".into(), details);
         }
     }
+}
+
+fn disabled(trunk: &str) -> Reply {
+    Reply::neutron_error(409, "TrunkDisabled", &format!("Trunk {trunk} is currently disabled."))
 }
 
 fn subports(trunk: &Object) -> impl Iterator<Item = &Object> {

@@ -1,6 +1,7 @@
 //! What keeps a pod's port from its node, for the pod's owner.
 
 use super::{AttachError, said};
+use crate::trunks::Standstill;
 use kuryr_core::news::News;
 use kuryr_openstack::{self as openstack, Kind};
 
@@ -17,6 +18,10 @@ pub(super) fn attach_failed(error: &AttachError) -> News {
             );
         }
     };
+    if let Some(standstill) = Standstill::of(error) {
+        let (reason, advice) = stands_still(standstill);
+        return said(reason, advice, "Neutron", error);
+    }
     let (reason, advice) = match error.kind() {
         Kind::OverQuota => (
             "TrunkQuotaExceeded",
@@ -35,6 +40,26 @@ pub(super) fn attach_failed(error: &AttachError) -> News {
         _ => ("NeutronUnavailable", "Neutron does not change trunks now. Kuryr tries again."),
     };
     said(reason, advice, "Neutron", error)
+}
+
+fn stands_still(why: Standstill) -> (&'static str, &'static str) {
+    match why {
+        Standstill::Disabled => (
+            "TrunkDisabled",
+            "The trunk of the pod's node is disabled, and neither takes ports nor gives them back meanwhile: openstack network trunk set \
+             --enable. The pod starts by itself then.",
+        ),
+        Standstill::Broken => (
+            "TrunkInError",
+            "Neutron could not carry out an earlier change of the trunk of the pod's node, and takes no other before that is mended: see \
+             its log. The pod starts by itself then.",
+        ),
+        Standstill::Mtu => (
+            "SubportMtuTooLarge",
+            "The pods' network has a greater MTU than that of the node's own port, so that what pods send would not fit: openstack \
+             network set --mtu for one of them. The pod starts by itself then.",
+        ),
+    }
 }
 
 /// The node's port may not send from its addresses.
