@@ -40,6 +40,9 @@ const METRICS_PORT: u16 = 19654;
 /// `kubectl proxy`: the API over plain HTTP.
 const PLAIN_PORT: u16 = 18001;
 
+/// By this variable and its own folder the lab knows what it ends when it goes down: a test that is killed ends nothing.
+const OWNER: &str = "KURYR_LAB_OWNER";
+
 /// One that has nothing in flight takes much less.
 const LAST_WORDS: Duration = Duration::from_secs(3);
 
@@ -65,6 +68,7 @@ impl Stage {
             .arg(folder.join("controller.conf"))
             .arg("--config-file")
             .arg(conf)
+            .env(OWNER, &self.facts.lab)
             .stdin(Stdio::null())
             .stderr(log)
             .spawn()
@@ -85,6 +89,7 @@ impl Stage {
             .arg("--kubeconfig")
             .arg(&self.facts.kubernetes.kubeconfig)
             .args(["proxy", "--port", &PLAIN_PORT.to_string()])
+            .env(OWNER, &self.facts.lab)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .spawn()
