@@ -26,8 +26,8 @@ So have etcd and the other programs of Kubernetes' control plane, whose machines
 two: without it a record waits for its turn behind the very pods that wait for it. The floor has the same. And so have Kuryr's two
 programs that run all the time, in place of the share of the processors that their pods request where they are installed as such.
 
-Measured on {machine}. Times of pods are medians ({singles} single pods, {rounds} bursts); every pod is ephemeral,
-has an image that the node holds already and no probe. Its port is made when it is created, but where it is said to be ready.
+Measured on {machine}. Times of pods are medians ({singles} single pods, {rounds} bursts, 5 where their ports are ready); every pod is
+ephemeral, has an image that the node holds already and no probe. Its port is made when it is created, but where it is said to be ready.
 
 {table}
 

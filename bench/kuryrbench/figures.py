@@ -92,10 +92,12 @@ def on_floor(api: Cluster) -> Iterator[None]:
         lab.lab("floor", "off")
 
 
-def bursts(api: Cluster, facts: dict, times: pods.Times, ready: Callable[[], None] = lambda: None) -> tuple[list[Growth], Calls]:
+def bursts(
+    api: Cluster, facts: dict, times: pods.Times, ready: Callable[[], None] = lambda: None, rounds: int = pods.ROUNDS
+) -> tuple[list[Growth], Calls]:
     """Several bursts, each once it is `ready`. Each scaling up is looked at by itself: what deletions ask for is not a creation's."""
     calls, ups = Calls(facts), []
-    for number in range(pods.ROUNDS):
+    for number in range(rounds):
         if number:
             pods.scale_down(api)
         ready()
