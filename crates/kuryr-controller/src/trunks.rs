@@ -11,7 +11,7 @@
 mod change;
 mod find;
 
-pub use change::{Error as ChangeError, Standstill};
+pub use change::Error as ChangeError;
 pub use find::{find, relist};
 
 use crate::line::Line;

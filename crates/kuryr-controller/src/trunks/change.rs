@@ -5,7 +5,7 @@ use crate::line::{self, Line};
 use kuryr_api::{PortId, TrunkId};
 use kuryr_core::pod::Attachment;
 use kuryr_core::vlan;
-use kuryr_openstack::neutron::{Neutron, Subport};
+use kuryr_openstack::neutron::{Neutron, Standstill, Subport};
 use kuryr_openstack::{Effect, Error as CallError, Kind};
 use std::sync::Arc;
 use thiserror::Error;
@@ -40,29 +40,6 @@ impl Error {
                 Some(why) => why == Standstill::Mtu,
                 None => matches!(error.kind(), Kind::Conflict | Kind::NotFound | Kind::Invalid | Kind::Fault),
             },
-        }
-    }
-}
-
-/// Why a trunk takes nobody's ports, or never this one: what Neutron calls a conflict too (`neutron/services/trunk/exceptions.py`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standstill {
-    /// Its `admin_state_up` is false.
-    Disabled,
-    /// Neutron failed to carry out an earlier change of it.
-    Broken,
-    /// The port's network has a greater MTU than that of the trunk's parent.
-    Mtu,
-}
-
-impl Standstill {
-    /// Reads Neutron's name for it.
-    pub fn of(error: &CallError) -> Option<Self> {
-        match error.neutron_type()? {
-            "TrunkDisabled" => Some(Self::Disabled),
-            "TrunkInErrorState" => Some(Self::Broken),
-            "SubPortMtuGreaterThanTrunkPortMtu" => Some(Self::Mtu),
-            _ => None,
         }
     }
 }

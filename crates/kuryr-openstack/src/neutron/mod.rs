@@ -34,7 +34,7 @@ pub use right::Right;
 pub use router::{Gateway, Router};
 pub use rule::{Direction, EtherType, HeldRule, NewRule, Rule};
 pub use security_group::{NewSecurityGroup, SecurityGroup, SecurityGroupFilter};
-pub use trunk::{Subport, Trunk, TrunkFilter};
+pub use trunk::{Standstill, Subport, Trunk, TrunkFilter};
 pub use wire::Deleted;
 
 use crate::{Session, wire::PAGE};

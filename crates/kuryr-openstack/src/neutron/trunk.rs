@@ -6,7 +6,7 @@
 //! ```
 
 use super::{Neutron, wire::any_of};
-use crate::{Call, Kind, Result, Service, wire::Listed};
+use crate::{Call, Error, Kind, Result, Service, wire::Listed};
 use http::Method;
 use kuryr_api::ids::{PortId, TrunkId};
 use serde::{Deserialize, Serialize};
@@ -37,6 +37,29 @@ pub struct Subport {
     pub segmentation_id: u16,
     /// `vlan`, or what the parent's network has (`inherit`).
     pub segmentation_type: String,
+}
+
+/// Why a trunk takes nobody's ports, or never this one: what Neutron calls a conflict too (`neutron/services/trunk/exceptions.py`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standstill {
+    /// Its `admin_state_up` is false.
+    Disabled,
+    /// Neutron failed to carry out an earlier change of it.
+    Broken,
+    /// The port's network has a greater MTU than that of the trunk's parent.
+    Mtu,
+}
+
+impl Standstill {
+    /// Reads Neutron's name for it.
+    pub fn of(error: &Error) -> Option<Self> {
+        match error.neutron_type()? {
+            "TrunkDisabled" => Some(Self::Disabled),
+            "TrunkInErrorState" => Some(Self::Broken),
+            "SubPortMtuGreaterThanTrunkPortMtu" => Some(Self::Mtu),
+            _ => None,
+        }
+    }
 }
 
 /// Which trunks to list: those that answer to all that is set. An empty list of ids finds none.

@@ -1,9 +1,8 @@
 //! What keeps a pod's port from its node, for the pod's owner.
 
 use super::{AttachError, said};
-use crate::trunks::Standstill;
 use kuryr_core::news::News;
-use kuryr_openstack::{self as openstack, Kind};
+use kuryr_openstack::{self as openstack, Kind, neutron::Standstill};
 
 /// A trunk does not take it.
 pub(super) fn attach_failed(error: &AttachError) -> News {
