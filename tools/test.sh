@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Everything that must pass: unit and property tests, the lab, and beside it what needs nothing but processors, which the lab leaves idle
-# half of the time: lint, fuzzing and the images.
+# Everything that must pass: unit and property tests, the lab, and beside it what needs nothing but processors, which the lab leaves
+# idle now and then: lint, fuzzing and the images.
 # Needs root, Go, Rust and Python on Debian 12; the rest is installed. `make test` calls it.
 set -euo pipefail
 
@@ -72,8 +72,8 @@ lab/tests/lifecycle
 step "Kuryr in the lab"
 log=$(mktemp)
 (set -e; beside) >"$log" 2>&1 &
-beside=$!
-trap 'pkill --parent "$beside" || true; lab/lab kuryr down || true; lab/lab down || true' EXIT
+aside=$!
+trap 'pkill --parent "$aside" || true; lab/lab kuryr down || true; lab/lab down || true' EXIT
 lab/lab kuryr down
 lab/lab down
 lab/lab up
@@ -82,12 +82,12 @@ lab/lab kuryr up --bin "$CARGO_TARGET_DIR/debug"
 export KURYR_POLICY_CASES=${KURYR_POLICY_CASES:-60}
 # `within_rights` asks what all others before it have used.
 by_images=(--test={installation,regenerate,within_rights})
-mapfile -t stories < <(tests_of stories | grep -vxF -e "$(printf '%s\n' "${by_images[@]}")")
+mapfile -t without_images < <(tests_of stories | grep -vxF -e "$(printf '%s\n' "${by_images[@]}")")
 failed=()
-stories "${stories[@]}" || failed+=("stories")
+stories "${without_images[@]}" || failed+=("stories")
 
 step "lint, fuzz, images: beside the stories"
-wait "$beside" || failed+=("lint, fuzz or images")
+wait "$aside" || failed+=("lint, fuzz or images")
 cat "$log"
 rm -f "$log"
 

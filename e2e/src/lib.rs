@@ -5,8 +5,8 @@
 //!
 //! ```text
 //! make lab-up && lab/lab kuryr up                      # what they need
-//! cargo test -p kuryr-e2e                              # all of them, about 30 minutes
-//! cargo test --workspace --test faults quota          # one of them
+//! cargo test -p kuryr-e2e -- --test-threads=1          # all of them
+//! cargo test --workspace --test faults quota           # one of them
 //! KURYR_E2E_STEADY_MINUTES=5 cargo test --workspace --test steady
 //! KURYR_SOAK_SERVICES=100 KURYR_SOAK_MINUTES=5 cargo test --workspace --test soak services     # about 15 minutes
 //! KURYR_POLICY_CASES=20 cargo test --workspace --test policies     # of the truth table, 20 cases

@@ -34,16 +34,17 @@ impl World {
         self.session().call(&call.json(&body).unwrap()).await.unwrap().json().unwrap()
     }
 
+    async fn put(&self, path: String, body: Value) {
+        let call = Call::new(Service::Network, http::Method::PUT, "/trunks", path);
+        self.session().call(&call.json(&body).unwrap()).await.unwrap();
+    }
+
     async fn put_subports(&self, trunk: &str, verb: &str, subports: Value) {
-        let call =
-            Call::new(Service::Network, http::Method::PUT, "/trunks", format!("/trunks/{trunk}/{verb}"));
-        self.session().call(&call.json(&json!({ "sub_ports": subports })).unwrap()).await.unwrap();
+        self.put(format!("/trunks/{trunk}/{verb}"), json!({ "sub_ports": subports })).await;
     }
 
     async fn set_enabled(&self, trunk: &str, up: bool) {
-        let call = Call::new(Service::Network, http::Method::PUT, "/trunks/{id}", format!("/trunks/{trunk}"));
-        let body = json!({ "trunk": { "admin_state_up": up } });
-        self.session().call(&call.json(&body).unwrap()).await.unwrap();
+        self.put(format!("/trunks/{trunk}"), json!({ "trunk": { "admin_state_up": up } })).await;
     }
 
     /// What a trunk carries: ports by VLAN ids.

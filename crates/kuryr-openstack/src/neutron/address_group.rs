@@ -242,8 +242,7 @@ impl Neutron {
 
 /// Whether some of the addresses were there already, or not any more; then nothing is done to the others.
 fn is_done_in_part(error: &Error) -> bool {
-    let name = error.refusal().and_then(|refusal| refusal.neutron_type.as_deref());
-    matches!(name, Some("AddressesAlreadyExist" | "AddressesNotFound"))
+    matches!(error.neutron_type(), Some("AddressesAlreadyExist" | "AddressesNotFound"))
 }
 
 fn time_for(addresses: usize) -> Duration {

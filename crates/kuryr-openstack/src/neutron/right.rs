@@ -38,11 +38,9 @@ impl Neutron {
 }
 
 fn right(error: Error) -> Result<Right> {
-    let refusal = error.refusal();
-    let named = |name: &str| refusal.is_some_and(|refusal| refusal.neutron_type.as_deref() == Some(name));
-    match (error.kind(), refusal) {
+    match (error.kind(), error.refusal()) {
         (Kind::Forbidden, Some(refusal)) => Ok(Right::Denied(refusal.message.clone())),
-        _ if named("SecurityGroupNotFound") => Ok(Right::Granted),
+        _ if error.neutron_type() == Some("SecurityGroupNotFound") => Ok(Right::Granted),
         _ => Err(error),
     }
 }

@@ -142,8 +142,7 @@ fn found(held: &[HeldRule], wanted: &NewRule) -> Option<HeldRule> {
 
 /// Whether the group has one of the rules, or the request has one twice.
 fn is_there_already(error: &Error) -> bool {
-    let name = error.refusal().and_then(|refusal| refusal.neutron_type.as_deref());
-    matches!(name, Some("SecurityGroupRuleExists" | "DuplicateSecurityGroupRuleInPost"))
+    matches!(error.neutron_type(), Some("SecurityGroupRuleExists" | "DuplicateSecurityGroupRuleInPost"))
 }
 
 fn unanswered() -> Error {

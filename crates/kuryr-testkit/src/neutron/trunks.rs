@@ -42,10 +42,10 @@ impl State {
     }
 
     pub(super) fn add_subports(&mut self, id: &str, body: &Value) -> Reply {
-        let Some(trunk) = self.trunks.get(id) else { return query::not_found("trunk", id) };
-        if trunk["admin_state_up"] == false {
-            return disabled(id);
-        }
+        let trunk = match self.enabled(id) {
+            Ok(trunk) => trunk,
+            Err(refusal) => return refusal,
+        };
         let asked: Vec<Object> = objects(&body["sub_ports"]).cloned().collect();
         if let Err(refusal) = asked.iter().try_for_each(|subport| self.check_subport(trunk, subport)) {
             return refusal;
@@ -58,10 +58,10 @@ impl State {
     }
 
     pub(super) fn remove_subports(&mut self, id: &str, body: &Value) -> Reply {
-        let Some(trunk) = self.trunks.get(id) else { return query::not_found("trunk", id) };
-        if trunk["admin_state_up"] == false {
-            return disabled(id);
-        }
+        let trunk = match self.enabled(id) {
+            Ok(trunk) => trunk,
+            Err(refusal) => return refusal,
+        };
         let asked: Vec<String> =
             objects(&body["sub_ports"]).map(|subport| text(subport, "port_id").to_owned()).collect();
         let is_there = |port: &&String| subports(trunk).any(|subport| text(subport, "port_id") == **port);
@@ -84,6 +84,16 @@ impl State {
         let trunk = self.trunks.values().find(carries)?;
         let why = format!("Port {port} is currently a subport for trunk {}.", text(trunk, "id"));
         Some(Reply::neutron_error(409, "PortInUseAsSubPort", &why))
+    }
+
+    /// A trunk whose subports may be changed.
+    fn enabled(&self, id: &str) -> Checked<&Object> {
+        let trunk = self.trunks.get(id).ok_or_else(|| query::not_found("trunk", id))?;
+        if trunk["admin_state_up"] == false {
+            let why = format!("Trunk {id} is currently disabled.");
+            return Err(Reply::neutron_error(409, "TrunkDisabled", &why));
+        }
+        Ok(trunk)
     }
 
     fn check_subport(&self, trunk: &Object, subport: &Object) -> Checked<()> {
@@ -155,10 +165,6 @@ impl State {
             parent.insert("trunk_details".into(), details);
         }
     }
-}
-
-fn disabled(trunk: &str) -> Reply {
-    Reply::neutron_error(409, "TrunkDisabled", &format!("Trunk {trunk} is currently disabled."))
 }
 
 fn subports(trunk: &Object) -> impl Iterator<Item = &Object> {

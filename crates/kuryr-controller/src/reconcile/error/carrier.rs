@@ -17,11 +17,12 @@ pub(super) fn attach_failed(error: &AttachError) -> News {
             );
         }
     };
-    if let Some(standstill) = Standstill::of(error) {
-        let (reason, advice) = stands_still(standstill);
-        return said(reason, advice, "Neutron", error);
-    }
-    let (reason, advice) = match error.kind() {
+    let (reason, advice) = Standstill::of(error).map_or_else(|| not_taken(error.kind()), stands_still);
+    said(reason, advice, "Neutron", error)
+}
+
+fn not_taken(kind: Kind) -> (&'static str, &'static str) {
+    match kind {
         Kind::OverQuota => (
             "TrunkQuotaExceeded",
             "The project's quota of subports is used up. Raise it; the pod starts by itself then.",
@@ -37,8 +38,7 @@ pub(super) fn attach_failed(error: &AttachError) -> News {
         ),
         Kind::NotFound => ("TrunkGone", "The trunk of the pod's node is gone. Kuryr looks for another one."),
         _ => ("NeutronUnavailable", "Neutron does not change trunks now. Kuryr tries again."),
-    };
-    said(reason, advice, "Neutron", error)
+    }
 }
 
 fn stands_still(why: Standstill) -> (&'static str, &'static str) {
