@@ -201,16 +201,16 @@ impl Ports {
         self.known.write().fresh = Some(HashSet::new());
     }
 
-    /// The answer of a re-list. `keep` are ports that it can't show, since they lack our tag.
-    pub fn end_relist(&self, listed: Vec<Port>, keep: &HashSet<PortId>) {
+    /// The answer of a re-list. Tells which ports it does not show though we know them: they are to be looked up.
+    pub fn end_relist(&self, listed: Vec<Port>) -> Vec<PortId> {
         let mut known = self.known.write();
         let fresh = known.fresh.take().unwrap_or_default();
         let shown: HashSet<PortId> = listed.iter().map(|port| port.id.clone()).collect();
-        let stale = |id: &PortId| !shown.contains(id) && !fresh.contains(id) && !keep.contains(id);
-        let gone: Vec<PortId> = known.by_id.keys().filter(|id| stale(id)).cloned().collect();
-        gone.iter().for_each(|id| known.remove(id));
+        let is_unseen = |id: &&PortId| !shown.contains(*id) && !fresh.contains(*id);
+        let unseen = known.by_id.keys().filter(is_unseen).cloned().collect();
         known.missing.clear();
         listed.into_iter().filter(|port| !fresh.contains(&port.id)).for_each(|port| known.insert(port));
+        unseen
     }
 }
 
@@ -352,8 +352,19 @@ mod tests {
         ports.begin_relist();
         ports.insert(port("new", "b"));
         ports.remove(&"old".into());
-        ports.end_relist(vec![port("old", "a")], &HashSet::new());
+        assert!(ports.end_relist(vec![port("old", "a")]).is_empty());
         assert!(ports.get(&"old".into()).is_none() && ports.get(&"new".into()).is_some());
+    }
+
+    #[test]
+    fn what_a_list_does_not_show_is_kept_until_it_was_looked_up() {
+        let ports = Ports::default();
+        ports.insert(port("hidden", "a"));
+        ports.begin_relist();
+        assert_eq!(ports.end_relist(vec![port("shown", "b")]), ["hidden".into()]);
+        assert!(ports.get(&"hidden".into()).is_some() && ports.get(&"shown".into()).is_some());
+        ports.looked_up(&["hidden".into()], Vec::new());
+        assert!(ports.get(&"hidden".into()).is_none() && ports.is_missing(&"hidden".into()));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::pairs;
 use crate::policies;
 use crate::reconcile::translate;
 use crate::trunks;
+use futures::{StreamExt, TryStreamExt, future, stream};
 use kuryr_api::PortId;
 use kuryr_api::vif::Vif;
 use kuryr_core::carrier::Place;
@@ -20,12 +21,15 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
+use tokio::time::Instant;
 
 /// How often everything is listed again. Nothing depends on it but the repair of what others broke.
 const PERIOD: Duration = Duration::from_mins(10);
 /// Neutron may still be at work for a controller that died when this one lists its ports, and after a time in which it was away it
 /// may not have known them all: it is listed again soon after, first when a usual request has ended, then when the slowest has.
 const SOON: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(35)];
+/// How many ports that a list does not show are asked for by themselves at the same time.
+const AT_ONCE: usize = 8;
 /// First and longest pause while Neutron does not answer.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
 
@@ -62,11 +66,14 @@ pub async fn once(context: &Context, mut report: impl FnMut(&Error)) {
 /// The slow looks. Runs until it is dropped.
 pub async fn run(context: &Context) {
     let mut soon = SOON.into_iter();
+    let mut next = after(&mut soon);
     loop {
         tokio::select! {
-            () = tokio::time::sleep(soon.next().unwrap_or(PERIOD)) => {}
+            () = tokio::time::sleep_until(next) => {}
             () = context.outage_over.notified() => {
                 soon = SOON.into_iter();
+                // One outage after another does not put the look off.
+                next = next.min(after(&mut soon));
                 continue;
             }
         }
@@ -76,7 +83,12 @@ pub async fn run(context: &Context) {
         })
         .await;
         context.look_at_all();
+        next = after(&mut soon);
     }
+}
+
+fn after(soon: &mut impl Iterator<Item = Duration>) -> Instant {
+    Instant::now() + soon.next().unwrap_or(PERIOD)
 }
 
 async fn look(context: &Context) -> Result<(), Error> {
@@ -86,11 +98,11 @@ async fn look(context: &Context) -> Result<(), Error> {
     let filter = PortFilter { tags: vec![context.own_tag.clone()], ..PortFilter::default() };
     let listed = context.neutron.ports(&filter).await.map_err(Error::List)?;
     let listed: Vec<_> = listed.iter().map(|port| translate::port(port, &context.own_tag)).collect();
-    let known: HashSet<PortId> = listed.iter().map(|port| port.id.clone()).collect();
+    let listed_ids: HashSet<PortId> = listed.iter().map(|port| port.id.clone()).collect();
     let records = context.caches.records.all();
-    let untagged: Vec<PortId> = recorded(&records).filter(|id| !known.contains(id)).collect();
-    context.ports.end_relist(listed, &untagged.iter().cloned().collect());
-    look_up(context, untagged).await.map_err(Error::List)?;
+    let unseen = context.ports.end_relist(listed).into_iter();
+    let unseen: HashSet<_> = unseen.chain(recorded(&records).filter(|id| !listed_ids.contains(id))).collect();
+    look_up(context, unseen.into_iter().collect()).await.map_err(Error::List)?;
     claim_recorded(context, &records);
     if needs_trunks(context, &records) {
         trunks::relist(&context.trunks, &context.neutron).await.map_err(Error::ListTrunks)?;
@@ -113,13 +125,18 @@ async fn look(context: &Context) -> Result<(), Error> {
     Ok(())
 }
 
-/// Ports that a record names and our tag does not mark: those that the Python Kuryr made, or that are gone.
+/// Ports that a list of ours does not show: those that the Python Kuryr made, that a list left out, or that are gone.
 pub async fn look_up(context: &Context, ids: Vec<PortId>) -> Result<(), kuryr_openstack::Error> {
     if ids.is_empty() {
         return Ok(());
     }
-    let found =
-        context.neutron.ports(&PortFilter { ids: Some(ids.clone()), ..PortFilter::default() }).await?;
+    let filter = PortFilter { ids: Some(ids.clone()), ..PortFilter::default() };
+    let mut found = context.neutron.ports(&filter).await?;
+    let shown: HashSet<&PortId> = found.iter().map(|port| &port.id).collect();
+    let unseen: Vec<PortId> = ids.iter().filter(|id| !shown.contains(id)).cloned().collect();
+    let asked = stream::iter(unseen).map(async |id| context.neutron.find_port(&id).await);
+    let left_out: Vec<_> = asked.buffer_unordered(AT_ONCE).try_filter_map(future::ok).try_collect().await?;
+    found.extend(left_out);
     let found = found.iter().map(|port| translate::port(port, &context.own_tag)).collect();
     context.ports.looked_up(&ids, found);
     Ok(())

@@ -72,14 +72,11 @@ pub async fn kubernetes(caches: &Caches, component: &Component) -> Infallible {
 pub async fn openstack(context: &Context, components: &Components, outages: &Outages) {
     // Not asked yet is not known to work.
     outages.failed("it was not asked yet".to_owned());
-    let mut was_away = false;
     loop {
         look_at_openstack(context, components, outages).await;
-        let is_away = outages.current().is_some();
-        if was_away && !is_away {
+        if outages.ended() {
             context.outage_over.notify_one();
         }
-        was_away = is_away;
         tokio::time::sleep(PERIOD).await;
     }
 }
@@ -100,25 +97,38 @@ fn plural(kind: &str) -> String {
     kind.strip_suffix('y').map_or_else(|| format!("{kind}s"), |stem| format!("{stem}ies"))
 }
 
-/// Whether OpenStack's last answer was one.
+/// Whether OpenStack's last answer was one, and whether one failed to come since somebody looked.
 #[derive(Default)]
 pub struct Outages {
-    last: parking_lot::Mutex<Option<String>>,
+    seen: parking_lot::Mutex<Seen>,
+}
+
+#[derive(Default)]
+struct Seen {
+    last: Option<String>,
+    /// An outage may be shorter than the pauses between looks, and Keystone may answer while Neutron does not.
+    since_look: bool,
 }
 
 impl Outages {
     /// The pods' network can't be read, or a probe failed.
     pub fn failed(&self, why: String) {
-        *self.last.lock() = Some(why);
+        *self.seen.lock() = Seen { last: Some(why), since_look: true };
     }
 
     /// It works.
     fn over(&self) {
-        *self.last.lock() = None;
+        self.seen.lock().last = None;
     }
 
     fn current(&self) -> Option<String> {
-        self.last.lock().clone()
+        self.seen.lock().last.clone()
+    }
+
+    /// Whether there was an outage since the last time that this was asked, and none is now.
+    fn ended(&self) -> bool {
+        let mut seen = self.seen.lock();
+        seen.last.is_none() && std::mem::take(&mut seen.since_look)
     }
 }
 
@@ -133,7 +143,10 @@ impl Observer for Outages {
             Err(Fault::Unreachable) => Some(format!("{} can't be reached", request.service)),
             Err(fault) => Some(format!("{}: {fault:?}", request.service)),
         };
-        *self.last.lock() = trouble;
+        match trouble {
+            Some(why) => self.failed(why),
+            None => self.over(),
+        }
     }
 }
 

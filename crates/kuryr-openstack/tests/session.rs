@@ -10,7 +10,10 @@ use kuryr_openstack::{
     Class, Effect, Error, Finished, Gate, Hooks, Kind, Limits, Neutron, Observer, Service, Session,
     neutron::{Deleted, NewPort, PortFilter},
 };
-use kuryr_testkit::{FakeCloud, Reply, neutron::Pace};
+use kuryr_testkit::{
+    FakeCloud, Reply,
+    neutron::{Pace, Rights},
+};
 use serde_json::json;
 use std::{
     sync::{Arc, Mutex},
@@ -38,12 +41,27 @@ async fn a_server_that_is_still_starting_has_not_lost_a_port() {
     let network = cloud.neutron().id_of("k8s-pod-net").unwrap();
     let port = neutron.create_port(&NewPort::on(network.as_str().into())).await.unwrap();
     let nameless = Reply::neutron_error(404, "HTTPNotFound", "The resource could not be found.");
-    cloud.neutron().fail_next("DELETE /ports/{id}", 1, nameless.clone());
+    cloud.neutron().fail_next("DELETE /ports/{id}", 1, nameless);
     let error = neutron.delete_port(&port.id).await.unwrap_err();
     assert_eq!((error.kind(), error.class()), (Kind::Unavailable, Class::Retry), "{}", error.chain());
     assert_eq!(neutron.delete_port(&port.id).await.unwrap(), Deleted::Now);
-    cloud.neutron().fail_next("DELETE /ports/{id}", 1, nameless);
     assert_eq!(neutron.delete_port(&port.id).await.unwrap(), Deleted::Before);
+}
+
+#[tokio::test]
+async fn a_port_that_a_starting_server_hides_is_not_taken_for_gone() {
+    let cloud = FakeCloud::start().await.unwrap();
+    let neutron = client(&cloud, &cloud.neutron_url());
+    let network = cloud.neutron().id_of("k8s-pod-net").unwrap();
+    let port = neutron.create_port(&NewPort::on(network.as_str().into())).await.unwrap();
+    cloud.neutron().set_rights(Rights::Unread);
+    assert!(neutron.ports(&PortFilter::default()).await.unwrap().is_empty(), "which proves nothing");
+    let error = neutron.find_port(&port.id).await.unwrap_err();
+    assert_eq!((error.kind(), error.class()), (Kind::Unavailable, Class::Retry), "{}", error.chain());
+    cloud.neutron().set_rights(Rights::Read);
+    assert_eq!(neutron.find_port(&port.id).await.unwrap().unwrap().id, port.id);
+    neutron.delete_port(&port.id).await.unwrap();
+    assert!(neutron.find_port(&port.id).await.unwrap().is_none());
 }
 
 #[tokio::test]

@@ -62,6 +62,16 @@ pub struct Pace {
     pub port: Duration,
 }
 
+/// Whether a server has read who may do what.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Rights {
+    /// It has.
+    #[default]
+    Read,
+    /// Not yet, since it has just started: it denies creates, calls what exists missing without naming it, and leaves it out of lists.
+    Unread,
+}
+
 type Object = Map<String, Value>;
 type Checked<T> = Result<T, Reply>;
 
@@ -82,6 +92,7 @@ pub(crate) struct State {
     /// Those with an SR-IOV agent.
     hosts_with_functions: BTreeSet<String>,
     failures: Vec<Failure>,
+    rights: Rights,
     pace: Pace,
     next: u64,
 }
@@ -203,6 +214,11 @@ impl FakeNeutron {
         self.state.lock().pace = pace;
     }
 
+    /// Whether it has read who may do what, from now on.
+    pub fn set_rights(&self, rights: Rights) {
+        self.state.lock().rights = rights;
+    }
+
     /// Answers the next `times` requests of `route` (`POST /ports`) with `reply`, doing nothing.
     pub fn fail_next(&self, route: &str, times: u32, reply: Reply) {
         self.state.lock().failures.push(Failure { route: route.into(), times, reply });
@@ -229,7 +245,10 @@ impl FakeNeutron {
         let mut state = self.state.lock();
         let reply = state.planned_failure(&route).unwrap_or_else(|| {
             if self.keystone.accepts(&headers) {
-                state.answer(&method, &path, &parameters(&uri), &headers, &body)
+                match state.rights {
+                    Rights::Read => state.answer(&method, &path, &parameters(&uri), &headers, &body),
+                    Rights::Unread => state.hide(&method, &path),
+                }
             } else {
                 unauthorized()
             }
@@ -298,6 +317,15 @@ impl State {
             ("GET", ["quotas", project, "details.json"]) => self.show_quotas(project),
             ("PUT", ["quotas", project]) => self.update_quotas(project, body),
             ("DELETE", ["quotas", project]) => self.reset_quotas(project),
+            _ => no_such_path(),
+        }
+    }
+
+    fn hide(&mut self, method: &Method, path: &[&str]) -> Reply {
+        match (method.as_str(), path) {
+            ("GET", ["extensions"]) => self.list_extensions(),
+            ("GET", [collection]) => Reply::ok(json!({ collection.replace('-', "_"): [] })),
+            ("POST", _) => Reply::neutron_error(403, "HTTPForbidden", "Access was denied to this resource."),
             _ => no_such_path(),
         }
     }

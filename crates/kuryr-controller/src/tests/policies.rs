@@ -3,6 +3,7 @@
 use super::*;
 use ipnet::IpNet;
 use kuryr_testkit::Reply;
+use kuryr_testkit::neutron::Rights;
 use std::collections::{BTreeMap, BTreeSet};
 
 const POLICIES: &str = "/apis/networking.k8s.io/v1/namespaces/default/networkpolicies";
@@ -93,6 +94,36 @@ fn from_clients() -> Value {
 }
 
 const CLIENTS: &str = "pods default: app=client";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_neutron_that_has_just_started_hides_ports_and_none_is_given_up() {
+    let world = World::enforcing().await;
+    let controller = world.controller().await;
+    for (pod, app) in [("web", "web"), ("later", "other")] {
+        world.labelled(pod, &json!({ "app": app }));
+    }
+    world.policy("web", &from_clients());
+    let isolated = ["kuryr/isolated", "kuryr/open-egress", "np/default/web"];
+    let usual = ["k8s-pods"];
+    world
+        .until("one is isolated", |world| world.carries("web", &isolated) && world.carries("later", &usual))
+        .await;
+    world.set_phase("later", "Running");
+    let (changes, looks) = (world.calls("PUT /ports/{id}"), world.calls("GET /ports/{id}"));
+    world.cloud.neutron().set_rights(Rights::Unread);
+    world.relabel("later", &json!({ "app": "web" }));
+    world
+        .until("Neutron denies that the port exists", |world| world.calls("PUT /ports/{id}") > changes)
+        .await;
+    let doubtful = controller.context.ports.all().iter().map(|port| port.id.clone()).collect();
+    let error = relist::look_up(&controller.context, doubtful).await.unwrap_err();
+    assert_eq!(error.kind(), kuryr_openstack::Kind::Unavailable);
+    assert!(world.calls("GET /ports/{id}") > looks);
+    assert_eq!(controller.context.ports.len(), 2);
+    world.cloud.neutron().set_rights(Rights::Read);
+    world.until("the other is isolated", |world| world.carries("later", &isolated)).await;
+    assert!(!world.events().contains(&"PortVanished".into()));
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_policy_isolates_its_pods_and_its_end_frees_them() {

@@ -36,19 +36,13 @@ impl Refusal {
     ) -> Self {
         let (message, neutron_type) = explain(body);
         let kind = match (&call.method, neutron_type.as_deref()) {
-            // The path of a collection exists, so that the server has not come to it yet.
-            (&Method::POST, Some(NO_SUCH_PATH)) => Kind::Unavailable,
+            (_, Some(NO_SUCH_PATH)) if !is_list(&call) => Kind::Unavailable,
             (_, None) if call.service == Service::LoadBalancer => {
                 octavia::kind(&message).unwrap_or_else(|| kind_of(status, None))
             }
             (_, name) => kind_of(status, name),
         };
         Self { call, status, message, neutron_type, request_id, retry_after, kind }
-    }
-
-    /// Whether a 404 tells what does not exist. One that does not may come from a server that is still starting.
-    pub(crate) fn names_what_is_missing(&self) -> bool {
-        self.neutron_type.as_deref().is_some_and(|name| name != NO_SUCH_PATH)
     }
 
     /// A service that answers 503 or 4xx has not begun; 500, 502 and 504 may come from anywhere on the way.
@@ -77,7 +71,8 @@ impl fmt::Display for Refusal {
 
 impl std::error::Error for Refusal {}
 
-/// Neutron's name for a 404 that is about the path, or hides whether there is something.
+/// Neutron's name for a 404 that is about the path, or hides whether there is something: for some tenths of a second after its start
+/// it answers so for all that exists, since it has not read yet who may see it. What does not exist has names (`PortNotFound`).
 const NO_SUCH_PATH: &str = "HTTPNotFound";
 
 /// Longer texts (a proxy's HTML page) say nothing more.
@@ -128,6 +123,11 @@ struct KeystoneError {
     message: String,
 }
 
+/// A list is answered so, and for ever, where the API lacks an extension.
+fn is_list(call: &Target) -> bool {
+    call.method == Method::GET && call.path.trim_matches('/').split('/').count() == 1
+}
+
 fn explain(body: &[u8]) -> (String, Option<String>) {
     match serde_json::from_slice(body) {
         Ok(Body::Neutron { error: NeutronError::Full { name, message } }) => (message, Some(name)),
@@ -171,7 +171,11 @@ mod tests {
     use std::sync::Arc;
 
     fn refusal(status: u16, body: &str) -> Error {
-        let call = Target { service: Service::Network, method: Method::POST, path: "/ports".into() };
+        refusal_of(Method::POST, "/ports", status, body)
+    }
+
+    fn refusal_of(method: Method, path: &str, status: u16, body: &str) -> Error {
+        let call = Target { service: Service::Network, method, path: path.into() };
         let status = StatusCode::from_u16(status).unwrap();
         Error::Refused(Arc::new(Refusal::read(call, status, Some("req-1".into()), None, body.as_bytes())))
     }
@@ -233,13 +237,18 @@ mod tests {
     }
 
     #[test]
-    fn a_collection_that_is_not_there_yet_is_waited_for() {
+    fn what_a_404_does_not_name_is_missing_from_lists_alone() {
         let body = r#"{"NeutronError": {"type": "HTTPNotFound", "message": "The resource could not be found.", "detail": ""}}"#;
-        let error = refusal(404, body);
-        assert_eq!(
-            (error.kind(), error.class(), error.effect()),
-            (Kind::Unavailable, Class::Retry, Effect::None)
-        );
+        for (method, path, kind, class) in [
+            (Method::POST, "/ports", Kind::Unavailable, Class::Retry),
+            (Method::GET, "/ports/1", Kind::Unavailable, Class::Retry),
+            (Method::PUT, "/ports/1", Kind::Unavailable, Class::Retry),
+            (Method::DELETE, "/ports/1", Kind::Unavailable, Class::Retry),
+            (Method::GET, "/trunks", Kind::NotFound, Class::Permanent),
+        ] {
+            let error = refusal_of(method, path, 404, body);
+            assert_eq!((error.kind(), error.class(), error.effect()), (kind, class, Effect::None), "{path}");
+        }
     }
 
     #[test]

@@ -180,9 +180,7 @@ impl Neutron {
 
     /// Deletes an address group. It is [`Kind::InUse`](crate::Kind::InUse) while a rule names it.
     pub async fn delete_address_group(&self, id: &AddressGroupId) -> Result<Deleted> {
-        let filter = AddressGroupFilter { ids: Some(vec![id.clone()]), ..AddressGroupFilter::default() };
-        let exists = async || Ok(!self.address_groups(&filter).await?.is_empty());
-        self.delete(ONE, format!("{ALL}/{id}"), exists).await
+        self.delete(ONE, format!("{ALL}/{id}")).await
     }
 
     async fn change_addresses(

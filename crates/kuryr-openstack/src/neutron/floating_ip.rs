@@ -193,9 +193,7 @@ impl Neutron {
 
     /// Deletes a floating IP, wherever it leads.
     pub async fn delete_floating_ip(&self, id: &FloatingIpId) -> Result<Deleted> {
-        let filter = FloatingIpFilter { ids: Some(vec![id.clone()]), ..FloatingIpFilter::default() };
-        let exists = async || Ok(!self.floating_ips(&filter).await?.is_empty());
-        self.delete(ONE, format!("{ALL}/{id}"), exists).await
+        self.delete(ONE, format!("{ALL}/{id}")).await
     }
 
     /// Sets a floating IP's tags, whatever it had.

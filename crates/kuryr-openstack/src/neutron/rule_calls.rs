@@ -4,10 +4,7 @@
 //! would lose them all over one that another has made in the meantime, or it itself by a request whose answer was lost.
 
 use super::{Deleted, HeldRule, Neutron, NewRule, Rule, lost};
-use crate::{
-    Call, Effect, Error, Result, Service, Target,
-    wire::{Many, Query},
-};
+use crate::{Call, Effect, Error, Result, Service, Target, wire::Many};
 use http::Method;
 use kuryr_api::ids::{SecurityGroupId, SecurityGroupRuleId};
 use std::time::Duration;
@@ -44,11 +41,7 @@ impl Neutron {
 
     /// Deletes a rule.
     pub async fn delete_security_group_rule(&self, id: &SecurityGroupRuleId) -> Result<Deleted> {
-        let exists = async || {
-            let found: Vec<HeldRule> = self.list(ALL, &Query::from([("id", id.to_string())])).await?;
-            Ok(!found.is_empty())
-        };
-        self.delete(ONE, format!("{ALL}/{id}"), exists).await
+        self.delete(ONE, format!("{ALL}/{id}")).await
     }
 
     async fn make_rules(&self, group: &SecurityGroupId, wanted: &[&NewRule]) -> Result<Vec<HeldRule>> {

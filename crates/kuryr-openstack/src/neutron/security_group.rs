@@ -140,9 +140,7 @@ impl Neutron {
     /// Deletes a security group, with its rules and those of other groups that name it. It is
     /// [`Kind::InUse`](crate::Kind::InUse) while a port has it.
     pub async fn delete_security_group(&self, id: &SecurityGroupId) -> Result<Deleted> {
-        let filter = SecurityGroupFilter { ids: Some(vec![id.clone()]), ..SecurityGroupFilter::default() };
-        let exists = async || Ok(!self.security_groups(&filter).await?.is_empty());
-        self.delete(ONE, format!("{ALL}/{id}"), exists).await
+        self.delete(ONE, format!("{ALL}/{id}")).await
     }
 
     /// Finds what a create made whose answer is lost.

@@ -2,12 +2,11 @@
 
 use super::Neutron;
 use crate::{
-    Call, Error, Kind, Refusal, Result, Service,
+    Call, Kind, Result, Service,
     wire::{Listed, One, Pages, Query},
 };
 use http::Method;
 use serde::{Serialize, de::DeserializeOwned};
-use std::sync::Arc;
 
 /// Values of one kind (ids, say) in one request: servers limit a request line to 4 KiB, a UUID takes 47 bytes of it.
 const MOST_VALUES: usize = 50;
@@ -53,30 +52,14 @@ impl Neutron {
         self.session.call(&call).await.map(drop)
     }
 
-    /// Deletes the object at `path`; `exists` tells whether a list shows it.
-    pub(super) async fn delete(
-        &self,
-        route: &'static str,
-        path: String,
-        exists: impl AsyncFnOnce() -> Result<bool>,
-    ) -> Result<Deleted> {
+    /// Deletes the object at `path`.
+    pub(super) async fn delete(&self, route: &'static str, path: String) -> Result<Deleted> {
         match self.session.call(&Call::new(Service::Network, Method::DELETE, route, path)).await {
             Ok(_) => Ok(Deleted::Now),
-            Err(error) if error.kind() == Kind::NotFound => missing(error, exists).await,
+            Err(error) if error.kind() == Kind::NotFound => Ok(Deleted::Before),
             Err(error) => Err(error),
         }
     }
-}
-
-/// Whether an object is gone indeed. A Neutron that is still starting answers 404 for what exists, but does not name it.
-async fn missing(error: Error, exists: impl AsyncFnOnce() -> Result<bool>) -> Result<Deleted> {
-    let Some(refusal) = error.refusal().filter(|refusal| !refusal.names_what_is_missing()) else {
-        return Ok(Deleted::Before);
-    };
-    if !exists().await? {
-        return Ok(Deleted::Before);
-    }
-    Err(Error::Refused(Arc::new(Refusal { kind: Kind::Unavailable, ..refusal.clone() })))
 }
 
 /// The queries that together ask for `values` of the parameter `name`; one without it if any value will do.

@@ -153,7 +153,7 @@ pub async fn what_stands_in_an_address_groups_way_is_told(cloud: &Cloud) {
     let call = Call::new(Service::Network, Method::PUT, "/address-groups/{id}/tags", path);
     let tag = call.json(&json!({ "tags": ["tag"] })).unwrap();
     let error = neutron.session().call(&tag).await.unwrap_err();
-    assert_eq!(error.kind(), Kind::NotFound, "address groups have no tags: {}", error.chain());
+    assert_eq!(error.neutron_type(), Some("HTTPNotFound"), "address groups have no tags: {}", error.chain());
     let quotas = format!("/quotas/{}/details.json", cloud.project_id);
     let quotas = Call::new(Service::Network, Method::GET, "/quotas/{id}/details", quotas);
     let quotas: Value = neutron.session().call(&quotas).await.unwrap().json().unwrap();

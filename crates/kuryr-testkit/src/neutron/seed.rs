@@ -1,6 +1,6 @@
 //! What the fake Neutron starts with: the shape of the lab's cloud.
 
-use super::{ForeignMacs, Object, Pace, State, ipam::Subnet};
+use super::{ForeignMacs, Object, Pace, Rights, State, ipam::Subnet};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -68,6 +68,7 @@ pub(super) fn state(project: &str) -> State {
         hosts: ["node1", "node2"].map(Into::into).into(),
         hosts_with_functions: BTreeSet::new(),
         failures: Vec::new(),
+        rights: Rights::default(),
         pace: Pace::default(),
         next: 0,
     }

@@ -45,11 +45,8 @@ impl Cloud {
     }
 
     async fn has(&self, server: &ServerId, id: &PortId) -> Result<bool, String> {
-        match self.neutron.port(id).await {
-            Ok(port) => Ok(server_of(&port).as_ref() == Some(server)),
-            Err(error) if error.kind() == Kind::NotFound => Ok(false),
-            Err(error) => Err(error.chain()),
-        }
+        let found = self.neutron.find_port(id).await.map_err(|error| error.chain())?;
+        Ok(found.is_some_and(|port| server_of(&port).as_ref() == Some(server)))
     }
 
     /// Asks Octavia to delete a load balancer, once it takes a change of it. What it deletes already needs no second word.
