@@ -133,8 +133,6 @@ fn config(access: &Access) -> Result<Config, Error> {
     };
     config.accept_invalid_certs = access.insecure;
     config.connect_timeout = access.connect_timeout.or(config.connect_timeout);
-    // kube would repeat a POST up to 15 times over many minutes: our own callers know what is safe to repeat.
-    config.default_retry = false;
     Ok(config)
 }
 
@@ -181,6 +179,12 @@ fn readable(option: &'static str, path: &PathBuf) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use tokio::time::timeout;
+
+    const UNAVAILABLE: &[u8] =
+        b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 4\r\nconnection: close\r\n\r\nbusy";
 
     #[test]
     fn an_address_without_scheme_means_https() {
@@ -199,9 +203,27 @@ mod tests {
         assert_eq!(error, "failed to read /nowhere/token, which [kubernetes] token_file names");
     }
 
-    #[test]
-    fn requests_are_never_repeated_behind_our_back() {
-        let access = Access { api_root: "https://192.0.2.1".into(), ..Access::default() };
-        assert!(!config(&access).unwrap().default_retry);
+    #[tokio::test]
+    async fn what_fails_is_asked_once() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let api_root = format!("http://{}", listener.local_addr().unwrap());
+        let client = connect(&Access { api_root, ..Access::default() }).unwrap();
+        let serving = async {
+            let mut asked = 0;
+            while let Ok(Ok((mut stream, _))) = timeout(Duration::from_secs(2), listener.accept()).await {
+                asked += 1;
+                let mut request = [0; 4096];
+                assert!(stream.read(&mut request).await.unwrap() > 0);
+                stream.write_all(UNAVAILABLE).await.unwrap();
+            }
+            asked
+        };
+        let asking = async {
+            let create = http::Request::post("/api/v1/namespaces/default/pods").body(Vec::new()).unwrap();
+            client.request::<serde_json::Value>(create).await
+        };
+        let (asked, answer) = tokio::join!(serving, asking);
+        let kube::Error::Api(status) = answer.unwrap_err() else { panic!("no answer") };
+        assert_eq!((asked, status.code), (1, 503));
     }
 }

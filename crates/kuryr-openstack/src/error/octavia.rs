@@ -6,13 +6,15 @@
 use super::Kind;
 
 /// In which words it tells what. The first that fits counts.
-const WORDS: [(&str, Kind); 4] = [
+const WORDS: [(&str, Kind); 5] = [
     // Octavia's own quota, with the status of a missing right.
     ("Quota has been met for resources", Kind::OverQuota),
     // Neutron's, of ports.
     ("Quota exceeded for resources", Kind::OverQuota),
     ("No more IP addresses available", Kind::NoFreeAddress),
     ("is not a valid IP for the specified subnet", Kind::Invalid),
+    // Of members for a pool that is deleted while Octavia reads the request.
+    ("is not a valid option for pool_id", Kind::NotFound),
 ];
 
 /// What `message` amounts to, if its words tell more than the status does.
@@ -55,6 +57,13 @@ mod tests {
                 Kind::Invalid,
                 Class::Permanent,
             ),
+            (
+                400,
+                "5c8ac3c4-5c0a-4ad4-a0d2-1c9a6d4ab1a5 is not a valid option for pool_id",
+                Kind::NotFound,
+                Class::Permanent,
+            ),
+            (400, "TCP is not a valid option for protocol", Kind::Invalid, Class::Permanent),
             (501, "Provider 'ovn' does not support a requested option", Kind::Unsupported, Class::Permanent),
         ] {
             let call =
