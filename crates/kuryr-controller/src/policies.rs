@@ -161,17 +161,19 @@ impl Policies {
         let Some(wanted) = self.ask(|index| index.groups_of(&name(pod))) else { return Security::Unknown };
         let defaults = || network.security_groups.iter().cloned();
         let Some(keys) = wanted else { return Security::Always(defaults().collect()) };
+        let groups: Vec<_> =
+            keys.into_iter().map(|key| (Subject::of(&key), self.store.id_of(&key))).collect();
         let (ready, awaited): (Vec<_>, Vec<_>) = {
             let progress = self.progress.lock();
-            keys.into_iter().partition(|key| progress.is_ready(&Subject::of(key)))
+            groups.into_iter().partition(|(subject, id)| progress.is_ready(subject, id.as_ref()))
         };
-        let ids =
-            |keys: &[GroupKey]| keys.iter().filter_map(|key| self.store.id_of(key)).collect::<BTreeSet<_>>();
-        let more = ids(&ready);
+        let more: BTreeSet<_> = ready.into_iter().filter_map(|(_, id)| id).collect();
         if awaited.is_empty() {
             return Security::Always(more);
         }
-        let kept = more.iter().cloned().chain(ids(&awaited)).chain(ids(&GroupKey::SHARED)).chain(defaults());
+        let awaited = awaited.into_iter().filter_map(|(_, id)| id);
+        let shared = GroupKey::SHARED.iter().filter_map(|key| self.store.id_of(key));
+        let kept = more.iter().cloned().chain(awaited).chain(shared).chain(defaults());
         Security::Growing { kept: kept.collect(), more }
     }
 

@@ -102,11 +102,11 @@ pub(crate) fn families(network: &PodNetwork) -> BTreeSet<Family> {
 }
 
 async fn list(context: &Context, policies: &Policies) -> Result<()> {
-    policies.store.begin_list();
+    let relist = policies.store.begin_relist();
     let known = policies.ask(names).unwrap_or_default();
     let records = context.caches.policy_records.all();
     let listed = list_ours(&context.neutron, &context.own_tag, &known, &records, policies.way()).await?;
-    policies.store.end_list(listed);
+    relist.end(listed);
     Ok(())
 }
 

@@ -2,14 +2,15 @@
 
 use super::{Policies, Subject, key};
 use crate::context::Context;
+use kuryr_api::SecurityGroupId;
 use kuryr_core::policy::Index;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// How far each is.
 #[derive(Default)]
 pub(super) struct Progress {
-    /// Those whose groups grant what they should.
-    complete: HashSet<Subject>,
+    /// Those whose groups grant what they should, and these groups: pods have to take those that are made anew.
+    complete: HashMap<Subject, BTreeSet<SecurityGroupId>>,
     /// Those of which more is wanted than when they were last looked at.
     changed: HashSet<Subject>,
     /// Those whose groups can't be brought into being now.
@@ -25,8 +26,10 @@ impl Progress {
         self.changed.insert(subject.clone());
     }
 
-    pub(super) fn is_ready(&self, subject: &Subject) -> bool {
-        self.complete.contains(subject) || self.stuck.contains(subject)
+    /// Whether pods can take this group of `subject`, or do without it where there is none.
+    pub(super) fn is_ready(&self, subject: &Subject, group: Option<&SecurityGroupId>) -> bool {
+        let is_complete = |group| self.complete.get(subject).is_some_and(|groups| groups.contains(group));
+        group.is_some_and(is_complete) || self.stuck.contains(subject)
     }
 }
 
@@ -38,10 +41,12 @@ impl Policies {
 
     /// The groups of `subject` grant what they should: its pods can take them.
     pub fn completed(&self, context: &Context, subject: &Subject) {
+        let groups = self.store.ids_of(subject);
         let is_news = {
             let mut progress = self.progress.lock();
             progress.stuck.remove(subject);
-            !progress.changed.contains(subject) && progress.complete.insert(subject.clone())
+            !progress.changed.contains(subject)
+                && progress.complete.insert(subject.clone(), groups.clone()) != Some(groups)
         };
         if is_news {
             self.wake_pods(context, subject);

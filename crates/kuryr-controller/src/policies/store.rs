@@ -24,8 +24,17 @@ struct Known {
     by_peer: HashMap<PeerKey, BTreeSet<AddressGroupId>>,
     /// In how many address groups an address is.
     held: HashMap<IpNet, usize>,
-    /// What came or changed while a re-list was under way, which its answer may not know.
-    fresh: Option<HashSet<String>>,
+    /// What came or changed while each re-list was under way, which its answer may not know.
+    fresh: HashMap<u64, HashSet<String>>,
+    next: u64,
+}
+
+/// A re-list that is under way. Several may be, since each contradiction of Neutron begins one: the answer of one that began before
+/// another ended says nothing of what that one found.
+#[must_use = "what comes meanwhile is remembered until its end"]
+pub struct Relist<'s> {
+    store: &'s Store,
+    number: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -71,6 +80,11 @@ impl Store {
             Some((group.key.clone(), id.clone(), group.rules.clone()))
         };
         ids.filter_map(group).collect()
+    }
+
+    /// The groups of `subject` that are there.
+    pub fn ids_of(&self, subject: &Subject) -> BTreeSet<SecurityGroupId> {
+        self.known.read().by_subject.get(subject).cloned().unwrap_or_default()
     }
 
     /// Whether `subject` has groups.
@@ -145,31 +159,49 @@ impl Store {
     }
 
     /// A re-list begins: from now on, what comes is remembered.
-    pub fn begin_list(&self) {
-        self.known.write().fresh = Some(HashSet::new());
-    }
-
-    /// The answer of a re-list.
-    pub fn end_list(&self, listed: Listed) {
+    pub fn begin_relist(&self) -> Relist<'_> {
         let mut known = self.known.write();
-        let fresh = known.fresh.take().unwrap_or_default();
-        let gone: Vec<_> = known.groups.keys().filter(|id| !fresh.contains(id.as_str())).cloned().collect();
-        gone.iter().for_each(|id| known.remove_group(id));
-        let gone: Vec<_> = known.peers.keys().filter(|id| !fresh.contains(id.as_str())).cloned().collect();
-        gone.iter().for_each(|id| known.remove_peer(id));
-        for (key, id, rules) in listed.groups.into_iter().filter(|(_, id, _)| !fresh.contains(id.as_str())) {
+        let number = known.next;
+        known.next += 1;
+        known.fresh.insert(number, HashSet::new());
+        Relist { store: self, number }
+    }
+}
+
+impl Relist<'_> {
+    /// Its answer.
+    pub fn end(self, listed: Listed) {
+        let mut known = self.store.known.write();
+        let fresh = known.fresh.remove(&self.number).unwrap_or_default();
+        let is_old = |id: &str| !fresh.contains(id);
+        let gone: Vec<_> = known.groups.keys().filter(|id| is_old(id.as_str())).cloned().collect();
+        for id in gone {
+            known.freshen(id.as_str());
+            known.remove_group(&id);
+        }
+        let gone: Vec<_> = known.peers.keys().filter(|id| is_old(id.as_str())).cloned().collect();
+        for id in gone {
+            known.freshen(id.as_str());
+            known.remove_peer(&id);
+        }
+        for (key, id, rules) in listed.groups.into_iter().filter(|(_, id, _)| is_old(id.as_str())) {
             known.insert_group(key, id, rules);
         }
-        for (key, id, addresses) in listed.peers.into_iter().filter(|(_, id, _)| !fresh.contains(id.as_str()))
-        {
+        for (key, id, addresses) in listed.peers.into_iter().filter(|(_, id, _)| is_old(id.as_str())) {
             known.insert_peer(key, id, addresses);
         }
     }
 }
 
+impl Drop for Relist<'_> {
+    fn drop(&mut self) {
+        self.store.known.write().fresh.remove(&self.number);
+    }
+}
+
 impl Known {
     fn freshen(&mut self, id: &str) {
-        if let Some(fresh) = &mut self.fresh {
+        for fresh in self.fresh.values_mut() {
             fresh.insert(id.to_owned());
         }
     }
@@ -220,5 +252,50 @@ impl Known {
     fn is_used(&self, id: &AddressGroupId) -> bool {
         let mut rules = self.groups.values().flat_map(|group| &group.rules);
         rules.any(|held| held.rule.as_ref().is_some_and(|rule| rule.group() == Some(id)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key() -> GroupKey {
+        GroupKey::Stray("group".into())
+    }
+
+    fn listed(ids: &[&str]) -> Listed {
+        let group = |id: &&str| (key(), SecurityGroupId::from(*id), Vec::new());
+        Listed { groups: ids.iter().map(group).collect(), peers: Vec::new() }
+    }
+
+    fn there(store: &Store) -> Vec<String> {
+        store.ids_of(&Subject::of(&key())).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_relist_knows_less_of_what_came_and_went_meanwhile() {
+        let store = Store::default();
+        store.insert_group(key(), "goes".into(), Vec::new());
+        let relist = store.begin_relist();
+        store.insert_group(key(), "comes".into(), Vec::new());
+        store.remove_group(&"goes".into());
+        relist.end(listed(&["goes", "strange"]));
+        assert_eq!(there(&store), ["comes", "strange"]);
+    }
+
+    #[test]
+    fn relists_side_by_side_do_not_undo_each_others_news() {
+        let store = Store::default();
+        store.insert_group(key(), "goes".into(), Vec::new());
+        let slow = store.begin_relist();
+        store.insert_group(key(), "comes".into(), Vec::new());
+        let quick = store.begin_relist();
+        store.remove_group(&"goes".into());
+        quick.end(listed(&["comes", "strange"]));
+        assert_eq!(there(&store), ["comes", "strange"]);
+        slow.end(listed(&["goes"]));
+        assert_eq!(there(&store), ["comes", "strange"]);
+        drop(store.begin_relist());
+        assert!(store.known.read().fresh.is_empty());
     }
 }

@@ -1,7 +1,9 @@
 //! Network policies against a Neutron in memory: which groups ports carry, what these hold, and what a change costs.
 
 use super::*;
+use crate::policies;
 use ipnet::IpNet;
+use kuryr_openstack::neutron::PortUpdate;
 use kuryr_testkit::Reply;
 use kuryr_testkit::neutron::Rights;
 use std::collections::{BTreeMap, BTreeSet};
@@ -94,6 +96,25 @@ fn from_clients() -> Value {
 }
 
 const CLIENTS: &str = "pods default: app=client";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_that_somebody_deletes_is_made_anew_and_taken() {
+    let world = World::enforcing().await;
+    let controller = world.controller().await;
+    world.labelled("web", &json!({ "app": "web" }));
+    world.policy("web", &from_clients());
+    let isolated = ["kuryr/isolated", "kuryr/open-egress", "np/default/web"];
+    world.until("web is isolated", |world| world.carries("web", &isolated)).await;
+    let port = port_of(&world.record("web").unwrap()).into();
+    let old = text(&world.groups()["np/default/web"]["id"]).as_str().into();
+    let neutron = &controller.context.neutron;
+    let bare = PortUpdate { security_groups: Some(Vec::new()), ..PortUpdate::default() };
+    neutron.update_port(&port, &bare).await.unwrap();
+    neutron.delete_security_group(&old).await.unwrap();
+    let policies = controller.context.policies.as_ref().unwrap();
+    policies::verify(&controller.context, policies).await.unwrap();
+    world.until("web is isolated again", |world| world.carries("web", &isolated)).await;
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_neutron_that_has_just_started_hides_ports_and_none_is_given_up() {
