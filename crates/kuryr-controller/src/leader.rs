@@ -71,7 +71,7 @@ enum End {
 }
 
 /// The gate of OpenStack's session is the permit of the term.
-struct Term(Permit);
+pub(crate) struct Term(pub(crate) Permit);
 
 impl Gate for Term {
     fn left(&self) -> Option<Duration> {

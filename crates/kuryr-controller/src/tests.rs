@@ -21,6 +21,7 @@ mod trunks;
 
 use crate::context::{Caches, Context, Current, Parts};
 use crate::driver::Driver;
+use crate::leader::Term;
 use crate::metrics::{Kind, Metrics};
 use crate::pools::PoolDefaults;
 use crate::reconcile::capacity as counting;
@@ -31,7 +32,8 @@ use kuryr_api::cloud::{Auth, Domain, Project, Scope, Secret, User};
 use kuryr_core::network::Naming;
 use kuryr_core::service::{External, MemberMode, Timeouts, WithoutClass};
 use kuryr_k8s::events::Voice;
-use kuryr_openstack::{Session, Settings};
+use kuryr_k8s::fence::{Clock, Permit};
+use kuryr_openstack::{Hooks, Session, Settings};
 use kuryr_telemetry::{Component, Health, Probe};
 use kuryr_testkit::{FakeCloud, FakeKubernetes};
 use serde_json::{Value, json};
@@ -163,18 +165,21 @@ impl World {
     }
 
     async fn context_with(&self, how: impl FnOnce(&mut ServiceDefaults)) -> Arc<Context> {
-        self.context_through(self.session(), how).await
+        self.context_through(self.cloud_settings(), &permit(), how).await
     }
 
     async fn context_through(
         &self,
-        session: Session,
+        settings: Settings,
+        permit: &Permit,
         how: impl FnOnce(&mut ServiceDefaults),
     ) -> Arc<Context> {
+        let hooks = Hooks { gate: Arc::new(Term(permit.clone())), ..Hooks::default() };
+        let session = Session::open_with(settings, hooks).unwrap();
         let mut services = self.service_defaults();
         how(&mut services);
         let current = Current::default();
-        let client = self.kubernetes.client();
+        let client = permit.guard(&self.kubernetes.client());
         let caches = Caches::start(&client, &current, self.pools.as_ref());
         caches.complete().await;
         let context = Arc::new(Context::new(Parts {
@@ -205,10 +210,17 @@ impl World {
 
     /// One that serves Services otherwise.
     async fn controller_with(&self, how: impl FnOnce(&mut ServiceDefaults)) -> Controller {
-        Self::started(self.context_with(how).await)
+        self.controller_through(self.cloud_settings(), how).await
     }
 
-    fn started(context: Arc<Context>) -> Controller {
+    /// One that reaches the cloud otherwise.
+    async fn controller_through(
+        &self,
+        settings: Settings,
+        how: impl FnOnce(&mut ServiceDefaults),
+    ) -> Controller {
+        let permit = permit();
+        let context = self.context_through(settings, &permit, how).await;
         let running = context.clone();
         let task = tokio::spawn(async move {
             relist::once(&running, |_| {}).await;
@@ -226,7 +238,7 @@ impl World {
                 wiring::run(&running)
             );
         });
-        Controller { context, task }
+        Controller { context, permit, task }
     }
 
     /// Waits until `what` is so. The time is for machines that are busy with something else.
@@ -252,6 +264,7 @@ impl World {
 
 struct Controller {
     context: Arc<Context>,
+    permit: Permit,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -268,10 +281,17 @@ fn component() -> Component {
     Health::default().component("services", Probe::Ready)
 }
 
+/// A process that ends sends nothing more, whatever it was about to do.
 impl Drop for Controller {
     fn drop(&mut self) {
+        self.permit.close();
         self.task.abort();
     }
+}
+
+/// One that lasts until it is closed.
+fn permit() -> Permit {
+    Permit::new(Clock::default(), Duration::MAX)
 }
 
 /// The port that a record names.

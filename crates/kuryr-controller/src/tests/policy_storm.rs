@@ -293,8 +293,7 @@ async fn a_change_opens_nothing_that_neither_side_of_it_allows() {
 async fn flaky(world: &World, proxy: &Faulty) -> Controller {
     let mut settings = world.cloud_settings();
     settings.endpoints.overrides.insert(Service::Network, proxy.url());
-    let session = Session::open(settings).unwrap();
-    World::started(world.context_through(session, |_| {}).await)
+    world.controller_through(settings, |_| {}).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -84,7 +84,7 @@ async fn nor_does_it_where_one_request_in_ten_is_spoilt() {
         .unwrap();
     let mut settings = world.cloud_settings();
     settings.endpoints.overrides.insert(Service::Network, proxy.url());
-    let controller = World::started(world.context_through(Session::open(settings).unwrap(), |_| {}).await);
+    let controller = world.controller_through(settings, |_| {}).await;
     world.burst();
     world.until_all_are_served().await;
     world.until("the queue rests", |_| controller.rests()).await;

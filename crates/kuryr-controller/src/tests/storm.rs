@@ -102,8 +102,7 @@ fn is_as_wanted(world: &World, wanted: &BTreeMap<String, Wanted>) -> bool {
 async fn controller(world: &World, proxy: &Faulty) -> Controller {
     let mut settings = world.cloud_settings();
     settings.endpoints.overrides.insert(Service::LoadBalancer, proxy.url());
-    let session = Session::open(settings).unwrap();
-    World::started(world.context_through(session, |_| {}).await)
+    world.controller_through(settings, |_| {}).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
