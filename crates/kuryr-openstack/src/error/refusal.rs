@@ -36,7 +36,7 @@ impl Refusal {
     ) -> Self {
         let (message, neutron_type) = explain(body);
         let kind = match (&call.method, neutron_type.as_deref()) {
-            (_, Some(NO_SUCH_PATH)) if !is_list(&call) => Kind::Unavailable,
+            (_, Some(NO_SUCH_PATH)) if may_be_there(&call) => Kind::Unavailable,
             (_, None) if call.service == Service::LoadBalancer => {
                 octavia::kind(&message).unwrap_or_else(|| kind_of(status, None))
             }
@@ -123,9 +123,13 @@ struct KeystoneError {
     message: String,
 }
 
-/// A list is answered so, and for ever, where the API lacks an extension.
-fn is_list(call: &Target) -> bool {
-    call.method == Method::GET && call.path.trim_matches('/').split('/').count() == 1
+/// What is to be changed is there, as far as we know. Of what is read only these objects are: lists are answered so for ever where the
+/// API lacks an extension, and what administrators may read (`/network-ip-availabilities/{id}`) where the user is none.
+fn may_be_there(call: &Target) -> bool {
+    const OBJECTS: [&str; 7] =
+        ["address-groups", "floatingips", "networks", "ports", "security-groups", "subnets", "trunks"];
+    let collection = call.path.trim_start_matches('/').split_once('/').map(|(collection, _)| collection);
+    call.method != Method::GET || collection.is_some_and(|collection| OBJECTS.contains(&collection))
 }
 
 fn explain(body: &[u8]) -> (String, Option<String>) {
@@ -237,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_404_does_not_name_is_missing_from_lists_alone() {
+    fn a_404_that_names_nothing_may_come_from_a_server_that_is_starting() {
         let body = r#"{"NeutronError": {"type": "HTTPNotFound", "message": "The resource could not be found.", "detail": ""}}"#;
         for (method, path, kind, class) in [
             (Method::POST, "/ports", Kind::Unavailable, Class::Retry),
@@ -245,6 +249,8 @@ mod tests {
             (Method::PUT, "/ports/1", Kind::Unavailable, Class::Retry),
             (Method::DELETE, "/ports/1", Kind::Unavailable, Class::Retry),
             (Method::GET, "/trunks", Kind::NotFound, Class::Permanent),
+            (Method::GET, "/quotas/1/details.json", Kind::NotFound, Class::Permanent),
+            (Method::GET, "/network-ip-availabilities/1", Kind::NotFound, Class::Permanent),
         ] {
             let error = refusal_of(method, path, 404, body);
             assert_eq!((error.kind(), error.class(), error.effect()), (kind, class, Effect::None), "{path}");
