@@ -256,7 +256,13 @@ pub async fn address(wiring: &Wiring, place: &Place<'_>) -> Result<Link, Failure
 }
 
 /// Sets an interface up, with its routes: the kernel is asked for all in this order, and answers together.
+///
+/// The host's end comes first, so that the first word of the pod's end gets through, and not long before: an end that is up while the
+/// other is not has the kernel wait for all processors once somebody looks at it, and nobody can change any link meanwhile.
 pub async fn set_up(wiring: &Wiring, link: &Link, place: &Place<'_>) -> Result<(), Failure> {
+    if let (LinkState::Down, Some(end)) = (link.state, wiring.plug.host_links().first()) {
+        place.host.set_up_named(end).await?;
+    }
     let up = async {
         match link.state {
             LinkState::Up => Ok(()),

@@ -101,6 +101,11 @@ impl NetError {
         self.errno() == Some(nix::libc::EOPNOTSUPP)
     }
 
+    /// Whether the kernel, or the link, has nothing of the protocol that the request is about.
+    pub(crate) fn is_without_family(&self) -> bool {
+        self.errno() == Some(nix::libc::EAFNOSUPPORT)
+    }
+
     /// Whether the object of the request exists already.
     pub fn is_there_already(&self) -> bool {
         self.errno() == Some(nix::libc::EEXIST)

@@ -1,8 +1,8 @@
 //! Veth pairs.
 
 use rtnetlink::{
-    LinkUnspec, LinkVeth,
-    packet_route::link::{InfoData, InfoVeth},
+    LinkMessageBuilder, LinkUnspec, LinkVeth,
+    packet_route::link::{AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoData, InfoVeth, LinkAttribute},
 };
 
 use crate::{error::NetError, mac::MacAddr, netlink::Netlink, netns::NetNs};
@@ -10,7 +10,7 @@ use crate::{error::NetError, mac::MacAddr, netlink::Netlink, netns::NetNs};
 /// A pair of which one end stays and the other is born in another namespace.
 #[derive(Debug, Clone, Copy)]
 pub struct VethPair<'a> {
-    /// The end that stays, which is set up at once.
+    /// The end that stays, which is left down and gets no address when it is set up.
     pub near: &'a str,
     /// The end in the other namespace, which is left down.
     pub far: &'a str,
@@ -25,27 +25,42 @@ pub struct VethPair<'a> {
 impl Netlink {
     /// Makes a pair. The far end is made in its namespace right away, since moving a link costs the kernel ten times as much.
     pub async fn add_veth(&self, pair: &VethPair<'_>) -> Result<(), NetError> {
-        let far = LinkUnspec::new_with_name(pair.far)
+        let far = one_queue(LinkUnspec::new_with_name(pair.far))
             .mtu(pair.mtu)
             .address(pair.mac.octets().to_vec())
             .setns_by_fd(pair.namespace.descriptor())
             .build();
-        let near = LinkVeth::new(pair.near, pair.far)
+        let near = one_queue(LinkVeth::new(pair.near, pair.far))
             .mtu(pair.mtu)
-            .up()
             .set_info_data(InfoData::Veth(InfoVeth::Peer(far)))
             .build();
         let made = self.handle.link().add(near).execute().await;
         made.map_err(|error| {
             NetError::netlink(format!("make the veth pair {} - {}", pair.near, pair.far), error)
-        })
+        })?;
+        self.keep_addressless(pair.near).await
+    }
+
+    /// A link that is only a cable: with an IPv6 address of its own it would ask for neighbours and routers, and the routes of each
+    /// address are read by every program that follows the node's routes, Open vSwitch for one.
+    async fn keep_addressless(&self, name: &str) -> Result<(), NetError> {
+        let addressless = AfSpecUnspec::Inet6(vec![AfSpecInet6::AddrGenMode(In6AddrGenMode::None)]);
+        let change = LinkUnspec::new_with_name(name)
+            .append_extra_attribute(LinkAttribute::AfSpecUnspec(vec![addressless]))
+            .build();
+        let done = self.handle.link().set(change).execute().await;
+        match done.map_err(|error| NetError::netlink(format!("keep link {name} without addresses"), error)) {
+            // The kernel, or this link, has no IPv6.
+            Err(error) if error.is_without_family() => Ok(()),
+            done => done,
+        }
     }
 
     /// Makes a pair whose ends both stay, up and promiscuous, as a hybrid plug has between its two bridges.
     pub async fn add_patch(&self, one: &str, other: &str, mtu: u32) -> Result<(), NetError> {
         // The kernel refuses to make the far end up: it has no near one yet.
-        let far = LinkUnspec::new_with_name(other).mtu(mtu).promiscuous(true).build();
-        let near = LinkVeth::new(one, other)
+        let far = one_queue(LinkUnspec::new_with_name(other)).mtu(mtu).promiscuous(true).build();
+        let near = one_queue(LinkVeth::new(one, other))
             .mtu(mtu)
             .up()
             .promiscuous(true)
@@ -61,4 +76,11 @@ impl Netlink {
             None => Ok(()),
         }
     }
+}
+
+/// The kernel makes a queue for each processor, and when it takes all but one away again it waits for all processors, twice a pair, while
+/// nobody can change any link.
+fn one_queue<T>(link: LinkMessageBuilder<T>) -> LinkMessageBuilder<T> {
+    link.append_extra_attribute(LinkAttribute::NumTxQueues(1))
+        .append_extra_attribute(LinkAttribute::NumRxQueues(1))
 }

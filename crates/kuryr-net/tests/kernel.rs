@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failing helper is a failing test")]
 
-use std::{net::IpAddr, path::Path};
+use std::{net::IpAddr, path::Path, time::Duration};
 
 use futures::future::join_all;
 use kuryr_net::{
@@ -42,8 +42,27 @@ async fn a_pairs_far_end_is_born_in_its_namespace() {
         (Some(mac()), 1442, LinkState::Down, Some("veth"))
     );
     let near = host.link("tap1").await.unwrap().unwrap();
-    assert_eq!((near.mtu, near.state, near.peer), (1442, LinkState::Up, Some(far.index)));
+    assert_eq!((near.mtu, near.state, near.peer), (1442, LinkState::Down, Some(far.index)));
     assert!(host.link("eth0").await.unwrap().is_none(), "the far end must not appear in the first namespace");
+}
+
+#[tokio::test]
+async fn the_near_end_of_a_pair_has_no_address() {
+    let (host, _, inside) = plugged().await;
+    let (near, far) =
+        (host.link("tap1").await.unwrap().unwrap(), inside.link("eth0").await.unwrap().unwrap());
+    host.set_up_named("tap1").await.unwrap();
+    inside.set_up(far.index).await.unwrap();
+    // The kernel gives a link its own address when its cable is in: by then the near end would have one as well.
+    while inside.addresses(far.index).await.unwrap().is_empty() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(host.addresses(near.index).await.unwrap(), []);
+    let without_ipv6 =
+        VethPair { near: "tap2", far: "eth1", namespace: &namespace().await, mac: mac(), mtu: 1000 };
+    host.add_veth(&without_ipv6).await.unwrap();
+    host.set_up_named("tap2").await.unwrap();
+    assert_eq!(host.link("tap2").await.unwrap().unwrap().state, LinkState::Up);
 }
 
 #[tokio::test]

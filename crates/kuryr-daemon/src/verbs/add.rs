@@ -113,11 +113,12 @@ impl Node {
         }
         // Looked at once: the keeper may tell them at any moment, and a link must be set up before or after, and not by neither.
         let news: Vec<_> = wirings.iter().map(|wiring| (wiring, self.neighbours(wiring))).collect();
-        let ((), inside, outside) = tokio::try_join!(
-            self.metrics.time(Step::Wired, self.all_wired(wirings, place)),
-            self.metrics.time(Step::Address, self.address(&news, place)),
-            answer::outside(wirings, place),
-        )?;
+        let ends = async {
+            let outside = answer::outside(wirings, place).await?;
+            Ok((outside, self.metrics.time(Step::Address, self.address(&news, place)).await?))
+        };
+        let wired = self.metrics.time(Step::Wired, self.all_wired(wirings, place));
+        let ((), (outside, inside)) = tokio::try_join!(wired, ends)?;
         self.metrics.time(Step::Up, self.tell(&news, &inside, place)).await?;
         Ok(answer::describe(wirings, &inside, &outside, place.sandbox))
     }
