@@ -201,16 +201,23 @@ impl Ports {
         self.known.write().fresh = Some(HashSet::new());
     }
 
-    /// The answer of a re-list. Tells which ports it does not show though we know them: they are to be looked up.
-    pub fn end_relist(&self, listed: Vec<Port>) -> Vec<PortId> {
+    /// The ports that we know and a re-list does not show: it may have left them out, so that they are to be asked for.
+    pub fn unseen(&self, listed: &HashSet<PortId>) -> Vec<PortId> {
+        let known = self.known.read();
+        let is_old = |id: &PortId| known.fresh.as_ref().is_none_or(|fresh| !fresh.contains(id));
+        known.by_id.keys().filter(|id| !listed.contains(*id) && is_old(id)).cloned().collect()
+    }
+
+    /// The answer of a re-list: ports that exist, and of those that it was asked for besides the ones that do not.
+    pub fn end_relist(&self, found: Vec<Port>, gone: Vec<PortId>) {
         let mut known = self.known.write();
         let fresh = known.fresh.take().unwrap_or_default();
-        let shown: HashSet<PortId> = listed.iter().map(|port| port.id.clone()).collect();
-        let is_unseen = |id: &&PortId| !shown.contains(*id) && !fresh.contains(*id);
-        let unseen = known.by_id.keys().filter(is_unseen).cloned().collect();
         known.missing.clear();
-        listed.into_iter().filter(|port| !fresh.contains(&port.id)).for_each(|port| known.insert(port));
-        unseen
+        for id in gone.into_iter().filter(|id| !fresh.contains(id)) {
+            known.remove(&id);
+            known.missing.insert(id);
+        }
+        found.into_iter().filter(|port| !fresh.contains(&port.id)).for_each(|port| known.insert(port));
     }
 }
 
@@ -352,19 +359,21 @@ mod tests {
         ports.begin_relist();
         ports.insert(port("new", "b"));
         ports.remove(&"old".into());
-        assert!(ports.end_relist(vec![port("old", "a")]).is_empty());
+        assert!(ports.unseen(&HashSet::from(["old".into()])).is_empty());
+        ports.end_relist(vec![port("old", "a")], vec!["new".into()]);
         assert!(ports.get(&"old".into()).is_none() && ports.get(&"new".into()).is_some());
     }
 
     #[test]
-    fn what_a_list_does_not_show_is_kept_until_it_was_looked_up() {
+    fn what_a_list_does_not_show_is_kept_unless_it_is_gone() {
         let ports = Ports::default();
-        ports.insert(port("hidden", "a"));
+        ["hidden", "gone"].iter().for_each(|id| ports.insert(port(id, "a")));
         ports.begin_relist();
-        assert_eq!(ports.end_relist(vec![port("shown", "b")]), ["hidden".into()]);
-        assert!(ports.get(&"hidden".into()).is_some() && ports.get(&"shown".into()).is_some());
-        ports.looked_up(&["hidden".into()], Vec::new());
-        assert!(ports.get(&"hidden".into()).is_none() && ports.is_missing(&"hidden".into()));
+        assert_eq!(ports.unseen(&HashSet::from(["shown".into(), "gone".into()])), ["hidden".into()]);
+        ports.end_relist(["shown", "hidden"].map(|id| port(id, "b")).into(), vec!["gone".into()]);
+        let is_there = |id: &str| ports.get(&id.into()).is_some();
+        assert!(is_there("hidden") && is_there("shown") && !is_there("gone"));
+        assert!(ports.is_missing(&"gone".into()) && !ports.is_missing(&"hidden".into()));
     }
 
     #[test]

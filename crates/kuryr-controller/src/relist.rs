@@ -28,6 +28,8 @@ const PERIOD: Duration = Duration::from_mins(10);
 /// Neutron may still be at work for a controller that died when this one lists its ports, and after a time in which it was away it
 /// may not have known them all: it is listed again soon after, first when a usual request has ended, then when the slowest has.
 const SOON: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(35)];
+/// Between two looks that outages call for.
+const REST: Duration = Duration::from_secs(30);
 /// How many ports that a list does not show are asked for by themselves at the same time.
 const AT_ONCE: usize = 8;
 /// First and longest pause while Neutron does not answer.
@@ -67,13 +69,14 @@ pub async fn once(context: &Context, mut report: impl FnMut(&Error)) {
 pub async fn run(context: &Context) {
     let mut soon = SOON.into_iter();
     let mut next = after(&mut soon);
+    let mut rested = Instant::now();
     loop {
         tokio::select! {
             () = tokio::time::sleep_until(next) => {}
             () = context.outage_over.notified() => {
                 soon = SOON.into_iter();
-                // One outage after another does not put the look off.
-                next = next.min(after(&mut soon));
+                // One outage after another neither puts the look off nor makes a server that is busy list all the time.
+                next = next.min(after(&mut soon).max(rested));
                 continue;
             }
         }
@@ -84,6 +87,7 @@ pub async fn run(context: &Context) {
         .await;
         context.look_at_all();
         next = after(&mut soon);
+        rested = Instant::now() + REST;
     }
 }
 
@@ -97,12 +101,15 @@ async fn look(context: &Context) -> Result<(), Error> {
     context.ports.begin_relist();
     let filter = PortFilter { tags: vec![context.own_tag.clone()], ..PortFilter::default() };
     let listed = context.neutron.ports(&filter).await.map_err(Error::List)?;
-    let listed: Vec<_> = listed.iter().map(|port| translate::port(port, &context.own_tag)).collect();
-    let listed_ids: HashSet<PortId> = listed.iter().map(|port| port.id.clone()).collect();
+    let mut found: Vec<_> = listed.iter().map(|port| translate::port(port, &context.own_tag)).collect();
+    let shown: HashSet<PortId> = found.iter().map(|port| port.id.clone()).collect();
     let records = context.caches.records.all();
-    let unseen = context.ports.end_relist(listed).into_iter();
-    let unseen: HashSet<_> = unseen.chain(recorded(&records).filter(|id| !listed_ids.contains(id))).collect();
-    look_up(context, unseen.into_iter().collect()).await.map_err(Error::List)?;
+    let unseen = context.ports.unseen(&shown).into_iter();
+    let unseen: HashSet<_> = unseen.chain(recorded(&records).filter(|id| !shown.contains(id))).collect();
+    let unseen: Vec<_> = unseen.into_iter().collect();
+    found.extend(find(context, &unseen).await.map_err(Error::List)?);
+    let gone = without(unseen, &found);
+    context.ports.end_relist(found, gone);
     claim_recorded(context, &records);
     if needs_trunks(context, &records) {
         trunks::relist(&context.trunks, &context.neutron).await.map_err(Error::ListTrunks)?;
@@ -125,21 +132,33 @@ async fn look(context: &Context) -> Result<(), Error> {
     Ok(())
 }
 
-/// Ports that a list of ours does not show: those that the Python Kuryr made, that a list left out, or that are gone.
+/// Puts right what is known of these ports.
 pub async fn look_up(context: &Context, ids: Vec<PortId>) -> Result<(), kuryr_openstack::Error> {
-    if ids.is_empty() {
-        return Ok(());
-    }
-    let filter = PortFilter { ids: Some(ids.clone()), ..PortFilter::default() };
-    let mut found = context.neutron.ports(&filter).await?;
-    let shown: HashSet<&PortId> = found.iter().map(|port| &port.id).collect();
-    let unseen: Vec<PortId> = ids.iter().filter(|id| !shown.contains(id)).cloned().collect();
-    let asked = stream::iter(unseen).map(async |id| context.neutron.find_port(&id).await);
-    let left_out: Vec<_> = asked.buffer_unordered(AT_ONCE).try_filter_map(future::ok).try_collect().await?;
-    found.extend(left_out);
-    let found = found.iter().map(|port| translate::port(port, &context.own_tag)).collect();
+    let found = find(context, &ids).await?;
     context.ports.looked_up(&ids, found);
     Ok(())
+}
+
+/// Those of the ports that exist. One that a list does not show is asked for by itself.
+async fn find(context: &Context, ids: &[PortId]) -> Result<Vec<Port>, kuryr_openstack::Error> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let filter = PortFilter { ids: Some(ids.to_vec()), ..PortFilter::default() };
+    let shown = context.neutron.ports(&filter).await?;
+    let mut found: Vec<_> = shown.iter().map(|port| translate::port(port, &context.own_tag)).collect();
+    let asked = stream::iter(without(ids.to_vec(), &found))
+        .map(async |id| context.neutron.find_port(&id).await)
+        .buffer_unordered(AT_ONCE);
+    let left_out: Vec<_> = asked.try_filter_map(future::ok).try_collect().await?;
+    found.extend(left_out.iter().map(|port| translate::port(port, &context.own_tag)));
+    Ok(found)
+}
+
+fn without(mut ids: Vec<PortId>, found: &[Port]) -> Vec<PortId> {
+    let found: HashSet<&PortId> = found.iter().map(|port| &port.id).collect();
+    ids.retain(|id| !found.contains(id));
+    ids
 }
 
 /// The ports that records name.

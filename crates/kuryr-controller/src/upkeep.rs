@@ -5,7 +5,7 @@ use crate::metrics::{Kind, Metrics};
 use http::StatusCode;
 use kuryr_k8s::Sync;
 use kuryr_openstack::neutron::SubnetFilter;
-use kuryr_openstack::{Finished, Kind as Fault, Observer};
+use kuryr_openstack::{Finished, Kind as Fault, Observer, Service};
 use kuryr_telemetry::{Component, Health, Probe};
 use std::convert::Infallible;
 use std::time::Duration;
@@ -71,7 +71,7 @@ pub async fn kubernetes(caches: &Caches, component: &Component) -> Infallible {
 /// Keeps the component of OpenStack current. Runs until it is dropped.
 pub async fn openstack(context: &Context, components: &Components, outages: &Outages) {
     // Not asked yet is not known to work.
-    outages.failed("it was not asked yet".to_owned());
+    outages.doubt("it was not asked yet".to_owned());
     loop {
         look_at_openstack(context, components, outages).await;
         if outages.ended() {
@@ -116,6 +116,11 @@ impl Outages {
         *self.seen.lock() = Seen { last: Some(why), since_look: true };
     }
 
+    /// Nothing of it is known to work.
+    fn doubt(&self, why: String) {
+        self.seen.lock().last = Some(why);
+    }
+
     /// It works.
     fn over(&self) {
         self.seen.lock().last = None;
@@ -143,9 +148,11 @@ impl Observer for Outages {
             Err(Fault::Unreachable) => Some(format!("{} can't be reached", request.service)),
             Err(fault) => Some(format!("{}: {fault:?}", request.service)),
         };
-        match trouble {
-            Some(why) => self.failed(why),
-            None => self.over(),
+        match (trouble, request.service) {
+            // While others are away, nothing happens to what Neutron has.
+            (Some(why), Service::Network | Service::Identity) => self.failed(why),
+            (Some(why), _) => self.doubt(why),
+            (None, _) => self.over(),
         }
     }
 }
@@ -201,5 +208,36 @@ pub fn refresh(caches: &Caches, current: &Current, metrics: &Metrics) {
     metrics.services.forget();
     if let (Some(context), Some(services)) = (context, services) {
         metrics.services.refresh(services, &context.own_tag);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::Method;
+
+    fn answer(outages: &Outages, service: Service, outcome: Result<StatusCode, Fault>) {
+        let (method, route, took) = (&Method::GET, "/", Duration::ZERO);
+        outages.finished(&Finished { service, method, route, outcome, took });
+    }
+
+    #[test]
+    fn an_outage_between_two_looks_is_not_missed() {
+        let outages = Outages::default();
+        assert!(!outages.ended());
+        answer(&outages, Service::Network, Err(Fault::Unreachable));
+        assert!(!outages.ended(), "it is not over");
+        answer(&outages, Service::Identity, Ok(StatusCode::OK));
+        assert!(outages.current().is_none());
+        assert!(outages.ended() && !outages.ended());
+    }
+
+    #[test]
+    fn what_others_than_neutron_suffer_is_no_reason_to_list_ports() {
+        let outages = Outages::default();
+        answer(&outages, Service::LoadBalancer, Ok(StatusCode::SERVICE_UNAVAILABLE));
+        assert!(outages.current().is_some());
+        answer(&outages, Service::Network, Ok(StatusCode::OK));
+        assert!(outages.current().is_none() && !outages.ended());
     }
 }

@@ -3,6 +3,7 @@
 //! OVN can miss that a trunk carries a port (the Python Kuryr met it, too): one that is not wired long after is put there once more.
 
 use crate::context::Context;
+use crate::relist;
 use kuryr_api::PortId;
 use kuryr_k8s::Key;
 use kuryr_openstack::neutron::{PortFilter, PortStatus};
@@ -98,15 +99,20 @@ async fn ask(context: &Context, ids: Vec<PortId>) {
         Ok(found) => found,
         Err(error) => return tracing::warn!(error = error.chain(), "failed to ask which ports are wired"),
     };
+    let status = |id: &PortId| found.iter().find(|port| port.id == *id).map(|port| &port.status);
+    let unseen = ids.iter().filter(|id| status(id).is_none()).cloned().collect();
+    if let Err(error) = relist::look_up(context, unseen).await {
+        return tracing::warn!(error = error.chain(), "failed to ask which ports are there");
+    }
     let mut pending = Vec::new();
     for id in ids {
-        match found.iter().find(|port| port.id == id).map(|port| &port.status) {
+        match status(&id) {
             Some(PortStatus::Active) => context.ports.set_wired(&id),
-            Some(_) => {
+            None if context.ports.is_missing(&id) => {}
+            _ => {
                 pending.push(id);
                 continue;
             }
-            None => context.ports.remove(&id),
         }
         if let Some(pod) = context.wiring.end(&id) {
             context.queue.add(pod);
@@ -130,5 +136,22 @@ async fn free(context: &Context, id: &PortId) {
         if let Some(pod) = context.wiring.end(id) {
             context.queue.add(pod);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::advance;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_port_is_stuck_once_and_not_before_its_time() {
+        let (wiring, id) = (Wiring::default(), PortId::from("port"));
+        assert!(!wiring.is_stuck(&id), "nobody waits for it");
+        wiring.watch(std::slice::from_ref(&id));
+        advance(STUCK).await;
+        assert!(!wiring.is_stuck(&id));
+        advance(Duration::from_secs(1)).await;
+        assert!(wiring.is_stuck(&id) && !wiring.is_stuck(&id));
     }
 }

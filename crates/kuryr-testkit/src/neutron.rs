@@ -325,6 +325,11 @@ impl State {
         match (method.as_str(), path) {
             ("GET", ["extensions"]) => self.list_extensions(),
             ("GET", [collection]) => Reply::ok(json!({ collection.replace('-', "_"): [] })),
+            // Not wrapped as other errors are.
+            ("GET", _) => Reply::new(
+                404,
+                json!({ "type": "HTTPNotFound", "message": "The resource could not be found.", "detail": "" }),
+            ),
             ("POST", _) => Reply::neutron_error(403, "HTTPForbidden", "Access was denied to this resource."),
             _ => no_such_path(),
         }

@@ -1,6 +1,6 @@
 //! Looks at our groups in Neutron: once at the start, then with each look at the ports, to notice what others changed.
 
-use super::store::Listed;
+use super::store::{Listed, Relist};
 use super::{Policies, Way, balancers, translate};
 use crate::context::Context;
 use crate::relist::chain;
@@ -10,8 +10,8 @@ use kuryr_core::policy::Index;
 use kuryr_core::policy::key::{GroupKey, PeerKey};
 use kuryr_core::policy::model::Family;
 use kuryr_k8s::slim::{Node, PolicyRecord};
-use kuryr_openstack::Result;
 use kuryr_openstack::neutron::{AddressGroupFilter, Neutron, PortFilter, SecurityGroup, SecurityGroupFilter};
+use kuryr_openstack::{Kind, Result};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -105,8 +105,28 @@ async fn list(context: &Context, policies: &Policies) -> Result<()> {
     let relist = policies.store.begin_relist();
     let known = policies.ask(names).unwrap_or_default();
     let records = context.caches.policy_records.all();
-    let listed = list_ours(&context.neutron, &context.own_tag, &known, &records, policies.way()).await?;
+    let mut listed = list_ours(&context.neutron, &context.own_tag, &known, &records, policies.way()).await?;
+    ask_for_unseen(&context.neutron, &relist, &mut listed).await?;
     relist.end(listed);
+    Ok(())
+}
+
+/// A Neutron that has just started leaves out of lists what it can't tell yet who may see; it says by name what is gone.
+async fn ask_for_unseen(neutron: &Neutron, relist: &Relist<'_>, listed: &mut Listed) -> Result<()> {
+    for (key, id) in relist.unseen_groups(listed) {
+        match neutron.security_group(&id).await {
+            Ok(group) => listed.groups.push((key, id, rules(&group))),
+            Err(error) if error.kind() == Kind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    for (key, id) in relist.unseen_peers(listed) {
+        match neutron.address_group(&id).await {
+            Ok(group) => listed.peers.push((key, id, group.addresses)),
+            Err(error) if error.kind() == Kind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
     Ok(())
 }
 

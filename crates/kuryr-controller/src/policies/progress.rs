@@ -39,9 +39,8 @@ impl Policies {
         self.progress.lock().changed.remove(subject);
     }
 
-    /// The groups of `subject` grant what they should: its pods can take them.
-    pub fn completed(&self, context: &Context, subject: &Subject) {
-        let groups = self.store.ids_of(subject);
+    /// These groups of `subject` grant what they should: its pods can take them.
+    pub fn completed(&self, context: &Context, subject: &Subject, groups: BTreeSet<SecurityGroupId>) {
         let is_news = {
             let mut progress = self.progress.lock();
             progress.stuck.remove(subject);
@@ -51,6 +50,11 @@ impl Policies {
         if is_news {
             self.wake_pods(context, subject);
         }
+    }
+
+    /// A group of `subject` is not there: when it is there again, be it the same one, that is news.
+    pub fn lost(&self, subject: &Subject) {
+        self.progress.lock().complete.remove(subject);
     }
 
     /// The groups of `subject` can't be brought into being now. Its pods get what is there.

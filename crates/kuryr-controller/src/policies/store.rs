@@ -82,11 +82,6 @@ impl Store {
         ids.filter_map(group).collect()
     }
 
-    /// The groups of `subject` that are there.
-    pub fn ids_of(&self, subject: &Subject) -> BTreeSet<SecurityGroupId> {
-        self.known.read().by_subject.get(subject).cloned().unwrap_or_default()
-    }
-
     /// Whether `subject` has groups.
     pub fn has_groups(&self, subject: &Subject) -> bool {
         self.known.read().by_subject.contains_key(subject)
@@ -169,6 +164,28 @@ impl Store {
 }
 
 impl Relist<'_> {
+    /// The groups that we know and it does not show: it may have left them out, so that they are to be asked for.
+    pub fn unseen_groups(&self, listed: &Listed) -> Vec<(GroupKey, SecurityGroupId)> {
+        let shown: HashSet<&SecurityGroupId> = listed.groups.iter().map(|(_, id, _)| id).collect();
+        let known = self.store.known.read();
+        let groups =
+            known.groups.iter().filter(|(id, _)| !shown.contains(id) && self.is_old(&known, id.as_str()));
+        groups.map(|(id, group)| (group.key.clone(), id.clone())).collect()
+    }
+
+    /// The same for address groups.
+    pub fn unseen_peers(&self, listed: &Listed) -> Vec<(PeerKey, AddressGroupId)> {
+        let shown: HashSet<&AddressGroupId> = listed.peers.iter().map(|(_, id, _)| id).collect();
+        let known = self.store.known.read();
+        let peers =
+            known.peers.iter().filter(|(id, _)| !shown.contains(id) && self.is_old(&known, id.as_str()));
+        peers.map(|(id, peer)| (peer.key.clone(), id.clone())).collect()
+    }
+
+    fn is_old(&self, known: &Known, id: &str) -> bool {
+        known.fresh.get(&self.number).is_none_or(|fresh| !fresh.contains(id))
+    }
+
     /// Its answer.
     pub fn end(self, listed: Listed) {
         let mut known = self.store.known.write();
@@ -269,17 +286,20 @@ mod tests {
     }
 
     fn there(store: &Store) -> Vec<String> {
-        store.ids_of(&Subject::of(&key())).iter().map(ToString::to_string).collect()
+        store.held(&Subject::of(&key())).iter().map(|(_, id, _)| id.to_string()).collect()
     }
 
     #[test]
     fn a_relist_knows_less_of_what_came_and_went_meanwhile() {
         let store = Store::default();
         store.insert_group(key(), "goes".into(), Vec::new());
+        store.insert_group(key(), "hidden".into(), Vec::new());
         let relist = store.begin_relist();
         store.insert_group(key(), "comes".into(), Vec::new());
         store.remove_group(&"goes".into());
-        relist.end(listed(&["goes", "strange"]));
+        let listed = listed(&["goes", "strange"]);
+        assert_eq!(relist.unseen_groups(&listed), [(key(), "hidden".into())]);
+        relist.end(listed);
         assert_eq!(there(&store), ["comes", "strange"]);
     }
 

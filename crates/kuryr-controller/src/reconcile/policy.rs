@@ -73,10 +73,13 @@ async fn settle(context: &Context, policies: &Policies, subject: &Subject) -> Re
         policies.looked_at(subject);
         let Some(wanted) = policies.wanted(subject) else { return Err(Error::PoliciesUnknown) };
         let lacks = policies.lack_peers(&wanted);
+        let groups = wanted.keys().filter_map(|key| policies.store.id_of(key)).collect();
         let room = if refused.is_some() || lacks { Room::None } else { Room::Enough };
         let actions = look(context, policies, subject, &wanted, room);
-        if room == Room::Enough && !is_unready(&actions) {
-            policies.completed(context, subject);
+        if actions.iter().any(|action| matches!(action, Action::CreateGroup(_))) {
+            policies.lost(subject);
+        } else if room == Room::Enough && !is_unready(&actions) {
+            policies.completed(context, subject, groups);
         }
         let Some(rest) = rest(&actions) else {
             let need = Need::of(&actions, &wanted);

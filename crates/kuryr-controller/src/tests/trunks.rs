@@ -3,6 +3,7 @@
 use super::*;
 use kuryr_openstack::{Call, Service};
 use kuryr_testkit::Reply;
+use kuryr_testkit::neutron::Rights;
 use std::collections::BTreeSet;
 
 pub(super) const ADDRESS: &str = "10.1.7.7";
@@ -99,6 +100,43 @@ async fn a_pods_port_is_put_on_its_nodes_trunk_and_taken_off_again() {
         .await;
     assert_eq!(world.carried(&trunk), []);
     assert_eq!(world.cloud.neutron().counts().of("GET /ports/{id}"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_that_is_put_on_its_trunk_again_keeps_its_id() {
+    let world = World::new().await;
+    let trunk = world.machine("vm1", ADDRESS).await;
+    let controller = world.controller().await;
+    world.pod_on("vm1", "web");
+    world.until("the pod is recorded, and active", |world| world.is_active("web")).await;
+    let (before, id) = (world.carried(&trunk), port_of(&world.record("web").unwrap()).into());
+    let calls =
+        |verb: &str| world.cloud.neutron().counts().of(&format!("PUT /trunks/{{id}}/{verb}_subports"));
+    assert_eq!((calls("add"), calls("remove")), (1, 0));
+    let (context, place) = (&controller.context, controller.context.trunks.place(&id).unwrap());
+    context.trunks.attach_again(&context.neutron, &id, &place).await.unwrap();
+    assert_eq!((calls("add"), calls("remove"), world.carried(&trunk)), (2, 1, before));
+    assert_eq!(context.trunks.place(&id), Some(place));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_that_waits_is_not_given_up_when_neutron_hides_it() {
+    let world = World::new().await;
+    world.machine("vm1", ADDRESS).await;
+    let controller = world.controller().await;
+    world.pod_on("vm1", "web");
+    world.until("the pod is recorded, and active", |world| world.is_active("web")).await;
+    let id = port_of(&world.record("web").unwrap()).into();
+    let asked = world.cloud.neutron().counts().of("GET /ports/{id}");
+    world.cloud.neutron().set_rights(Rights::Unread);
+    controller.context.wiring.watch(std::slice::from_ref(&id));
+    world
+        .until("the port is asked for by itself", |world| {
+            world.cloud.neutron().counts().of("GET /ports/{id}") > asked + 1
+        })
+        .await;
+    assert!(controller.context.ports.get(&id).is_some());
+    world.cloud.neutron().set_rights(Rights::Read);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -35,11 +35,13 @@ impl Refusal {
         body: &[u8],
     ) -> Self {
         let (message, neutron_type) = explain(body);
-        let kind = match (&call.method, neutron_type.as_deref()) {
-            (_, Some(NO_SUCH_PATH)) if may_be_there(&call) => Kind::Unavailable,
-            (_, None) if call.service == Service::LoadBalancer => {
-                octavia::kind(&message).unwrap_or_else(|| kind_of(status, None))
+        let kind = match (call.service, neutron_type.as_deref()) {
+            (Service::Network, None | Some(NO_SUCH_PATH))
+                if status == StatusCode::NOT_FOUND && may_be_there(&call) =>
+            {
+                Kind::Unavailable
             }
+            (Service::LoadBalancer, None) => octavia::kind(&message).unwrap_or_else(|| kind_of(status, None)),
             (_, name) => kind_of(status, name),
         };
         Self { call, status, message, neutron_type, request_id, retry_after, kind }
@@ -100,6 +102,12 @@ enum Body {
     Octavia {
         faultstring: String,
     },
+    /// Neutron's, of what is not there to be read by this user.
+    Bare {
+        #[serde(rename = "type")]
+        name: String,
+        message: String,
+    },
     Plain {
         message: String,
     },
@@ -134,7 +142,9 @@ fn may_be_there(call: &Target) -> bool {
 
 fn explain(body: &[u8]) -> (String, Option<String>) {
     match serde_json::from_slice(body) {
-        Ok(Body::Neutron { error: NeutronError::Full { name, message } }) => (message, Some(name)),
+        Ok(Body::Neutron { error: NeutronError::Full { name, message } } | Body::Bare { name, message }) => {
+            (message, Some(name))
+        }
         Ok(
             Body::Neutron { error: NeutronError::Text(message) }
             | Body::Keystone { error: KeystoneError { message } }
@@ -225,7 +235,6 @@ mod tests {
             (400, Kind::Invalid, Permanent, Effect::None),
             (401, Kind::Unauthorized, Wait, Effect::None),
             (403, Kind::Forbidden, Wait, Effect::None),
-            (404, Kind::NotFound, Permanent, Effect::None),
             (409, Kind::Conflict, Retry, Effect::None),
             (412, Kind::Stale, Retry, Effect::None),
             (429, Kind::RateLimited, Retry, Effect::None),
@@ -242,18 +251,30 @@ mod tests {
 
     #[test]
     fn a_404_that_names_nothing_may_come_from_a_server_that_is_starting() {
-        let body = r#"{"NeutronError": {"type": "HTTPNotFound", "message": "The resource could not be found.", "detail": ""}}"#;
-        for (method, path, kind, class) in [
-            (Method::POST, "/ports", Kind::Unavailable, Class::Retry),
-            (Method::GET, "/ports/1", Kind::Unavailable, Class::Retry),
-            (Method::PUT, "/ports/1", Kind::Unavailable, Class::Retry),
-            (Method::DELETE, "/ports/1", Kind::Unavailable, Class::Retry),
-            (Method::GET, "/trunks", Kind::NotFound, Class::Permanent),
-            (Method::GET, "/quotas/1/details.json", Kind::NotFound, Class::Permanent),
-            (Method::GET, "/network-ip-availabilities/1", Kind::NotFound, Class::Permanent),
+        for body in [
+            r#"{"NeutronError": {"type": "HTTPNotFound", "message": "The resource could not be found.", "detail": ""}}"#,
+            // What policy hides from a read.
+            r#"{"type": "HTTPNotFound", "message": "The resource could not be found.", "detail": ""}"#,
+            // The same of older servers, and a proxy's.
+            r#"{"port": {"id": "1"}}"#,
+            "<html>404 Not Found</html>",
         ] {
-            let error = refusal_of(method, path, 404, body);
-            assert_eq!((error.kind(), error.class(), error.effect()), (kind, class, Effect::None), "{path}");
+            for (method, path, kind, class) in [
+                (Method::POST, "/ports", Kind::Unavailable, Class::Retry),
+                (Method::GET, "/ports/1", Kind::Unavailable, Class::Retry),
+                (Method::PUT, "/ports/1", Kind::Unavailable, Class::Retry),
+                (Method::DELETE, "/ports/1", Kind::Unavailable, Class::Retry),
+                (Method::GET, "/trunks", Kind::NotFound, Class::Permanent),
+                (Method::GET, "/quotas/1/details.json", Kind::NotFound, Class::Permanent),
+                (Method::GET, "/network-ip-availabilities/1", Kind::NotFound, Class::Permanent),
+            ] {
+                let error = refusal_of(method, path, 404, body);
+                assert_eq!(
+                    (error.kind(), error.class(), error.effect()),
+                    (kind, class, Effect::None),
+                    "{path}"
+                );
+            }
         }
     }
 
