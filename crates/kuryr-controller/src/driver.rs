@@ -108,7 +108,7 @@ pub fn impossible_pools(config: &Config) -> Vec<String> {
     let is_possible = |driver: &str, pool: &str| {
         pool == NO_POOL || driver.parse::<Driver>().is_ok_and(|driver| driver.pool() == Some(pool))
     };
-    let mapping = config.vif_pool.vif_pool_mapping.iter();
+    let mapping = config.vif_pool.mapping().into_iter();
     mapping
         .filter(|(driver, pool)| !is_possible(driver, pool))
         .map(|(driver, pool)| format!("{driver}:{pool}"))
@@ -132,5 +132,13 @@ mod tests {
         config.vif_pool.vif_pool_mapping =
             asked.into_iter().map(|(driver, pool)| (driver.to_owned(), pool.to_owned())).collect();
         assert_eq!(impossible_pools(&config), ["nested-vlan:neutron", "sriov:neutron"]);
+        config.vif_pool.pools_vif_drivers = [("nested".to_owned(), "neutron-vif".to_owned())].into();
+        assert_eq!(
+            impossible_pools(&config).len(),
+            2,
+            "the older option counts where the newer one says nothing"
+        );
+        config.vif_pool.vif_pool_mapping.clear();
+        assert_eq!(impossible_pools(&config), ["neutron-vif:nested"]);
     }
 }

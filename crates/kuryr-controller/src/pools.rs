@@ -89,6 +89,8 @@ pub struct Pools {
 struct Shortages {
     /// A quota or a subnet.
     until: Option<Instant>,
+    /// The log has it.
+    is_told: bool,
     /// A pod could not have a port.
     needed_until: Option<Instant>,
     /// Neutron binds no port to these nodes.
@@ -194,11 +196,16 @@ impl Pools {
     /// A pool could not have more ports, for this reason. Returns whether that is news.
     pub fn note_shortage(&self, why: Kind) -> bool {
         let mut shortage = self.shortage.lock();
-        let was_short = shortage.until.is_some_and(|until| until > Instant::now());
-        if is_shortage(why) {
-            shortage.until = Some(Instant::now() + SHORTAGE);
+        if !is_shortage(why) {
+            return false;
         }
-        is_shortage(why) && !was_short
+        shortage.until = Some(Instant::now() + SHORTAGE);
+        !std::mem::replace(&mut shortage.is_told, true)
+    }
+
+    /// A pool had all the ports that it asked for: another shortage is news.
+    pub fn note_plenty(&self) {
+        self.shortage.lock().is_told = false;
     }
 
     /// A pod could not have a port, for this reason: what is free goes.

@@ -156,7 +156,7 @@ fn pause_after(failures: u32) -> Duration {
 }
 
 /// Between 0.5 and 1, different for each call: the standard library's hasher is seeded at random.
-fn jitter() -> f64 {
+pub fn jitter() -> f64 {
     use std::hash::{BuildHasher, RandomState};
     let bits = RandomState::new().hash_one(()) >> 40;
     #[expect(clippy::cast_precision_loss, reason = "24 bits fit into the mantissa")]

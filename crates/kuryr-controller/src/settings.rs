@@ -221,9 +221,9 @@ pub fn pool_defaults(config: &Config) -> Option<PoolDefaults> {
 /// The drivers whose nodes have pools: those that `vif_pool_mapping` gives one, and where it is empty the one that `vif_pool_driver` is
 /// the pool of.
 fn pooled_drivers(config: &Config) -> Vec<Driver> {
-    let mapping = &config.vif_pool.vif_pool_mapping;
+    let mapping = config.vif_pool.mapping();
     let has_pool = |driver: &Driver| match (driver.pool(), mapping.get(driver.as_str())) {
-        (Some(own), Some(pool)) => pool == own,
+        (Some(own), Some(pool)) => *pool == own,
         (Some(own), None) => mapping.is_empty() && config.kubernetes.vif_pool_driver == own,
         (None, _) => false,
     };

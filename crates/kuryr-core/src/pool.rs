@@ -66,7 +66,7 @@ pub struct Observed {
 impl Observed {
     /// How many ports are to be free.
     pub fn target(&self, sizing: &Sizing) -> usize {
-        if self.order == Order::Empty { 0 } else { sizing.target(self.pods) }
+        if self.order == Order::Empty || self.node == Node::Gone { 0 } else { sizing.target(self.pods) }
     }
 }
 

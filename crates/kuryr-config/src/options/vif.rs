@@ -29,10 +29,19 @@ group! {
         /// Pool of each driver of pods' interfaces (`neutron-vif:neutron,nested-vlan:nested`), for clusters whose nodes are of several
         /// kinds. Empty: `[kubernetes] vif_pool_driver` says which kind of node has one.
         vif_pool_mapping: BTreeMap<String, String> = preset("");
+        /// The same as older files have it, the other way round (`neutron:neutron-vif,nested:nested-vlan`). It counts where
+        /// `vif_pool_mapping` is empty.
+        pools_vif_drivers: BTreeMap<String, String> = preset("");
     }
-    known {
-        /// Driver of pods' interfaces of each pool.
-        pools_vif_drivers: BTreeMap<String, String> = preset("") obsolete("vif_pool_mapping took its place");
+    known {}
+}
+
+impl VifPool {
+    /// Pool of each driver of pods' interfaces, by whichever option says so.
+    pub fn mapping(&self) -> BTreeMap<&str, &str> {
+        let new = self.vif_pool_mapping.iter().map(|(driver, pool)| (driver.as_str(), pool.as_str()));
+        let old = self.pools_vif_drivers.iter().map(|(pool, driver)| (driver.as_str(), pool.as_str()));
+        if self.vif_pool_mapping.is_empty() { old.collect() } else { new.collect() }
     }
 }
 

@@ -65,6 +65,8 @@ pub async fn make(context: &Context, pools: &Pools, node: &Key, wanted: &Wanted<
     if let Some(error) = &failure {
         context.capacity.note_failure(error.kind(), context.ports.len());
         tell_shortage(pools, error);
+    } else if !asked.is_empty() {
+        pools.note_plenty();
     }
     if is_cut_off {
         pools.note_unbindable(node);

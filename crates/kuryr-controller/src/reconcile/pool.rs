@@ -6,6 +6,7 @@ use super::pod::carrier;
 use crate::context::Context;
 use crate::pools::stock::{self, Failure, Wanted};
 use crate::pools::{self, Pools, SHORTAGE};
+use crate::queue::jitter;
 use kuryr_api::node::{KeptPort, KuryrNodeSpec};
 use kuryr_core::network::PodNetwork;
 use kuryr_core::pod::Carrier;
@@ -17,7 +18,7 @@ use kuryr_k8s::records::Written;
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
-/// While ports are given back for others to be made, the next go soon.
+/// While ports are given back, the next go soon: not all nodes' at the same time, though they may have been made together.
 const SOON: Duration = Duration::from_secs(1);
 
 /// Looks at the pool of `node` and does what is to be done.
@@ -36,7 +37,7 @@ pub async fn reconcile(context: &Context, pools: &Pools, node: &Key) -> Result<N
             }
             Action::GiveBack(id) => {
                 stock::give_back(context, node, &id).await.map_err(Error::DeletePort)?;
-                Next::Within(SOON)
+                Next::Within(SOON.mul_f64(2.0 * jitter()))
             }
         });
     }
@@ -91,7 +92,13 @@ async fn tell(context: &Context, pools: &Pools, node: &Key, seen: &Observed) -> 
     else {
         return Ok(Next::OnChange);
     };
-    if !pools::serves(context, pools, &machine) {
+    let record = records.get(node);
+    if !pools::serves(context, pools, &machine) && context.ports.pooled(node.name()).is_empty() {
+        // Its daemon need neither wire nor tell anything any more.
+        if record.is_some() {
+            context.metrics.wrote("delete_kuryrnode");
+            node_records::delete(&context.client, node).await?;
+        }
         return Ok(Next::OnChange);
     }
     let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
@@ -102,7 +109,6 @@ async fn tell(context: &Context, pools: &Pools, node: &Key, seen: &Observed) -> 
         ports: kept(context, node),
         capacity: machine.pod_ports,
     };
-    let record = records.get(node);
     if record.as_ref().is_some_and(|record| record.spec == spec) {
         return Ok(Next::OnChange);
     }

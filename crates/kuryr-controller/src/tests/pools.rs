@@ -1,7 +1,9 @@
 //! Ports that are kept ready: pods take them without a request to Neutron, and none is doubled, lost or kept from a pod.
 
 use super::*;
+use crate::metrics::Gauge;
 use kuryr_core::pool::Sizing;
+use kuryr_openstack::Kind as Fault;
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 
@@ -185,6 +187,34 @@ async fn where_no_ports_are_kept_ready_any_more_those_that_no_pod_has_go() {
     world.until("only the pod's is left", |world| world.ports().len() == 1).await;
     world.until("no KuryrNode is left", |world| world.kubernetes.all("kuryrnodes").is_empty()).await;
     assert_eq!(world.ports()[0]["id"], port_of(&world.record("web").unwrap()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_is_to_have_no_pool_any_more_gives_its_ports_back() {
+    let mut world = World::with_pools().await;
+    world.pools.as_mut().unwrap().drivers = vec![Driver::NeutronVif];
+    let _controller = world.controller().await;
+    world.until_ready().await;
+    let all = |world: &World| world.kubernetes.all("kuryrnodes").len();
+    world.until("both nodes have KuryrNodes", |world| all(world) == 2).await;
+    let other = json!({ "metadata": { "labels": { "pod_vif": "nested-vlan" } } });
+    world.kubernetes.patch("/api/v1/nodes/node2", &other);
+    world.until("its ports are gone", |world| world.warm("node2").is_empty()).await;
+    world.until("its KuryrNode is gone", |world| all(world) == 1).await;
+    assert!(world.kubernetes.get(&format!("{NODES}/node1")).is_some());
+    assert_eq!(world.warm("node1").len(), READY);
+}
+
+#[test]
+fn a_shortage_is_told_once_until_it_is_over() {
+    let sizing =
+        Sizing { min: 0, max: None, batch: NonZeroUsize::MIN, free_percent: 50, idle: Duration::ZERO };
+    let defaults = PoolDefaults { drivers: Vec::new(), sizing, period: Duration::ZERO };
+    let pools = pooling::Pools::new(defaults, Gauge::default());
+    assert!(!pools.note_shortage(Fault::Conflict));
+    assert!(pools.note_shortage(Fault::OverQuota) && !pools.note_shortage(Fault::NoFreeAddress));
+    pools.note_plenty();
+    assert!(pools.note_shortage(Fault::OverQuota));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -158,7 +158,7 @@ fn pool(config: &Config) -> PoolSizes {
     let pool = &config.vif_pool;
     PoolSizes {
         are_kept: config.kubernetes.vif_pool_driver != "noop"
-            || pool.vif_pool_mapping.values().any(|kind| kind != "noop"),
+            || pool.mapping().values().any(|kind| *kind != "noop"),
         max: pool.ports_pool_max.into(),
         min: pool.ports_pool_min.into(),
         batch: pool.ports_pool_batch.into(),
