@@ -54,9 +54,12 @@ async fn the_near_end_of_a_pair_has_no_address() {
     host.set_up_named("tap1").await.unwrap();
     inside.set_up(far.index).await.unwrap();
     // The kernel gives a link its own address when its cable is in: by then the near end would have one as well.
-    while inside.addresses(far.index).await.unwrap().is_empty() {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let given = async {
+        while inside.addresses(far.index).await.unwrap().is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), given).await.expect("this test needs a kernel with IPv6");
     assert_eq!(host.addresses(near.index).await.unwrap(), []);
     let without_ipv6 =
         VethPair { near: "tap2", far: "eth1", namespace: &namespace().await, mac: mac(), mtu: 1000 };

@@ -113,6 +113,7 @@ impl Node {
         }
         // Looked at once: the keeper may tell them at any moment, and a link must be set up before or after, and not by neither.
         let news: Vec<_> = wirings.iter().map(|wiring| (wiring, self.neighbours(wiring))).collect();
+        // The host's end is looked at before the address step may set it up: see `plug::set_up`.
         let ends = async {
             let outside = answer::outside(wirings, place).await?;
             Ok((outside, self.metrics.time(Step::Address, self.address(&news, place)).await?))
