@@ -91,15 +91,18 @@ start_engine() {
         (cd "$engine" && { apt-get download -qq docker.io 2> /dev/null || { apt-get update -qq && apt-get download -qq docker.io; }; } && dpkg -x docker.io_*.deb debian && rm docker.io_*.deb)
     fi
     export PATH=$engine/debian/usr/sbin:$engine/debian/usr/bin:$PATH DOCKER_HOST=unix://$engine/docker.sock DOCKER_BUILDKIT=0
-    dockerd --data-root "$engine/data" --exec-root "$engine/exec" --host "$DOCKER_HOST" --pidfile "$engine/docker.pid" \
-        --iptables=false --ip6tables=false --bridge=none > "$engine/dockerd.log" 2>&1 {lock}>&- &
-    dockerd=$!
     trap 'kill "$dockerd"; wait "$dockerd" || true' EXIT
     network=none
-    for _ in {1..150}; do
-        docker info > /dev/null 2>&1 && return
-        kill -0 "$dockerd" 2> /dev/null || break
-        sleep 0.2
+    # It gives up on its containerd after 15 s, which a machine that is busy may need for it.
+    local until=$((SECONDS + 120))
+    while ((SECONDS < until)); do
+        dockerd --data-root "$engine/data" --exec-root "$engine/exec" --host "$DOCKER_HOST" --pidfile "$engine/docker.pid" \
+            --iptables=false --ip6tables=false --bridge=none > "$engine/dockerd.log" 2>&1 {lock}>&- &
+        dockerd=$!
+        while ((SECONDS < until)) && kill -0 "$dockerd" 2> /dev/null; do
+            docker info > /dev/null 2>&1 && return
+            sleep 0.2
+        done
     done
     say "dockerd does not start: see $engine/dockerd.log"
     exit 1
