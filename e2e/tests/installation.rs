@@ -117,7 +117,8 @@ async fn the_plugin_works_without_a_daemon() -> Ending {
             kept.call(stage, &a, verb, conf).await?;
         }
         let mut wrong = kept.with_result();
-        wrong["prevResult"]["ips"][0]["address"] = json!("10.1.2.3/16");
+        // Of no network of the lab.
+        wrong["prevResult"]["ips"][0]["address"] = json!("192.0.2.3/16");
         let told = kept.call(stage, &a, "CHECK", &wrong).await;
         ensure!(told.is_err(), "CHECK does not see an address that the pod has not: {told:?}");
         let mut all = kept.conf.clone();
