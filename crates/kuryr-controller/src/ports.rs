@@ -172,13 +172,7 @@ impl Ports {
 
     /// Neutron was asked for `ids` and `found` these.
     pub fn looked_up(&self, ids: &[PortId], found: Vec<Port>) {
-        let mut known = self.known.write();
-        let existing: HashSet<PortId> = found.iter().map(|port| port.id.clone()).collect();
-        for id in ids.iter().filter(|id| !existing.contains(*id)) {
-            known.remove(id);
-            known.missing.insert(id.clone());
-        }
-        found.into_iter().for_each(|port| known.insert(port));
+        self.known.write().looked_up(ids, found, &HashSet::new());
     }
 
     /// A port that is gone.
@@ -208,20 +202,26 @@ impl Ports {
         known.by_id.keys().filter(|id| !listed.contains(*id) && is_old(id)).cloned().collect()
     }
 
-    /// The answer of a re-list: ports that exist, and of those that it was asked for besides the ones that do not.
-    pub fn end_relist(&self, found: Vec<Port>, gone: Vec<PortId>) {
+    /// The answer of a re-list, for which Neutron was asked for `ids` besides: `found` exist.
+    pub fn end_relist(&self, ids: &[PortId], found: Vec<Port>) {
         let mut known = self.known.write();
         let fresh = known.fresh.take().unwrap_or_default();
         known.missing.clear();
-        for id in gone.into_iter().filter(|id| !fresh.contains(id)) {
-            known.remove(&id);
-            known.missing.insert(id);
-        }
-        found.into_iter().filter(|port| !fresh.contains(&port.id)).for_each(|port| known.insert(port));
+        known.looked_up(ids, found, &fresh);
     }
 }
 
 impl Known {
+    /// Neutron was asked for `ids` and `found` these. It may know less of those that are `fresh`.
+    fn looked_up(&mut self, ids: &[PortId], found: Vec<Port>, fresh: &HashSet<PortId>) {
+        let existing: HashSet<PortId> = found.iter().map(|port| port.id.clone()).collect();
+        for id in ids.iter().filter(|id| !existing.contains(*id) && !fresh.contains(*id)) {
+            self.remove(id);
+            self.missing.insert(id.clone());
+        }
+        found.into_iter().filter(|port| !fresh.contains(&port.id)).for_each(|port| self.insert(port));
+    }
+
     fn insert(&mut self, mut port: Port) {
         self.missing.remove(&port.id);
         self.freshen(&port.id);
@@ -360,7 +360,7 @@ mod tests {
         ports.insert(port("new", "b"));
         ports.remove(&"old".into());
         assert!(ports.unseen(&HashSet::from(["old".into()])).is_empty());
-        ports.end_relist(vec![port("old", "a")], vec!["new".into()]);
+        ports.end_relist(&["new".into()], vec![port("old", "a")]);
         assert!(ports.get(&"old".into()).is_none() && ports.get(&"new".into()).is_some());
     }
 
@@ -370,7 +370,10 @@ mod tests {
         ["hidden", "gone"].iter().for_each(|id| ports.insert(port(id, "a")));
         ports.begin_relist();
         assert_eq!(ports.unseen(&HashSet::from(["shown".into(), "gone".into()])), ["hidden".into()]);
-        ports.end_relist(["shown", "hidden"].map(|id| port(id, "b")).into(), vec!["gone".into()]);
+        ports.end_relist(
+            &["hidden", "gone"].map(Into::into),
+            ["shown", "hidden"].map(|id| port(id, "b")).into(),
+        );
         let is_there = |id: &str| ports.get(&id.into()).is_some();
         assert!(is_there("hidden") && is_there("shown") && !is_there("gone"));
         assert!(ports.is_missing(&"gone".into()) && !ports.is_missing(&"hidden".into()));

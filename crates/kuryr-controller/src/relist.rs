@@ -108,8 +108,7 @@ async fn look(context: &Context) -> Result<(), Error> {
     let unseen: HashSet<_> = unseen.chain(recorded(&records).filter(|id| !shown.contains(id))).collect();
     let unseen: Vec<_> = unseen.into_iter().collect();
     found.extend(find(context, &unseen).await.map_err(Error::List)?);
-    let gone = without(unseen, &found);
-    context.ports.end_relist(found, gone);
+    context.ports.end_relist(&unseen, found);
     claim_recorded(context, &records);
     if needs_trunks(context, &records) {
         trunks::relist(&context.trunks, &context.neutron).await.map_err(Error::ListTrunks)?;
@@ -147,18 +146,13 @@ async fn find(context: &Context, ids: &[PortId]) -> Result<Vec<Port>, kuryr_open
     let filter = PortFilter { ids: Some(ids.to_vec()), ..PortFilter::default() };
     let shown = context.neutron.ports(&filter).await?;
     let mut found: Vec<_> = shown.iter().map(|port| translate::port(port, &context.own_tag)).collect();
-    let asked = stream::iter(without(ids.to_vec(), &found))
-        .map(async |id| context.neutron.find_port(&id).await)
-        .buffer_unordered(AT_ONCE);
+    let listed: HashSet<&PortId> = shown.iter().map(|port| &port.id).collect();
+    let unseen: Vec<PortId> = ids.iter().filter(|id| !listed.contains(id)).cloned().collect();
+    let asked =
+        stream::iter(unseen).map(async |id| context.neutron.find_port(&id).await).buffer_unordered(AT_ONCE);
     let left_out: Vec<_> = asked.try_filter_map(future::ok).try_collect().await?;
     found.extend(left_out.iter().map(|port| translate::port(port, &context.own_tag)));
     Ok(found)
-}
-
-fn without(mut ids: Vec<PortId>, found: &[Port]) -> Vec<PortId> {
-    let found: HashSet<&PortId> = found.iter().map(|port| &port.id).collect();
-    ids.retain(|id| !found.contains(id));
-    ids
 }
 
 /// The ports that records name.

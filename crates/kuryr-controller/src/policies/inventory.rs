@@ -10,8 +10,8 @@ use kuryr_core::policy::Index;
 use kuryr_core::policy::key::{GroupKey, PeerKey};
 use kuryr_core::policy::model::Family;
 use kuryr_k8s::slim::{Node, PolicyRecord};
+use kuryr_openstack::Result;
 use kuryr_openstack::neutron::{AddressGroupFilter, Neutron, PortFilter, SecurityGroup, SecurityGroupFilter};
-use kuryr_openstack::{Kind, Result};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -114,17 +114,13 @@ async fn list(context: &Context, policies: &Policies) -> Result<()> {
 /// A Neutron that has just started leaves out of lists what it can't tell yet who may see; it says by name what is gone.
 async fn ask_for_unseen(neutron: &Neutron, relist: &Relist<'_>, listed: &mut Listed) -> Result<()> {
     for (key, id) in relist.unseen_groups(listed) {
-        match neutron.security_group(&id).await {
-            Ok(group) => listed.groups.push((key, id, rules(&group))),
-            Err(error) if error.kind() == Kind::NotFound => {}
-            Err(error) => return Err(error),
+        if let Some(group) = neutron.find_security_group(&id).await? {
+            listed.groups.push((key, id, rules(&group)));
         }
     }
     for (key, id) in relist.unseen_peers(listed) {
-        match neutron.address_group(&id).await {
-            Ok(group) => listed.peers.push((key, id, group.addresses)),
-            Err(error) if error.kind() == Kind::NotFound => {}
-            Err(error) => return Err(error),
+        if let Some(group) = neutron.find_address_group(&id).await? {
+            listed.peers.push((key, id, group.addresses));
         }
     }
     Ok(())

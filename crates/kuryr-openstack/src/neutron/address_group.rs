@@ -140,6 +140,11 @@ impl Neutron {
         self.get(ONE, format!("{ALL}/{id}")).await
     }
 
+    /// The same; none if Neutron says by name that there is none, of which a list that does not show it is no proof.
+    pub async fn find_address_group(&self, id: &AddressGroupId) -> Result<Option<AddressGroup>> {
+        Self::if_there(self.address_group(id).await)
+    }
+
     /// The address groups that answer to `filter`.
     pub async fn address_groups(&self, filter: &AddressGroupFilter) -> Result<Vec<AddressGroup>> {
         let mut found: Vec<AddressGroup> = Vec::new();

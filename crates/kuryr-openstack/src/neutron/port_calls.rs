@@ -5,7 +5,7 @@ use super::{
     wire::{PortBody, PortsBody},
 };
 use crate::{
-    Call, Error, Kind, Result, Service,
+    Call, Error, Result, Service,
     wire::{Many, One},
 };
 use http::{HeaderValue, Method, header::IF_MATCH};
@@ -37,10 +37,7 @@ impl Neutron {
     /// A port by its id; none if Neutron says by name that there is none. A list that does not show it proves nothing: a Neutron that
     /// has just started leaves out what it can't tell yet who may see.
     pub async fn find_port(&self, id: &PortId) -> Result<Option<Port>> {
-        match self.port(id).await {
-            Err(error) if error.kind() == Kind::NotFound => Ok(None),
-            found => found.map(Some),
-        }
+        Self::if_there(self.port(id).await)
     }
 
     /// The ports that answer to `filter`.
@@ -57,7 +54,7 @@ impl Neutron {
         self.put_port(id, update, None).await
     }
 
-    /// Changes a port if nobody has changed it since `revision`; else the error is [`Kind::Stale`].
+    /// Changes a port if nobody has changed it since `revision`; else the error is [`Kind::Stale`](crate::Kind::Stale).
     pub async fn update_port_at(&self, id: &PortId, update: &PortUpdate, revision: u64) -> Result<Port> {
         self.put_port(id, update, Some(revision)).await
     }

@@ -109,6 +109,11 @@ impl Neutron {
         self.get(ONE, format!("{ALL}/{id}")).await
     }
 
+    /// The same; none if Neutron says by name that there is none, of which a list that does not show it is no proof.
+    pub async fn find_security_group(&self, id: &SecurityGroupId) -> Result<Option<SecurityGroup>> {
+        Self::if_there(self.security_group(id).await)
+    }
+
     /// The security groups that answer to `filter`.
     pub async fn security_groups(&self, filter: &SecurityGroupFilter) -> Result<Vec<SecurityGroup>> {
         let mut found: Vec<SecurityGroup> = Vec::new();

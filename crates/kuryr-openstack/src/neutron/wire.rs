@@ -39,6 +39,14 @@ impl Neutron {
         Ok(self.session.call(&call).await?.json::<One<T>>()?.item)
     }
 
+    /// What was asked for by its id; none if Neutron says by name that there is none.
+    pub(super) fn if_there<T>(asked: Result<T>) -> Result<Option<T>> {
+        match asked {
+            Err(error) if error.kind() == Kind::NotFound => Ok(None),
+            found => found.map(Some),
+        }
+    }
+
     /// All objects that answer to `query`, page by page.
     pub(super) async fn list<T: Listed>(&self, route: &'static str, query: &Query) -> Result<Vec<T>> {
         let pages = Pages { service: Service::Network, route, path: route.into(), size: self.page };
