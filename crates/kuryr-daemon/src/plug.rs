@@ -261,7 +261,7 @@ pub async fn address(wiring: &Wiring, place: &Place<'_>) -> Result<Link, Failure
 /// other is not has the kernel wait for all processors once somebody looks at it, and nobody can change any link meanwhile.
 pub async fn set_up(wiring: &Wiring, link: &Link, place: &Place<'_>) -> Result<(), Failure> {
     if let (LinkState::Down, Some(end)) = (link.state, wiring.plug.host_links().first()) {
-        place.host.set_up_named(end).await?;
+        place.host.set_up_cable(end).await?;
     }
     let up = async {
         match link.state {

@@ -93,12 +93,6 @@ impl Netlink {
         request.await.map_err(|error| NetError::netlink(format!("set link {link} up"), error))
     }
 
-    /// Sets the link of that name up.
-    pub async fn set_up_named(&self, name: &str) -> Result<(), NetError> {
-        let request = self.handle.link().set(LinkUnspec::new_with_name(name).up().build()).execute();
-        request.await.map_err(|error| NetError::netlink(format!("set link {name} up"), error))
-    }
-
     /// Sets a link's MTU.
     pub async fn set_mtu(&self, link: LinkIndex, mtu: u32) -> Result<(), NetError> {
         let message = LinkUnspec::new_with_index(link.0).mtu(mtu).build();

@@ -10,7 +10,7 @@ use crate::{error::NetError, mac::MacAddr, netlink::Netlink, netns::NetNs};
 /// A pair of which one end stays and the other is born in another namespace.
 #[derive(Debug, Clone, Copy)]
 pub struct VethPair<'a> {
-    /// The end that stays, which is left down and gets no address when it is set up.
+    /// The end that stays, which is left down: see [`Netlink::set_up_cable`].
     pub near: &'a str,
     /// The end in the other namespace, which is left down.
     pub far: &'a str,
@@ -37,21 +37,24 @@ impl Netlink {
         let made = self.handle.link().add(near).execute().await;
         made.map_err(|error| {
             NetError::netlink(format!("make the veth pair {} - {}", pair.near, pair.far), error)
-        })?;
-        self.keep_addressless(pair.near).await
+        })
     }
 
-    /// A link that is only a cable: with an IPv6 address of its own it would ask for neighbours and routers, and the routes of each
-    /// address are read by every program that follows the node's routes, Open vSwitch for one.
-    async fn keep_addressless(&self, name: &str) -> Result<(), NetError> {
+    /// Sets up a link that is only a cable: with an IPv6 address of its own it would ask for neighbours and routers, and the routes of
+    /// each address are read by every program that follows the node's routes, Open vSwitch for one. The far end is to be down still.
+    ///
+    /// Both in one request, since each waits for whoever else changes a link.
+    pub async fn set_up_cable(&self, name: &str) -> Result<(), NetError> {
         let addressless = AfSpecUnspec::Inet6(vec![AfSpecInet6::AddrGenMode(In6AddrGenMode::None)]);
-        let change = LinkUnspec::new_with_name(name)
-            .append_extra_attribute(LinkAttribute::AfSpecUnspec(vec![addressless]))
-            .build();
-        let done = self.handle.link().set(change).execute().await;
-        match done.map_err(|error| NetError::netlink(format!("keep link {name} without addresses"), error)) {
+        let up = || LinkUnspec::new_with_name(name).up();
+        let change = up().append_extra_attribute(LinkAttribute::AfSpecUnspec(vec![addressless]));
+        let set = async |change: LinkMessageBuilder<LinkUnspec>| {
+            let request = self.handle.link().set(change.build()).execute();
+            request.await.map_err(|error| NetError::netlink(format!("set link {name} up"), error))
+        };
+        match set(change).await {
             // The kernel, or this link, has no IPv6.
-            Err(error) if error.is_without_family() => Ok(()),
+            Err(error) if error.is_without_family() => set(up()).await,
             done => done,
         }
     }

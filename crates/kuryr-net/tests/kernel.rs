@@ -51,7 +51,7 @@ async fn the_near_end_of_a_pair_has_no_address() {
     let (host, _, inside) = plugged().await;
     let (near, far) =
         (host.link("tap1").await.unwrap().unwrap(), inside.link("eth0").await.unwrap().unwrap());
-    host.set_up_named("tap1").await.unwrap();
+    host.set_up_cable("tap1").await.unwrap();
     inside.set_up(far.index).await.unwrap();
     // The kernel gives a link its own address when its cable is in: by then the near end would have one as well.
     let given = async {
@@ -64,7 +64,7 @@ async fn the_near_end_of_a_pair_has_no_address() {
     let without_ipv6 =
         VethPair { near: "tap2", far: "eth1", namespace: &namespace().await, mac: mac(), mtu: 1000 };
     host.add_veth(&without_ipv6).await.unwrap();
-    host.set_up_named("tap2").await.unwrap();
+    host.set_up_cable("tap2").await.unwrap();
     assert_eq!(host.link("tap2").await.unwrap().unwrap().state, LinkState::Up);
 }
 

@@ -107,7 +107,7 @@ impl Nic {
         for (near, far) in functions.chain([(CARD.to_owned(), "uplink".to_owned())]) {
             let (namespace, mac) = (&self.beyond, mac(77).parse().unwrap());
             host.add_veth(&VethPair { near: &near, far: &far, namespace, mac, mtu: MTU }).await.unwrap();
-            host.set_up_named(&near).await.unwrap();
+            host.set_up_cable(&near).await.unwrap();
         }
     }
 
