@@ -20,6 +20,7 @@ use crate::driver::Driver;
 use crate::metrics::Gauge;
 use crate::queue::Queue;
 use crate::relist;
+use jiff::Timestamp;
 use kuryr_api::{PortId, SecurityGroupId, names};
 use kuryr_core::network::PodNetwork;
 use kuryr_core::pod::{Plugging, PortRequest};
@@ -59,6 +60,8 @@ pub struct PoolDefaults {
     pub sizing: Sizing,
     /// How often they are looked at for ports to give back.
     pub period: Duration,
+    /// A node that was not ready for so long has no pool any more, until it is.
+    pub lost_after: Option<Duration>,
 }
 
 /// What pools need to know.
@@ -287,6 +290,13 @@ async fn forget_all(context: &Context) {
     if let Err(error) = forgetting.await {
         tracing::warn!(error = relist::chain(&error), "KuryrNodes that nobody needs may be left");
     }
+}
+
+/// Whether a node that is still in the cluster counts as gone: nothing has been heard of it for long.
+pub fn is_lost(pools: &Pools, node: &Node) -> bool {
+    let (Some(since), Some(after)) = (node.lost_since, pools.defaults.lost_after) else { return false };
+    // A clock that is behind that of Kubernetes' control plane makes it later, not wrong.
+    Duration::try_from(Timestamp::now().duration_since(since)).is_ok_and(|lost| lost >= after)
 }
 
 /// Whether ports are kept ready on a node.

@@ -215,6 +215,7 @@ pub fn pool_defaults(config: &Config) -> Option<PoolDefaults> {
             idle: options.ports_pool_idle,
         },
         period: options.ports_pool_update_frequency,
+        lost_after: Some(options.ports_pool_lost).filter(|time| !time.is_zero()),
     })
 }
 

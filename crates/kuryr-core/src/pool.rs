@@ -84,7 +84,7 @@ pub enum Arrivals {
 pub enum Node {
     /// They are.
     Serves,
-    /// It is gone, or never was a machine.
+    /// It is gone, or as good as gone, or never was a machine.
     Gone,
 }
 

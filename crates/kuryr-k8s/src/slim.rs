@@ -40,6 +40,7 @@ pub use port::{Content, PortRecord};
 pub use service::{Held, Service, ServicePort, ServiceWire};
 
 use crate::key::Key;
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kuryr_api::names;
@@ -97,6 +98,8 @@ pub struct Node {
     pub addresses: Box<[IpAddr]>,
     /// How many pods that ask for a port it is said to take.
     pub pod_ports: Option<u32>,
+    /// Since when its kubelet has not been heard of, or says itself that it cannot work.
+    pub lost_since: Option<Timestamp>,
 }
 
 /// A Namespace.
@@ -138,6 +141,17 @@ pub struct NodeSpec {
 pub struct NodeStatus {
     addresses: Vec<NodeAddress>,
     capacity: Resources,
+    conditions: Vec<Condition>,
+}
+
+/// The fields of a condition that are read.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Condition {
+    #[serde(rename = "type")]
+    kind: String,
+    status: String,
+    last_transition_time: Option<Timestamp>,
 }
 
 /// Amounts of resources, by their names.
@@ -226,6 +240,7 @@ impl Slim for Node {
                 .map(|kind| kind.as_str().into()),
             addresses: addresses(&wire.status),
             pod_ports: amount(&wire.status.capacity, names::PORTS_RESOURCE),
+            lost_since: lost_since(&wire.status.conditions),
         }
     }
 
@@ -287,6 +302,12 @@ fn metadata<'de, D: Deserializer<'de>>(from: D) -> Result<ObjectMeta, D::Error> 
 fn addresses(status: &NodeStatus) -> Box<[IpAddr]> {
     let addresses = status.addresses.iter().filter_map(|one| one.address.parse().ok());
     addresses.collect::<BTreeSet<IpAddr>>().into_iter().collect()
+}
+
+/// Since when a node is not ready. One that nobody has said anything about yet is not lost.
+fn lost_since(conditions: &[Condition]) -> Option<Timestamp> {
+    let ready = conditions.iter().find(|condition| condition.kind == "Ready")?;
+    ready.last_transition_time.filter(|_| ready.status != "True")
 }
 
 /// How much of a resource that is counted in whole ones.

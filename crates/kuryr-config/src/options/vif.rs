@@ -26,6 +26,9 @@ group! {
         ports_pool_update_frequency: Duration = preset("20");
         /// After how many seconds in which no pod took it a port that is too many is given back.
         ports_pool_idle: Duration = preset("600") added();
+        /// After how many seconds in which it was not ready a node counts as gone: its free ports are given back, and made anew when it
+        /// is ready again. 0: never.
+        ports_pool_lost: Duration = preset("3600") added();
         /// Pool of each driver of pods' interfaces (`neutron-vif:neutron,nested-vlan:nested`), for clusters whose nodes are of several
         /// kinds. Empty: `[kubernetes] vif_pool_driver` says which kind of node has one.
         vif_pool_mapping: BTreeMap<String, String> = preset("");

@@ -60,6 +60,8 @@ fn observe(
     carrier: &Carrier,
 ) -> Observed {
     let is_cut_off = matches!(carrier, Carrier::Missing(_));
+    let has_pool =
+        |node: &_| pools::serves(context, pools, node) && !pools::is_lost(pools, node) && !is_cut_off;
     let pods: HashSet<_> = pools.pods_on(node).into_iter().collect();
     let counted = pools::count(context, pools, node);
     let takers = context.ports.takers(node.name());
@@ -70,7 +72,7 @@ fn observe(
     });
     Observed {
         node: match context.caches.nodes.get(node) {
-            Some(node) if pools::serves(context, pools, &node) && !is_cut_off => Node::Serves,
+            Some(node) if has_pool(&node) => Node::Serves,
             _ => Node::Gone,
         },
         pods: counted.served + counted.waiting,
@@ -85,13 +87,11 @@ fn observe(
 
 /// Keeps the KuryrNode true, which shows a pool to people and by which the daemon tells what is unplugged.
 async fn tell(context: &Context, pools: &Pools, node: &Key, seen: &Observed) -> Result<Next, Error> {
-    if seen.node == Node::Gone {
+    let Some(machine) = context.caches.nodes.get(node) else {
         pools.forget(node);
-    }
-    let (Some(machine), Some(records)) = (context.caches.nodes.get(node), &context.caches.node_records)
-    else {
         return Ok(Next::OnChange);
     };
+    let Some(records) = &context.caches.node_records else { return Ok(Next::OnChange) };
     let record = records.get(node);
     if !pools::serves(context, pools, &machine) && context.ports.pooled(node.name()).is_empty() {
         // Its daemon need neither wire nor tell anything any more.

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::metrics::Gauge;
+use jiff::Timestamp;
 use kuryr_core::pool::Sizing;
 use kuryr_openstack::Kind as Fault;
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,7 +24,12 @@ impl World {
             idle: Duration::from_mins(10),
         };
         Self {
-            pools: Some(PoolDefaults { drivers: Driver::ALL.into(), sizing, period: Duration::from_secs(1) }),
+            pools: Some(PoolDefaults {
+                drivers: Driver::ALL.into(),
+                sizing,
+                period: Duration::from_secs(1),
+                lost_after: Some(Duration::from_hours(1)),
+            }),
             ..Self::new().await
         }
     }
@@ -209,7 +215,7 @@ async fn a_node_that_is_to_have_no_pool_any_more_gives_its_ports_back() {
 fn a_shortage_is_told_once_until_it_is_over() {
     let sizing =
         Sizing { min: 0, max: None, batch: NonZeroUsize::MIN, free_percent: 50, idle: Duration::ZERO };
-    let defaults = PoolDefaults { drivers: Vec::new(), sizing, period: Duration::ZERO };
+    let defaults = PoolDefaults { drivers: Vec::new(), sizing, period: Duration::ZERO, lost_after: None };
     let pools = pooling::Pools::new(defaults, Gauge::default());
     assert!(!pools.note_shortage(Fault::Conflict));
     assert!(pools.note_shortage(Fault::OverQuota) && !pools.note_shortage(Fault::NoFreeAddress));
@@ -225,6 +231,29 @@ async fn ports_of_a_node_that_is_gone_go() {
     world.kubernetes.delete("/api/v1/nodes/node2");
     world.until("its ports are gone", |world| world.warm("node2").is_empty()).await;
     assert_eq!(world.warm("node1").len(), READY);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ports_of_a_node_that_was_not_ready_for_long_go_and_come_back_with_it() {
+    let world = World::with_pools().await;
+    let _controller = world.controller().await;
+    world.until_ready().await;
+    let long_ago: Timestamp = "2020-01-01T00:00:00Z".parse().unwrap();
+    let says = |node: &str, ready: &str, since: Timestamp| {
+        let condition =
+            |kind, status, since| json!({ "type": kind, "status": status, "lastTransitionTime": since });
+        let conditions = [condition("DiskPressure", "False", long_ago), condition("Ready", ready, since)];
+        let change = json!({ "status": { "conditions": conditions } });
+        world.kubernetes.patch(&format!("/api/v1/nodes/{node}"), &change);
+    };
+    let before = [world.warm("node1"), world.warm("node2")];
+    says("node1", "Unknown", Timestamp::now());
+    says("node2", "Unknown", long_ago);
+    world.until("its ports are gone", |world| world.warm("node2").is_empty()).await;
+    says("node2", "True", Timestamp::now());
+    world.until_ready().await;
+    assert_eq!(world.warm("node1"), before[0]);
+    assert!(world.warm("node2").is_disjoint(&before[1]));
 }
 
 #[tokio::test(flavor = "multi_thread")]

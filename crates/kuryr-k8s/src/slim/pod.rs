@@ -1,6 +1,6 @@
 //! A Pod as the caches keep it.
 
-use super::{Labels, Resources, Slim, Typed, amount, key_of, labels, text};
+use super::{Condition, Labels, Resources, Slim, Typed, amount, key_of, labels, text};
 use crate::key::Key;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1 as core;
@@ -118,15 +118,6 @@ pub struct ContainerPort {
 pub struct PodStatus {
     phase: Option<String>,
     conditions: Option<Vec<Condition>>,
-}
-
-/// The fields of a condition that are read.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Condition {
-    #[serde(rename = "type")]
-    kind: String,
-    last_transition_time: Option<Timestamp>,
 }
 
 /// A Pod on the wire.
