@@ -2,7 +2,7 @@
 
 use super::asked::{Fill, Free, Show, Wrong};
 use super::stock::{self, Failure, Wanted};
-use super::{Pools, count, serves};
+use super::{Pools, count, is_lost, serves};
 use crate::context::Context;
 use crate::driver::Driver;
 use crate::reconcile::pool::carrier;
@@ -68,7 +68,7 @@ pub(super) async fn fill(context: &Context, pools: &Pools, asked: Fill) -> Resul
     let network =
         context.network().ok_or_else(|| Refusal::NotNow("the pods' network is not known".into()))?;
     for node in &nodes {
-        has_room(context, pools, &node.key, asked.ports)?;
+        can_grow(context, pools, node, asked.ports)?;
     }
     let filling = nodes.iter().map(|node| fill_one(context, pools, &network, &node.key, asked.ports.get()));
     Ok(Changes { pools: join_all(filling).await })
@@ -148,15 +148,21 @@ async fn empty_one(context: &Context, pools: &Pools, node: &Key) -> Change {
     change
 }
 
-/// A pool must neither starve a pod nor be larger than the configuration lets it.
-fn has_room(context: &Context, pools: &Pools, node: &Key, more: NonZeroUsize) -> Result<(), Refusal> {
-    if pools.supply(node) == Supply::Needed {
+/// A pool must neither starve a pod nor be larger than the configuration lets it, and a lost node's would lose the ports at once.
+fn can_grow(context: &Context, pools: &Pools, node: &Node, more: NonZeroUsize) -> Result<(), Refusal> {
+    let name = node.key.name();
+    if is_lost(pools, node) {
+        return Err(Refusal::NotNow(format!(
+            "{name} was not ready for longer than [vif_pool] ports_pool_lost: its pool is filled by itself when the node is ready"
+        )));
+    }
+    if pools.supply(&node.key) == Supply::Needed {
         return Err(Refusal::NotNow(
             "a pod waits for a port, since a quota or a subnet is used up: raise the quota or add a subnet first".into(),
         ));
     }
     let Some(most) = pools.sizing().max else { return Ok(()) };
-    let (name, free) = (node.name(), context.ports.free(node.name()).len());
+    let free = context.ports.free(name).len();
     if free + more.get() <= most.get() {
         return Ok(());
     }
@@ -212,7 +218,8 @@ fn shown(context: &Context, pools: &Pools, node: &Node, project: &str) -> NodePo
     let counted = count(context, pools, &node.key);
     let (pods, order) = (counted.served + counted.waiting, pools.order(&node.key));
     let free = context.ports.free(node.key.name());
-    let target = if order == Order::Empty { 0 } else { pools.sizing().target(pods) };
+    let is_kept_empty = order == Order::Empty || is_lost(pools, node);
+    let target = if is_kept_empty { 0 } else { pools.sizing().target(pods) };
     let mut parts: BTreeMap<_, Vec<FreePort>> = BTreeMap::new();
     for (port, idle) in &free {
         let vlan = context.trunks.place(&port.id).map(|place| place.vlan);

@@ -70,6 +70,21 @@ fn path() -> PathBuf {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_is_lost_is_not_filled() {
+    let world = World::with_pools().await;
+    let controller = world.controller().await;
+    world.until_ready().await;
+    world.node_says("node2", "Unknown", "2020-01-01T00:00:00Z".parse().unwrap());
+    world.until("its ports are gone", |world| world.warm("node2").is_empty()).await;
+    let door = Door::of(&controller).await;
+    assert_eq!(door.pool("node2").await.target, 0);
+    let (status, why) =
+        door.ask("POST /populatePool", r#"{"trunks": ["node1", "node2"], "num_ports": 1}"#).await;
+    assert!(status == 409 && why.contains("node2") && why.contains("ports_pool_lost"), "{status}: {why}");
+    assert_eq!(world.warm("node1").len(), READY);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_an_operator_fills_is_made_once_and_goes_slowly() {
     let idle = Duration::from_secs(4);
     let mut world = World::with_pools().await;

@@ -71,6 +71,13 @@ impl World {
         self.until("the controller hears of the daemon", is_heard).await;
     }
 
+    /// The kubelet of a node, or the control plane in its stead, says whether it is ready, and since when.
+    pub(super) fn node_says(&self, node: &str, ready: &str, since: Timestamp) {
+        let condition = |kind, status| json!({ "type": kind, "status": status, "lastTransitionTime": since });
+        let change = json!({ "status": { "conditions": [condition("DiskPressure", "False"), condition("Ready", ready)] } });
+        self.kubernetes.patch(&format!("/api/v1/nodes/{node}"), &change);
+    }
+
     pub(super) async fn until_going(&self, pod: &str) {
         let is_going = |world: &Self| {
             world.record(pod).is_some_and(|record| !record["metadata"]["deletionTimestamp"].is_null())
@@ -239,18 +246,11 @@ async fn ports_of_a_node_that_was_not_ready_for_long_go_and_come_back_with_it() 
     let _controller = world.controller().await;
     world.until_ready().await;
     let long_ago: Timestamp = "2020-01-01T00:00:00Z".parse().unwrap();
-    let says = |node: &str, ready: &str, since: Timestamp| {
-        let condition =
-            |kind, status, since| json!({ "type": kind, "status": status, "lastTransitionTime": since });
-        let conditions = [condition("DiskPressure", "False", long_ago), condition("Ready", ready, since)];
-        let change = json!({ "status": { "conditions": conditions } });
-        world.kubernetes.patch(&format!("/api/v1/nodes/{node}"), &change);
-    };
     let before = [world.warm("node1"), world.warm("node2")];
-    says("node1", "Unknown", Timestamp::now());
-    says("node2", "Unknown", long_ago);
+    world.node_says("node1", "Unknown", Timestamp::now());
+    world.node_says("node2", "Unknown", long_ago);
     world.until("its ports are gone", |world| world.warm("node2").is_empty()).await;
-    says("node2", "True", Timestamp::now());
+    world.node_says("node2", "True", Timestamp::now());
     world.until_ready().await;
     assert_eq!(world.warm("node1"), before[0]);
     assert!(world.warm("node2").is_disjoint(&before[1]));
