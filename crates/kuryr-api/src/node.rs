@@ -32,6 +32,7 @@ use std::collections::BTreeMap;
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase")]
+#[schemars(transform = crate::definitions::signed)]
 pub struct KuryrNodeSpec {
     /// Pods on the node that have a port or need one.
     #[serde(default)]
@@ -66,6 +67,7 @@ pub struct KeptPort {
 /// What the node's daemon says.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(transform = crate::definitions::signed)]
 pub struct KuryrNodeStatus {
     /// Version of the daemon. Without one nobody tells what was unplugged.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,6 +1,7 @@
 //! The result of ADD, from what was plugged.
 
 use kuryr_cni::{AddResult, Dns, Interface, Ip, Route};
+use kuryr_net::VethEnds;
 
 use crate::{
     failure::Failure,
@@ -10,15 +11,23 @@ use crate::{
 };
 
 /// The ends on the host, of interfaces that have one.
-pub async fn outside(wirings: &[Wiring], place: &Place<'_>) -> Result<Vec<Option<Interface>>, Failure> {
+pub async fn outside(
+    wirings: &[Wiring],
+    pairs: &[Option<VethEnds>],
+    place: &Place<'_>,
+) -> Result<Vec<Option<Interface>>, Failure> {
     let mut ends = Vec::with_capacity(wirings.len());
-    for wiring in wirings {
+    for (wiring, pair) in wirings.iter().zip(pairs) {
         let tap = wiring.plug.host_links().first().copied();
         let Some(tap) = tap else {
             ends.push(None);
             continue;
         };
-        let mac = place.host.link(tap).await?.and_then(|link| link.mac).map(|mac| mac.to_string());
+        let mac = match pair {
+            Some(pair) => pair.near.mac,
+            None => place.host.link(tap).await?.and_then(|link| link.mac),
+        };
+        let mac = mac.map(|mac| mac.to_string());
         ends.push(Some(Interface {
             name: tap.to_owned(),
             mac,

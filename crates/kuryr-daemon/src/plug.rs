@@ -24,7 +24,7 @@ use std::{fmt, path::PathBuf};
 
 use futures::future::{join_all, try_join_all};
 use kuryr_api::vif::{Base, Vif};
-use kuryr_net::{Link, LinkState, NetNs, Netlink, PciAddress};
+use kuryr_net::{Link, LinkState, NetNs, Netlink, PciAddress, VethEnds};
 
 use self::{
     dpdk::Dpdk, hybrid::Hybrid, macvlan::Macvlan, ovs::Ovs, ovs_port::OvsPort, sriov::Sriov,
@@ -50,12 +50,12 @@ pub struct Place<'a> {
 }
 
 /// What plugging found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Plugged {
     /// The interface was there already, from an earlier call for the same sandbox.
     Before,
-    /// It is there now.
-    Now,
+    /// It is there now, and this is its veth pair, if it has one of which the kernel tells.
+    Now(Option<VethEnds>),
 }
 
 /// What those who may remember an earlier owner of a port's addresses know.
@@ -116,8 +116,8 @@ trait Driver {
     /// Takes away what an earlier sandbox of the pod, or a call that was cut short, left behind.
     async fn clear(&self, job: Job<'_>) -> Result<(), Failure>;
 
-    /// Connects the interface.
-    async fn connect(&self, job: Job<'_>) -> Result<(), Failure>;
+    /// Connects the interface. Tells what is known of its veth pair.
+    async fn connect(&self, job: Job<'_>) -> Result<Option<VethEnds>, Failure>;
 
     /// Waits until the backend has wired the port, however long that takes.
     async fn wired(&self, job: Job<'_>) -> Result<(), Failure>;
@@ -130,8 +130,7 @@ trait Driver {
             return Ok(Plugged::Before);
         }
         self.clear(job).await?;
-        self.connect(job).await?;
-        Ok(Plugged::Now)
+        Ok(Plugged::Now(self.connect(job).await?))
     }
 }
 
@@ -244,12 +243,15 @@ impl fmt::Display for Plug {
     }
 }
 
-/// Gives an interface its addresses, before it is up. Tells what it is like inside.
-pub async fn address(wiring: &Wiring, place: &Place<'_>) -> Result<Link, Failure> {
+/// Gives an interface its addresses, before it is up. Tells what it is like inside, which is looked up if it is not `known`.
+pub async fn address(wiring: &Wiring, known: Option<&Link>, place: &Place<'_>) -> Result<Link, Failure> {
     let name = wiring.ifname.as_str();
     let missing =
         || Failure::Namespace { path: place.sandbox.netns_path.clone(), reason: "the pod's link went away" };
-    let link = place.inside.link(name).await?.ok_or_else(missing)?;
+    let link = match known {
+        Some(link) => link.clone(),
+        None => place.inside.link(name).await?.ok_or_else(missing)?,
+    };
     let addresses = wiring.addresses().map(|address| place.inside.add_address(link.index, address));
     try_join_all(addresses).await?;
     Ok(link)

@@ -43,4 +43,4 @@ pub use removal::LinkRemover;
 pub use route::Route;
 pub use stacked::{NewStacked, Stack, Stacked};
 pub use sysctl::Sysctl;
-pub use veth::VethPair;
+pub use veth::{VethEnds, VethPair};

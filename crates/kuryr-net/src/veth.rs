@@ -1,11 +1,24 @@
 //! Veth pairs.
 
+use futures::StreamExt;
 use rtnetlink::{
     LinkMessageBuilder, LinkUnspec, LinkVeth,
-    packet_route::link::{AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoData, InfoVeth, LinkAttribute},
+    packet_core::{
+        NLM_F_ACK, NLM_F_CREATE, NLM_F_ECHO, NLM_F_EXCL, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload,
+    },
+    packet_route::{
+        RouteNetlinkMessage,
+        link::{AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoData, InfoVeth, LinkAttribute, LinkMessage},
+    },
 };
 
-use crate::{error::NetError, mac::MacAddr, netlink::Netlink, netns::NetNs};
+use crate::{
+    error::NetError,
+    link::{Link, LinkState},
+    mac::MacAddr,
+    netlink::Netlink,
+    netns::NetNs,
+};
 
 /// A pair of which one end stays and the other is born in another namespace.
 #[derive(Debug, Clone, Copy)]
@@ -22,9 +35,20 @@ pub struct VethPair<'a> {
     pub mtu: u32,
 }
 
+/// Both ends of a pair, as they were made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VethEnds {
+    /// The end that stays.
+    pub near: Link,
+    /// The end in the other namespace.
+    pub far: Link,
+}
+
 impl Netlink {
     /// Makes a pair. The far end is made in its namespace right away, since moving a link costs the kernel ten times as much.
-    pub async fn add_veth(&self, pair: &VethPair<'_>) -> Result<(), NetError> {
+    ///
+    /// Tells what was made, which nobody has to look up then; before Linux 6.1 the kernel does not say.
+    pub async fn add_veth(&self, pair: &VethPair<'_>) -> Result<Option<VethEnds>, NetError> {
         let far = one_queue(LinkUnspec::new_with_name(pair.far))
             .mtu(pair.mtu)
             .address(pair.mac.octets().to_vec())
@@ -34,10 +58,31 @@ impl Netlink {
             .mtu(pair.mtu)
             .set_info_data(InfoData::Veth(InfoVeth::Peer(far)))
             .build();
-        let made = self.handle.link().add(near).execute().await;
-        made.map_err(|error| {
+        let made = self.add_link(near).await;
+        let near = made.map_err(|error| {
             NetError::netlink(format!("make the veth pair {} - {}", pair.near, pair.far), error)
-        })
+        })?;
+        Ok(near.and_then(|near| pair.ends(near)))
+    }
+
+    /// Makes a link. Tells what the kernel says of it.
+    async fn add_link(&self, link: LinkMessage) -> Result<Option<Link>, rtnetlink::Error> {
+        let mut request = NetlinkMessage::from(RouteNetlinkMessage::NewLink(link));
+        request.header.flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL | NLM_F_ECHO;
+        let mut answers = self.handle.clone().request(request)?;
+        let mut made = None;
+        while let Some(answer) = answers.next().await {
+            match answer.payload {
+                NetlinkPayload::Error(error) if error.code.is_some() => {
+                    return Err(rtnetlink::Error::NetlinkError(error));
+                }
+                NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link)) => {
+                    made = Some(Link::from(&link));
+                }
+                _ => {}
+            }
+        }
+        Ok(made)
     }
 
     /// Sets up a link that is only a cable: with an IPv6 address of its own it would ask for neighbours and routers, and the routes of
@@ -78,6 +123,25 @@ impl Netlink {
             Some(link) => self.set_up(link.index).await,
             None => Ok(()),
         }
+    }
+}
+
+impl VethPair<'_> {
+    /// The ends, by what the kernel says of the near one.
+    fn ends(&self, near: Link) -> Option<VethEnds> {
+        let far = Link {
+            index: near.peer?,
+            name: self.far.to_owned(),
+            mac: Some(self.mac),
+            mtu: self.mtu,
+            state: LinkState::Down,
+            kind: near.kind.clone(),
+            controller: None,
+            peer: Some(near.index),
+            stacked: None,
+            alias: None,
+        };
+        Some(VethEnds { near, far })
     }
 }
 

@@ -47,6 +47,14 @@ async fn a_pairs_far_end_is_born_in_its_namespace() {
 }
 
 #[tokio::test]
+async fn what_is_told_of_a_pair_is_what_can_be_looked_up() {
+    let (host, pod) = (namespace().await.netlink().await.unwrap(), namespace().await);
+    let ends = host.add_veth(&pair(&pod)).await.unwrap().expect("this test needs Linux 6.1");
+    assert_eq!(Some(ends.near), host.link("tap1").await.unwrap());
+    assert_eq!(Some(ends.far), pod.netlink().await.unwrap().link("eth0").await.unwrap());
+}
+
+#[tokio::test]
 async fn the_near_end_of_a_pair_has_no_address() {
     let (host, _, inside) = plugged().await;
     let (near, far) =

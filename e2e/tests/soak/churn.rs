@@ -58,6 +58,8 @@ async fn pods_that_come_and_go_while_all_else_fails() -> Ending {
     story_within(time * 2 + seconds(300), "pods that come and go while much fails", async |stage| {
         let proxy = Faulty::start(&stage.facts.openstack.neutron, Plan::harmless()).await?;
         put_between_with(stage, "neutron", &proxy, POOLS).await?;
+        // What an earlier Kuryr left would only be found at the end.
+        until("only ports that are ready are there", seconds(60), async || exact(stage).await).await?;
         proxy.set_plan(Plan { delay: seconds(2), ..Plan::evenly(PERCENT, SEED) });
         let mut churn =
             Churn { stage, chance: Chance::of(SEED, 0), alive: VecDeque::new(), made: 0, away: None };

@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use kuryr_net::PciLink;
+use kuryr_net::{PciLink, VethEnds};
 use tokio::time::{sleep, timeout};
 
 use super::{Driver, Job, active};
@@ -87,11 +87,12 @@ impl Driver for Dpdk {
         job.node.release_devices(left).await
     }
 
-    async fn connect(&self, job: Job<'_>) -> Result<(), Failure> {
+    async fn connect(&self, job: Job<'_>) -> Result<Option<VethEnds>, Failure> {
         job.node.plug.devices.user_driver()?;
         let link = Self::link(job).await?;
         Self::is_not_the_nodes(job, &link).await?;
-        Self::take(job, link).await
+        Self::take(job, link).await?;
+        Ok(None)
     }
 
     async fn wired(&self, job: Job<'_>) -> Result<(), Failure> {

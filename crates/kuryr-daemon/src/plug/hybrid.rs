@@ -1,7 +1,7 @@
 //! A veth pair behind a Linux bridge, where the agent of ML2/OVS filters with iptables.
 
 use kuryr_api::vif::Bridge;
-use kuryr_net::Netlink;
+use kuryr_net::{Netlink, VethEnds};
 
 use super::{
     Driver, Job,
@@ -49,9 +49,10 @@ impl Hybrid {
         PairPort { port: OvsPort { bridge: &self.bridge, name: &self.between.qvo }, tap: &self.tap }
     }
 
-    async fn link(&self, job: Job<'_>) -> Result<(), Failure> {
-        self.port().add_pair(job).await?;
-        self.add_bridge(job).await
+    async fn link(&self, job: Job<'_>) -> Result<Option<VethEnds>, Failure> {
+        let ends = self.port().add_pair(job).await?;
+        self.add_bridge(job).await?;
+        Ok(ends)
     }
 
     /// The Linux bridge must not take part in the node's own networking.
@@ -93,9 +94,10 @@ impl Driver for Hybrid {
         self.port().clear(job).await
     }
 
-    async fn connect(&self, job: Job<'_>) -> Result<(), Failure> {
-        job.node.metrics.time(Step::Link, self.link(job)).await?;
-        self.port().add(job).await
+    async fn connect(&self, job: Job<'_>) -> Result<Option<VethEnds>, Failure> {
+        let ends = job.node.metrics.time(Step::Link, self.link(job)).await?;
+        self.port().add(job).await?;
+        Ok(ends)
     }
 
     async fn wired(&self, job: Job<'_>) -> Result<(), Failure> {

@@ -1,7 +1,7 @@
 //! A MACVLAN or an IPVLAN on the node's own link. They differ in whose MAC address the pod has.
 
 use kuryr_api::vif::{IpvlanNested, MacvlanNested};
-use kuryr_net::Stack;
+use kuryr_net::{Stack, VethEnds};
 
 use super::{Driver, Job, active, on_top::OnTop};
 use crate::{failure::Failure, metrics::Step, node::Node, wiring::link_name};
@@ -40,9 +40,10 @@ impl Driver for Macvlan {
         self.link().clear(job).await
     }
 
-    async fn connect(&self, job: Job<'_>) -> Result<(), Failure> {
+    async fn connect(&self, job: Job<'_>) -> Result<Option<VethEnds>, Failure> {
         let lower = self.link().lower(job).await?;
-        Ok(job.node.metrics.time(Step::Link, self.link().make(job, &lower)).await?)
+        job.node.metrics.time(Step::Link, self.link().make(job, &lower)).await?;
+        Ok(None)
     }
 
     async fn wired(&self, job: Job<'_>) -> Result<(), Failure> {

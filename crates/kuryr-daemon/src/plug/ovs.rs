@@ -1,6 +1,7 @@
 //! A veth pair whose host end is a port of an OVS bridge.
 
 use kuryr_api::vif::OpenVSwitch;
+use kuryr_net::VethEnds;
 
 use super::{
     Driver, Job,
@@ -43,9 +44,10 @@ impl Driver for Ovs {
         self.port().clear(job).await
     }
 
-    async fn connect(&self, job: Job<'_>) -> Result<(), Failure> {
-        job.node.metrics.time(Step::Link, self.port().add_pair(job)).await?;
-        self.port().add(job).await
+    async fn connect(&self, job: Job<'_>) -> Result<Option<VethEnds>, Failure> {
+        let ends = job.node.metrics.time(Step::Link, self.port().add_pair(job)).await?;
+        self.port().add(job).await?;
+        Ok(ends)
     }
 
     async fn wired(&self, job: Job<'_>) -> Result<(), Failure> {

@@ -1,6 +1,6 @@
 //! What the drivers for Open vSwitch share: the port in OVSDB, and the pod's veth pair where there is one.
 
-use kuryr_net::{NetError, VethPair};
+use kuryr_net::{NetError, VethEnds, VethPair};
 use kuryr_ovsdb::{Device, NewPort, Removed, Switch};
 
 use super::{Job, Neighbours, active};
@@ -48,7 +48,7 @@ impl PairPort<'_> {
     }
 
     /// The pod's pair. The host's end is not in Open vSwitch yet.
-    pub(super) async fn add_pair(&self, job: Job<'_>) -> Result<(), Failure> {
+    pub(super) async fn add_pair(&self, job: Job<'_>) -> Result<Option<VethEnds>, Failure> {
         match self.make_pair(job).await {
             Err(error) if error.is_there_already() => {
                 self.remove_links(job).await?;
@@ -58,7 +58,7 @@ impl PairPort<'_> {
         }
     }
 
-    async fn make_pair(&self, job: Job<'_>) -> Result<(), NetError> {
+    async fn make_pair(&self, job: Job<'_>) -> Result<Option<VethEnds>, NetError> {
         let pair = VethPair {
             near: self.tap,
             far: job.wiring.ifname.as_str(),

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use kuryr_api::vif;
-use kuryr_net::{Function, Link, LinkChange, ParsePciError, PciAddress};
+use kuryr_net::{Function, Link, LinkChange, ParsePciError, PciAddress, VethEnds};
 use tokio::time::sleep;
 
 use super::{Driver, Job};
@@ -257,9 +257,10 @@ impl Driver for Sriov {
         Ok(())
     }
 
-    async fn connect(&self, job: Job<'_>) -> Result<(), Failure> {
+    async fn connect(&self, job: Job<'_>) -> Result<Option<VethEnds>, Failure> {
         let address = self.choose(job).await?;
-        job.node.metrics.time(Step::Link, self.take(job, &address)).await
+        job.node.metrics.time(Step::Link, self.take(job, &address)).await?;
+        Ok(None)
     }
 
     /// The card forwards as soon as it is set.

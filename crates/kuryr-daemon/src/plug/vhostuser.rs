@@ -17,6 +17,7 @@ use std::{
 
 use kuryr_api::vif::VHostUser;
 use kuryr_cni::IfName;
+use kuryr_net::VethEnds;
 use kuryr_ovsdb::Device;
 use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
@@ -186,11 +187,12 @@ impl Driver for VhostUser {
         handout::remove(&self.socket)
     }
 
-    async fn connect(&self, job: Job<'_>) -> Result<(), Failure> {
+    async fn connect(&self, job: Job<'_>) -> Result<Option<VethEnds>, Failure> {
         job.node.ovsdb.add_userspace_bridge(&self.bridge).await?;
         let socket = self.socket.to_string_lossy();
         self.port().add(job, self.device(job.wiring.mtu, &socket)).await?;
-        handout::write(&Self::handout(job), &self.told(job))
+        handout::write(&Self::handout(job), &self.told(job))?;
+        Ok(None)
     }
 
     async fn wired(&self, job: Job<'_>) -> Result<(), Failure> {

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use kuryr_api::vif::{VLAN_IDS, Vif, VlanNested};
 use kuryr_k8s::{Key, slim::PortRecord};
-use kuryr_net::{Found, Link, NetError, Stack};
+use kuryr_net::{Found, Link, NetError, Stack, VethEnds};
 use tokio::time::sleep;
 
 use super::{Driver, Job, active, on_top::OnTop};
@@ -108,9 +108,10 @@ impl Driver for Vlan {
         self.link().clear(job).await
     }
 
-    async fn connect(&self, job: Job<'_>) -> Result<(), Failure> {
+    async fn connect(&self, job: Job<'_>) -> Result<Option<VethEnds>, Failure> {
         let lower = self.link().lower(job).await?;
-        job.node.metrics.time(Step::Link, self.make(job, &lower)).await
+        job.node.metrics.time(Step::Link, self.make(job, &lower)).await?;
+        Ok(None)
     }
 
     async fn wired(&self, job: Job<'_>) -> Result<(), Failure> {

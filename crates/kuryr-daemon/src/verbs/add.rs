@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use futures::future::try_join;
 use kuryr_cni::{AddResult, Request};
 use kuryr_k8s::slim::PortRecord;
-use kuryr_net::{Link, NetNs};
+use kuryr_net::{Link, NetNs, VethEnds};
 use tokio::time::timeout;
 
 use crate::{
@@ -105,18 +105,23 @@ impl Node {
     }
 
     async fn wire(&self, wirings: &[Wiring], place: &Place<'_>) -> Result<AddResult, Failure> {
+        let mut pairs = Vec::with_capacity(wirings.len());
         for wiring in wirings {
             let job = Job { node: self, wiring, place };
-            if wiring.plug.plug(job).await? == Plugged::Now {
-                tracing::info!(pod = %place.sandbox.pod, port = %wiring.port, link = %wiring.plug, "plugged");
-            }
+            pairs.push(match wiring.plug.plug(job).await? {
+                Plugged::Before => None,
+                Plugged::Now(pair) => {
+                    tracing::info!(pod = %place.sandbox.pod, port = %wiring.port, link = %wiring.plug, "plugged");
+                    pair
+                }
+            });
         }
         // Looked at once: the keeper may tell them at any moment, and a link must be set up before or after, and not by neither.
         let news: Vec<_> = wirings.iter().map(|wiring| (wiring, self.neighbours(wiring))).collect();
         // The host's end is looked at before the address step may set it up: see `plug::set_up`.
         let ends = async {
-            let outside = answer::outside(wirings, place).await?;
-            Ok((outside, self.metrics.time(Step::Address, self.address(&news, place)).await?))
+            let outside = answer::outside(wirings, &pairs, place).await?;
+            Ok((outside, self.metrics.time(Step::Address, self.address(&news, &pairs, place)).await?))
         };
         let wired = self.metrics.time(Step::Wired, self.all_wired(wirings, place));
         let ((), (outside, inside)) = tokio::try_join!(wired, ends)?;
@@ -143,16 +148,18 @@ impl Node {
     async fn address(
         &self,
         news: &[(&Wiring, Neighbours)],
+        pairs: &[Option<VethEnds>],
         place: &Place<'_>,
     ) -> Result<Vec<Inside>, Failure> {
         plug::prepare(news, place.namespace).await?;
         let mut inside = Vec::with_capacity(news.len());
-        for &(wiring, neighbours) in news {
+        for (&(wiring, neighbours), pair) in news.iter().zip(pairs) {
             if let Some(other) = wiring.plug.without_link(Job { node: self, wiring, place })? {
                 inside.push(other);
                 continue;
             }
-            let address = || plug::address(wiring, place);
+            let known = pair.as_ref().map(|pair| &pair.far);
+            let address = || plug::address(wiring, known, place);
             let link = self.instead_of_earlier(wiring, place.sandbox, address).await?;
             if neighbours == Neighbours::Told {
                 self.set_up(wiring, &link, place).await?;
