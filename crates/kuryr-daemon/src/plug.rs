@@ -49,15 +49,6 @@ pub struct Place<'a> {
     pub host: Netlink,
 }
 
-/// What plugging found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Plugged {
-    /// The interface was there already, from an earlier call for the same sandbox.
-    Before,
-    /// It is there now, and this is its veth pair, if it has one of which the kernel tells.
-    Now(Option<VethEnds>),
-}
-
 /// What those who may remember an earlier owner of a port's addresses know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Neighbours {
@@ -116,7 +107,7 @@ trait Driver {
     /// Takes away what an earlier sandbox of the pod, or a call that was cut short, left behind.
     async fn clear(&self, job: Job<'_>) -> Result<(), Failure>;
 
-    /// Connects the interface. Tells what is known of its veth pair.
+    /// Connects the interface. Tells of its veth pair, if it has one and the kernel says what it made.
     async fn connect(&self, job: Job<'_>) -> Result<Option<VethEnds>, Failure>;
 
     /// Waits until the backend has wired the port, however long that takes.
@@ -125,12 +116,14 @@ trait Driver {
     /// Where to look when it takes too long.
     fn unwired(&self, node: &Node) -> &'static str;
 
-    async fn plug(&self, job: Job<'_>) -> Result<Plugged, Failure> {
+    async fn plug(&self, job: Job<'_>) -> Result<Option<VethEnds>, Failure> {
         if self.is_plugged(job).await? {
-            return Ok(Plugged::Before);
+            return Ok(None);
         }
         self.clear(job).await?;
-        Ok(Plugged::Now(self.connect(job).await?))
+        let pair = self.connect(job).await?;
+        tracing::info!(pod = %job.place.sandbox.pod, port = %job.wiring.port, link = %job.wiring.plug, "plugged");
+        Ok(pair)
     }
 }
 
@@ -149,8 +142,9 @@ impl Plug {
         }
     }
 
-    /// Connects an interface: links and OVS port, not addresses.
-    pub async fn plug(&self, job: Job<'_>) -> Result<Plugged, Failure> {
+    /// Connects an interface, unless an earlier call for the same sandbox did: links and OVS port, not addresses. Tells of its veth pair,
+    /// if it was made now and the kernel says what it made.
+    pub async fn plug(&self, job: Job<'_>) -> Result<Option<VethEnds>, Failure> {
         match self {
             Self::Ovs(driver) => driver.plug(job).await,
             Self::Hybrid(driver) => driver.plug(job).await,

@@ -15,7 +15,7 @@ use crate::{
     mark::Mark,
     metrics::Step,
     node::Node,
-    plug::{self, Inside, Job, Neighbours, Place, Plugged},
+    plug::{self, Inside, Job, Neighbours, Place},
     sandbox::Sandbox,
     wiring::Wiring,
 };
@@ -107,14 +107,7 @@ impl Node {
     async fn wire(&self, wirings: &[Wiring], place: &Place<'_>) -> Result<AddResult, Failure> {
         let mut pairs = Vec::with_capacity(wirings.len());
         for wiring in wirings {
-            let job = Job { node: self, wiring, place };
-            pairs.push(match wiring.plug.plug(job).await? {
-                Plugged::Before => None,
-                Plugged::Now(pair) => {
-                    tracing::info!(pod = %place.sandbox.pod, port = %wiring.port, link = %wiring.plug, "plugged");
-                    pair
-                }
-            });
+            pairs.push(wiring.plug.plug(Job { node: self, wiring, place }).await?);
         }
         // Looked at once: the keeper may tell them at any moment, and a link must be set up before or after, and not by neither.
         let news: Vec<_> = wirings.iter().map(|wiring| (wiring, self.neighbours(wiring))).collect();
