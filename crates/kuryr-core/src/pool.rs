@@ -40,6 +40,11 @@ impl Sizing {
         let free = (batch * steps).saturating_sub(used).max(self.min);
         self.max.map_or(free, |max| free.min(max.get()))
     }
+
+    /// The same for a node as it is, with what an operator asked for.
+    pub fn target_of(&self, node: Node, order: Order, used: usize) -> usize {
+        if order == Order::Empty || node == Node::Gone { 0 } else { self.target(used) }
+    }
 }
 
 /// What there is for pods of one node.
@@ -66,7 +71,7 @@ pub struct Observed {
 impl Observed {
     /// How many ports are to be free.
     pub fn target(&self, sizing: &Sizing) -> usize {
-        if self.order == Order::Empty || self.node == Node::Gone { 0 } else { sizing.target(self.pods) }
+        sizing.target_of(self.node, self.order, self.pods)
     }
 }
 

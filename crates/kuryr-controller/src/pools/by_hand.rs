@@ -12,7 +12,7 @@ use kuryr_api::ProjectId;
 use kuryr_api::pool::{ByHand, Change, Changes, FreePort, Key as PoolKey, NodePool, Part, Pools as AllPools};
 use kuryr_core::network::PodNetwork;
 use kuryr_core::pod::Carrier;
-use kuryr_core::pool::{Order, Supply};
+use kuryr_core::pool::{self, Order, Supply};
 use kuryr_k8s::Key;
 use kuryr_k8s::slim::Node;
 use std::collections::BTreeMap;
@@ -218,8 +218,8 @@ fn shown(context: &Context, pools: &Pools, node: &Node, project: &str) -> NodePo
     let counted = count(context, pools, &node.key);
     let (pods, order) = (counted.served + counted.waiting, pools.order(&node.key));
     let free = context.ports.free(node.key.name());
-    let is_kept_empty = order == Order::Empty || is_lost(pools, node);
-    let target = if is_kept_empty { 0 } else { pools.sizing().target(pods) };
+    let standing = if is_lost(pools, node) { pool::Node::Gone } else { pool::Node::Serves };
+    let target = pools.sizing().target_of(standing, order, pods);
     let mut parts: BTreeMap<_, Vec<FreePort>> = BTreeMap::new();
     for (port, idle) in &free {
         let vlan = context.trunks.place(&port.id).map(|place| place.vlan);
