@@ -9,10 +9,12 @@
 mod asked;
 pub mod by_hand;
 mod orders;
+mod pace;
 mod pods;
 pub mod socket;
 pub mod stock;
 
+pub use pace::News;
 pub use pods::count;
 
 use crate::context::Context;
@@ -30,6 +32,7 @@ use kuryr_k8s::slim::{Network, Node, Phase, PortRecord};
 use kuryr_k8s::{Key, node_records, records};
 use kuryr_openstack::Kind;
 use orders::Orders;
+use pace::Pace;
 use parking_lot::Mutex;
 use pods::PodsOfNodes;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -48,8 +51,6 @@ const UNPLUGGED_WITHIN: Duration = Duration::from_mins(2);
 pub const SHORTAGE: Duration = Duration::from_mins(2);
 /// Pods of one burst come within less of each other.
 const BURST: Duration = Duration::from_secs(2);
-/// A KuryrNode is written at most so often.
-const WRITE_EVERY: Duration = Duration::from_secs(1);
 
 /// How pools are kept, from `[vif_pool]`.
 #[derive(Clone, Debug)]
@@ -70,6 +71,8 @@ pub struct Pools {
     pub queue: Arc<Queue<Key>>,
     /// Who may make ports for pools.
     pub places: Semaphore,
+    /// When to write KuryrNodes.
+    pub pace: Pace,
     defaults: PoolDefaults,
     pods: Mutex<PodsOfNodes>,
     /// When a pod last came to a node.
@@ -81,8 +84,6 @@ pub struct Pools {
     is_loaded: AtomicBool,
     /// Ports whose unplugging is awaited, and since when.
     awaited: Mutex<HashMap<PortId, Instant>>,
-    /// When a KuryrNode was last written.
-    written: Mutex<HashMap<Key, Instant>>,
     /// Tells ports of this life from those of others.
     life: u64,
     made: AtomicU64,
@@ -113,7 +114,7 @@ impl Pools {
             orders: Orders::default(),
             is_loaded: AtomicBool::default(),
             awaited: Mutex::default(),
-            written: Mutex::default(),
+            pace: Pace::default(),
             // The standard library's hasher is seeded at random.
             life: RandomState::new().hash_one(()),
             made: AtomicU64::default(),
@@ -246,21 +247,9 @@ impl Pools {
 
     /// A node is gone.
     pub fn forget(&self, node: &Key) {
-        self.written.lock().remove(node);
+        self.pace.forget(node);
         self.orders.forget(node);
         self.shortage.lock().unbindable.remove(node);
-    }
-
-    /// Whether the KuryrNode of `node` may be written now: at most once a second. Else when.
-    pub fn may_write(&self, node: &Key) -> Result<(), Duration> {
-        let mut written = self.written.lock();
-        let next = written.get(node).map(|last| *last + WRITE_EVERY);
-        let now = Instant::now();
-        if let Some(next) = next.filter(|next| *next > now) {
-            return Err(next - now);
-        }
-        written.insert(node.clone(), now);
-        Ok(())
     }
 
     fn is_overdue(&self, id: &PortId) -> bool {

@@ -24,7 +24,7 @@ use kuryr_k8s::{
 };
 use kuryr_net::{Link, Stack};
 use serde_json::{Map, Value, json};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
     failure::{Chain, Failure},
@@ -37,6 +37,8 @@ use crate::{
 
 /// The KuryrNode is written at most so often.
 const PAUSE: Duration = Duration::from_secs(1);
+/// How many ports are wired changes with each pod, and only people read it: alone it is told more seldom.
+const COUNT_EVERY: Duration = Duration::from_secs(5);
 /// An API server that refuses, or is not there, is asked more seldom.
 const AFTER_FAILURE: Duration = Duration::from_secs(10);
 /// How soon a port is looked at again that is still plugged.
@@ -68,6 +70,15 @@ struct Plugged {
     vlans: BTreeSet<u16>,
 }
 
+/// Whether it is time to tell how many ports are wired.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Count {
+    /// It is.
+    Due,
+    /// It is told only with something else.
+    Later,
+}
+
 /// What a look at the node comes to.
 #[derive(Debug, PartialEq)]
 enum Look {
@@ -95,18 +106,26 @@ impl Report {
 
     /// Keeps what is said true, for ever.
     pub async fn run(&self, node: &Node) {
+        let mut told: Option<Instant> = None;
         loop {
+            let pause = told.map_or(Duration::ZERO, |told| COUNT_EVERY.saturating_sub(told.elapsed()));
+            let count = if pause.is_zero() { Count::Due } else { Count::Later };
             tokio::select! {
-                () = self.said.wait_for(|_| self.concern(node)) => {}
-                () = node.records.ports.wait_for(|_| self.concern(node)) => {}
-                () = node.ovsdb.wait_for(|switch| self.concern_of(node, keep::count_warm(switch))) => {}
+                () = self.said.wait_for(|_| self.concern(node, count)) => {}
+                () = node.records.ports.wait_for(|_| self.concern(node, count)) => {}
+                () = node.ovsdb.wait_for(|switch| self.concern_of(node, keep::count_warm(switch), count)) => {}
+                () = sleep(pause), if count == Count::Later => {}
             }
             // In this order: no call can plug the port of a record any more that is being deleted, unless it has begun before.
             let going = Going::look(node);
             let plugged = if going.records.is_empty() { None } else { Plugged::look(node).await };
-            match self.judge(&going, plugged.as_ref(), node.ovsdb.look(keep::count_warm)) {
+            match self.judge(&going, plugged.as_ref(), node.ovsdb.look(keep::count_warm), count) {
                 Some(Look::Soon) => may_be_otherwise(node).await,
-                Some(Look::Say(status)) => sleep(self.say(&status).await).await,
+                Some(Look::Say(status)) => {
+                    let pause = self.say(&status).await;
+                    told = Some(Instant::now());
+                    sleep(pause).await;
+                }
                 None => {}
             }
         }
@@ -126,23 +145,23 @@ impl Report {
     }
 
     /// Whether there may be something to say. None: nor will there be before something changes.
-    fn concern(&self, node: &Node) -> Option<()> {
-        self.concern_of(node, node.ovsdb.look(keep::count_warm))
+    fn concern(&self, node: &Node, count: Count) -> Option<()> {
+        self.concern_of(node, node.ovsdb.look(keep::count_warm), count)
     }
 
-    fn concern_of(&self, node: &Node, warm: u32) -> Option<()> {
+    fn concern_of(&self, node: &Node, warm: u32, count: Count) -> Option<()> {
         let said = self.said.get(&self.key)?;
-        difference(&said, &Going::look(node).ports(), warm).map(drop)
+        difference(&said, &Going::look(node).ports(), warm, count).map(drop)
     }
 
-    fn judge(&self, going: &Going, plugged: Option<&Plugged>, warm: u32) -> Option<Look> {
+    fn judge(&self, going: &Going, plugged: Option<&Plugged>, warm: u32, count: Count) -> Option<Look> {
         let said = self.said.get(&self.key)?;
         let is_free = |record: &PortRecord, vif: &Vif| {
             plugged.is_some_and(|plugged| !plugged.has(vif)) && !going.busy.contains(&record.key)
         };
         let unplugged = going.ports_that(is_free);
         let waits = unplugged.len() < going.ports().len();
-        difference(&said, &unplugged, warm).map(Look::Say).or_else(|| waits.then_some(Look::Soon))
+        difference(&said, &unplugged, warm, count).map(Look::Say).or_else(|| waits.then_some(Look::Soon))
     }
 }
 
@@ -230,7 +249,12 @@ async fn may_be_otherwise(node: &Node) {
 }
 
 /// What has to be patched so that the KuryrNode says this.
-fn difference(said: &NodeRecord, unplugged: &BTreeMap<String, String>, warm: u32) -> Option<Value> {
+fn difference(
+    said: &NodeRecord,
+    unplugged: &BTreeMap<String, String>,
+    warm: u32,
+    count: Count,
+) -> Option<Value> {
     let old = &said.status.unplugged;
     let news = unplugged.iter().filter(|(port, uid)| old.get(*port) != Some(*uid));
     let mut entries: Map<_, _> = news.map(|(port, uid)| (port.clone(), json!(uid))).collect();
@@ -244,7 +268,8 @@ fn difference(said: &NodeRecord, unplugged: &BTreeMap<String, String>, warm: u32
     if !knows_daemon || !entries.is_empty() {
         status.insert("unplugged".to_owned(), Value::Object(entries));
     }
-    if said.status.warm != warm {
+    let is_told = count == Count::Due || !status.is_empty();
+    if is_told && said.status.warm != warm {
         status.insert("warm".to_owned(), json!(warm));
     }
     (!status.is_empty()).then_some(Value::Object(status))
@@ -273,20 +298,26 @@ mod tests {
     #[test]
     fn only_what_changed_is_said() {
         let old = said(VERSION, &[("kept", "a"), ("gone", "b"), ("again", "c")]);
-        assert_eq!(difference(&old, &now(&[("kept", "a"), ("gone", "b"), ("again", "c")]), 1), None);
+        let same = now(&[("kept", "a"), ("gone", "b"), ("again", "c")]);
+        let other = now(&[("kept", "a"), ("again", "d"), ("new", "e")]);
+        assert_eq!(difference(&old, &same, 1, Count::Due), None);
         let expected = json!({ "unplugged": { "gone": null, "again": "d", "new": "e" } });
-        assert_eq!(difference(&old, &now(&[("kept", "a"), ("again", "d"), ("new", "e")]), 1), Some(expected));
-        let expected = json!({ "warm": 2 });
-        assert_eq!(
-            difference(&old, &now(&[("kept", "a"), ("gone", "b"), ("again", "c")]), 2),
-            Some(expected)
-        );
+        assert_eq!(difference(&old, &other, 1, Count::Due), Some(expected));
+        assert_eq!(difference(&old, &same, 2, Count::Due), Some(json!({ "warm": 2 })));
+    }
+
+    #[test]
+    fn how_many_are_wired_is_told_with_other_news_or_when_it_is_due() {
+        let old = said(VERSION, &[("gone", "b")]);
+        assert_eq!(difference(&old, &now(&[("gone", "b")]), 2, Count::Later), None);
+        let expected = json!({ "unplugged": { "gone": null }, "warm": 2 });
+        assert_eq!(difference(&old, &now(&[]), 2, Count::Later), Some(expected));
     }
 
     #[test]
     fn a_new_daemon_says_that_it_is_there() {
         let expected = json!({ "daemon": VERSION, "unplugged": {} });
-        assert_eq!(difference(&said("older", &[]), &now(&[]), 1), Some(expected));
+        assert_eq!(difference(&said("older", &[]), &now(&[]), 1, Count::Later), Some(expected));
     }
 
     #[test]

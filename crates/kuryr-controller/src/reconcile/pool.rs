@@ -5,7 +5,7 @@ use super::error::Error;
 use super::pod::carrier;
 use crate::context::Context;
 use crate::pools::stock::{self, Failure, Wanted};
-use crate::pools::{self, Pools, SHORTAGE};
+use crate::pools::{self, News, Pools, SHORTAGE};
 use crate::queue::jitter;
 use kuryr_api::node::{KeptPort, KuryrNodeSpec};
 use kuryr_core::network::PodNetwork;
@@ -109,10 +109,10 @@ async fn tell(context: &Context, pools: &Pools, node: &Key, seen: &Observed) -> 
         ports: kept(context, node),
         capacity: machine.pod_ports,
     };
-    if record.as_ref().is_some_and(|record| record.spec == spec) {
+    let Some(news) = News::of(record.as_ref().map(|record| &record.spec), &spec) else {
         return Ok(Next::OnChange);
-    }
-    if let Err(pause) = pools.may_write(node) {
+    };
+    if let Err(pause) = pools.pace.allows(node, news) {
         return Ok(Next::Within(pause));
     }
     let written = if let Some(record) = record {
