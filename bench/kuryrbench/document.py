@@ -20,13 +20,14 @@ Kubernetes' own time. The floor of Services is Octavia without Kuryr: the same l
 network policies is Neutron without Kuryr: the same security group and address group.
 
 **Only ratios within one run mean something.** The machine runs the cluster and the cloud beside what is measured, so that absolute
-times say as much of the machine as of Kuryr. The floor is therefore measured in the same run, with the same pods, minutes before.
+times say as much of the machine as of Kuryr. The floor is therefore measured in the same run, with the same pods, minutes before; for
+pods whose ports are ready, where it is closest, before and after.
 Open vSwitch and OVN have the priority that their own start scripts give them (nice -10): without it CNI DEL waits longer for a processor.
 So have etcd and the other programs of Kubernetes' control plane, whose machines have processors of their own where a lab is not all on
 two: without it a record waits for its turn behind the very pods that wait for it. The floor has the same. And so have Kuryr's two
 programs that run all the time, in place of the share of the processors that their pods request where they are installed as such.
 
-Measured on {machine}. Times of pods are medians ({singles} single pods, {rounds} bursts, 5 where their ports are ready); every pod is
+Measured on {machine}. Times of pods are medians ({singles} single pods, {rounds} bursts, 10 where their ports are ready); every pod is
 ephemeral, has an image that the node holds already and no probe. Its port is made when it is created, but where it is said to be ready.
 
 {table}

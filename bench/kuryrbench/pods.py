@@ -49,6 +49,10 @@ class Times:
     singles: list[float] = field(default_factory=list)
     bursts: list[float] = field(default_factory=list)
 
+    def __add__(self, other: "Times") -> "Times":
+        """The times of both."""
+        return Times(self.singles + other.singles, self.bursts + other.bursts)
+
     @property
     def single(self) -> float:
         """One pod, created until ready."""
