@@ -17,6 +17,13 @@ impl MacAddr {
         self.0
     }
 
+    /// The same but for its first byte.
+    pub(crate) fn with_first(self, first: u8) -> Self {
+        let mut octets = self.0;
+        octets[0] = first;
+        Self(octets)
+    }
+
     pub(crate) fn from_slice(bytes: &[u8]) -> Option<Self> {
         bytes.try_into().ok().map(Self)
     }

@@ -47,7 +47,7 @@ pub struct VethEnds {
 impl Netlink {
     /// Makes a pair. The far end is made in its namespace right away, since moving a link costs the kernel ten times as much.
     ///
-    /// Tells what was made, which nobody has to look up then; before Linux 6.1 the kernel does not say.
+    /// Tells what was made, which nobody has to look up then; before Linux 6.2 the kernel does not say.
     pub async fn add_veth(&self, pair: &VethPair<'_>) -> Result<Option<VethEnds>, NetError> {
         let far = one_queue(LinkUnspec::new_with_name(pair.far))
             .mtu(pair.mtu)
@@ -56,6 +56,7 @@ impl Netlink {
             .build();
         let near = one_queue(LinkVeth::new(pair.near, pair.far))
             .mtu(pair.mtu)
+            .address(pair.near_mac().octets().to_vec())
             .set_info_data(InfoData::Veth(InfoVeth::Peer(far)))
             .build();
         let made = self.add_link(near).await;
@@ -127,6 +128,13 @@ impl Netlink {
 }
 
 impl VethPair<'_> {
+    /// The near end's MAC address, which nobody talks to: the far end's with another first byte. One that the kernel chooses is replaced by
+    /// udev a moment later (`MACAddressPolicy=persistent`), when ADD may have told it already.
+    fn near_mac(&self) -> MacAddr {
+        let first = if self.mac.octets()[0] == 0xfe { 0xfa } else { 0xfe };
+        self.mac.with_first(first)
+    }
+
     /// The ends, by what the kernel says of the near one.
     fn ends(&self, near: Link) -> Option<VethEnds> {
         let far = Link {

@@ -49,7 +49,9 @@ async fn a_pairs_far_end_is_born_in_its_namespace() {
 #[tokio::test]
 async fn what_is_told_of_a_pair_is_what_can_be_looked_up() {
     let (host, pod) = (namespace().await.netlink().await.unwrap(), namespace().await);
-    let ends = host.add_veth(&pair(&pod)).await.unwrap().expect("this test needs Linux 6.1");
+    let ends = host.add_veth(&pair(&pod)).await.unwrap().expect("this test needs Linux 6.2");
+    let (near, far) = (ends.near.mac.unwrap().octets(), mac().octets());
+    assert!(near[0] == 0xfe && near[1..] == far[1..], "{near:?}");
     assert_eq!(Some(ends.near), host.link("tap1").await.unwrap());
     assert_eq!(Some(ends.far), pod.netlink().await.unwrap().link("eth0").await.unwrap());
 }

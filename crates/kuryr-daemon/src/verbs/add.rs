@@ -111,7 +111,7 @@ impl Node {
         }
         // Looked at once: the keeper may tell them at any moment, and a link must be set up before or after, and not by neither.
         let news: Vec<_> = wirings.iter().map(|wiring| (wiring, self.neighbours(wiring))).collect();
-        // The host's end is looked at before the address step may set it up: see `plug::set_up`.
+        // The host's end, where it has to be looked at, before the address step may set it up: see `plug::set_up`.
         let ends = async {
             let outside = answer::outside(wirings, &pairs, place).await?;
             Ok((outside, self.metrics.time(Step::Address, self.address(&news, &pairs, place)).await?))
