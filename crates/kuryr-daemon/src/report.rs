@@ -37,7 +37,7 @@ use crate::{
 
 /// The KuryrNode is written at most so often.
 const PAUSE: Duration = Duration::from_secs(1);
-/// How many ports are wired changes with each pod, and only people read it: alone it is told more seldom.
+/// How many ports are wired changes with each pod, and no pod waits for it: alone it is told more seldom.
 const COUNT_EVERY: Duration = Duration::from_secs(5);
 /// An API server that refuses, or is not there, is asked more seldom.
 const AFTER_FAILURE: Duration = Duration::from_secs(10);
@@ -268,7 +268,8 @@ fn difference(
     if !knows_daemon || !entries.is_empty() {
         status.insert("unplugged".to_owned(), Value::Object(entries));
     }
-    let is_told = count == Count::Due || !status.is_empty();
+    // Whoever takes ports away waits for the last one.
+    let is_told = count == Count::Due || warm == 0 || !status.is_empty();
     if is_told && said.status.warm != warm {
         status.insert("warm".to_owned(), json!(warm));
     }
@@ -307,11 +308,12 @@ mod tests {
     }
 
     #[test]
-    fn how_many_are_wired_is_told_with_other_news_or_when_it_is_due() {
+    fn how_many_are_wired_is_told_with_other_news_or_when_it_is_due_and_that_none_is_at_once() {
         let old = said(VERSION, &[("gone", "b")]);
         assert_eq!(difference(&old, &now(&[("gone", "b")]), 2, Count::Later), None);
         let expected = json!({ "unplugged": { "gone": null }, "warm": 2 });
         assert_eq!(difference(&old, &now(&[]), 2, Count::Later), Some(expected));
+        assert_eq!(difference(&old, &now(&[("gone", "b")]), 0, Count::Later), Some(json!({ "warm": 0 })));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! How often a KuryrNode is written: what its daemon waits for soon, what only people read more seldom.
+//! How often a KuryrNode is written: what its daemon waits for soon, what nobody waits for more seldom.
 
 use kuryr_api::node::KuryrNodeSpec;
 use kuryr_k8s::Key;

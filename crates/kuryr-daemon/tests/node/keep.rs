@@ -94,6 +94,18 @@ async fn one_port_serves_pod_after_pod_and_goes_when_nobody_asks_for_it() {
 }
 
 #[tokio::test]
+async fn how_many_ports_are_wired_is_told_though_nothing_else_is() {
+    let stage = Stage::new().await;
+    let _working = keep(&stage, &[5, 6]);
+    until(|| warm(&stage) == json!(2)).await;
+    let pod = pod(&stage, "pod");
+    stage.add(&pod).await.unwrap();
+    until(|| warm(&stage) == json!(1)).await;
+    stage.del(&pod).await.unwrap();
+    until(|| warm(&stage) == json!(2)).await;
+}
+
+#[tokio::test]
 async fn a_port_waits_again_when_its_pod_could_not_be_connected_or_went_with_its_namespace() {
     let stage = Stage::new().await;
     let _working = keep(&stage, &[5]);
