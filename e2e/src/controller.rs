@@ -20,7 +20,7 @@ pub struct Instead {
     pub neutron: Option<String>,
     /// The Kubernetes API.
     pub kubernetes: Option<String>,
-    /// It keeps ports ready for pods to come, in batches of so many.
+    /// It keeps ports ready for pods to come, on nodes of either kind, in batches of so many.
     pub pools: Option<usize>,
     /// Its pools can be looked after by this socket.
     pub socket: Option<PathBuf>,
@@ -170,8 +170,8 @@ fn settings(instead: &Instead) -> Result<String> {
         write!(text, "[kubernetes]\napi_root = {url}\n")?;
     }
     if let Some(batch) = instead.pools {
-        write!(text, "[kubernetes]\nvif_pool_driver = neutron\n[vif_pool]\nports_pool_batch = {batch}\n")?;
-        writeln!(text, "ports_pool_min = {}", batch / 2)?;
+        write!(text, "[vif_pool]\nvif_pool_mapping = neutron-vif:neutron,nested-vlan:nested\n")?;
+        write!(text, "ports_pool_batch = {batch}\nports_pool_min = {}\n", batch / 2)?;
     }
     if let Some(path) = &instead.socket {
         write!(

@@ -5,13 +5,14 @@
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
-use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kuryr_api::KuryrNode;
 use kuryr_api::names::{POD_VIF_LABEL, SCHEDULE_BY_PORTS_LABEL};
 use kuryr_api::port::KuryrPort;
 use kuryr_api::vif::Vif;
 use kuryr_e2e::{
-    Component, Context, Ending, Facts, Instead, Machine, Protocol, Result, RunningPod, Stage, bail, ensure,
-    say, seconds, story_within, until,
+    Component, Context, Controller, Ending, Facts, Instead, Machine, Protocol, Result, RunningPod, Stage,
+    bail, ensure, say, seconds, story_within, until,
 };
 use kuryr_openstack::neutron::{Port, TrunkFilter};
 use serde_json::json;
@@ -22,6 +23,8 @@ use std::time::Duration;
 /// One slow CPU starts a pod in six seconds, and fifteen in a minute.
 const CROWD_WITHIN: Duration = seconds(180);
 const CROWD: u16 = 15;
+/// Ports of a node with its few pods, where they are kept ready.
+const BATCH: usize = 6;
 
 #[tokio::test]
 async fn pods_of_a_virtual_machine() -> Ending {
@@ -52,6 +55,69 @@ async fn pods_that_share_the_link_of_a_virtual_machine() -> Ending {
         phase("MACVLAN", Box::pin(macvlan(stage, &machine))).await
     })
     .await
+}
+
+/// They are taken without a request to Neutron, come back, and the next controller finds them where they are.
+#[tokio::test]
+async fn ports_are_ready_on_the_trunk_of_a_virtual_machine() -> Ending {
+    story_within(seconds(300), "virtual machine as a node, with ports ready on its trunk", async |stage| {
+        let machine = stage.machine().await?;
+        stage.stop(&Component::CONTROLLER).await?;
+        let first = pooling(stage).await?;
+        let ready = all_filled(stage, &machine, 0).await?;
+        let before = first.counters().await?;
+        let (pod, other) =
+            tokio::try_join!(on(stage, &machine, "pod"), stage.pod("other").on("node1").serving().start())?;
+        let (port, vlan) = recorded(stage, "pod").await?;
+        ensure!(ready.get(&vlan) == Some(&port), "it has {port} at {vlan}, ready were {ready:?}");
+        stage.reaches(&other, &pod, pod.v4, Protocol::Tcp).await?;
+        stage.reaches(&pod, &other, other.v6, Protocol::Tcp).await?;
+        stage.delete_pod("pod").await?;
+        stage.gone("pod", &pod.uid).await?;
+        let back = all_filled(stage, &machine, 0).await?;
+        ensure!(back == ready && machine.vlans().await?.is_empty(), "{ready:?} became {back:?}");
+        let heard = first.counters().await?.moved_since(&before, "kuryr_controller_openstack_requests");
+        let writes: BTreeSet<_> = heard.keys().filter(|name| !name.contains("\"GET\"")).collect();
+        ensure!(writes.is_empty(), "of such a pod Neutron hears nothing, but it heard {writes:?}");
+
+        let status = first.stop().await?;
+        ensure!(status.success(), "it ended with {status}");
+        let _next = pooling(stage).await?;
+        on(stage, &machine, "late").await?;
+        let (port, vlan) = recorded(stage, "late").await?;
+        ensure!(ready.get(&vlan) == Some(&port), "it has {port} at {vlan}, ready were {ready:?}");
+        let after = all_filled(stage, &machine, 1).await?;
+        ensure!(after == ready, "{ready:?} became {after:?}");
+        Ok(())
+    })
+    .await
+}
+
+/// A controller that keeps ports ready, in place of the lab's own.
+async fn pooling(stage: &Stage) -> Result<Controller> {
+    let controller = stage.second_controller(&Instead { pools: Some(BATCH), ..Instead::default() })?;
+    until("it leads", seconds(20), async || controller.leads().await).await?;
+    Ok(controller)
+}
+
+/// Waits until all nodes have their ports, and the machine has so many pods and awaits no port back. Tells what its trunk carries then.
+async fn all_filled(stage: &Stage, machine: &Machine, pods: u32) -> Result<BTreeMap<u16, String>> {
+    let nodes = Api::<KuryrNode>::all(stage.kube.clone());
+    let mut found = BTreeMap::new();
+    until("ports are ready", seconds(60), async || {
+        let known = nodes.list(&ListParams::default()).await?.items;
+        let is_filled = |node: &KuryrNode| usize::try_from(node.spec.free + node.spec.pods) == Ok(BATCH);
+        ensure!(known.len() == 3 && known.iter().all(is_filled), "KuryrNodes are {known:?}");
+        let its = nodes.get(&machine.node.name).await?.spec;
+        let records = stage.api::<KuryrPort>().list(&ListParams::default()).await?;
+        let going = records.iter().filter(|record| record.metadata.deletion_timestamp.is_some()).count();
+        ensure!(its.pods == pods && going == 0, "the machine has {its:?}, {going} records are going");
+        found = carried(stage, machine).await?;
+        ensure!(found.len() == BATCH, "the trunk has {found:?}");
+        Ok(())
+    })
+    .await?;
+    Ok(found)
 }
 
 async fn phase(name: &'static str, play: impl Future<Output = Result<()>>) -> Result<()> {
