@@ -76,6 +76,13 @@ impl Stage {
         Ok(Controller { child, http: self.http.clone() })
     }
 
+    /// The same, and waits until it works: nothing else does.
+    pub async fn leading_controller(&self, instead: &Instead) -> Result<Controller> {
+        let controller = self.second_controller(instead)?;
+        until("it leads", seconds(20), async || controller.leads().await).await?;
+        Ok(controller)
+    }
+
     /// Whether the lab's own controller is the one that works.
     pub async fn lab_controller_leads(&self) -> Result<()> {
         let leads = self.controller_counters().await?.sum(&["kuryr_controller_leader"]);

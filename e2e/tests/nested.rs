@@ -5,6 +5,7 @@
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
+use kube::ResourceExt;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kuryr_api::KuryrNode;
 use kuryr_api::names::{POD_VIF_LABEL, SCHEDULE_BY_PORTS_LABEL};
@@ -48,8 +49,7 @@ async fn pods_that_share_the_link_of_a_virtual_machine() -> Ending {
         label(stage, &machine, "nested-ipvlan").await?;
         stage.stop(&Component::CONTROLLER).await?;
         let instead = Instead { pod_subnets: vec![nested.subnet.id], ..Instead::default() };
-        let controller = stage.second_controller(&instead)?;
-        until("it leads", seconds(20), async || controller.leads().await).await?;
+        let _controller = stage.leading_controller(&instead).await?;
         phase("IPVLAN", Box::pin(ipvlan(stage, &machine))).await?;
         label(stage, &machine, "nested-macvlan").await?;
         phase("MACVLAN", Box::pin(macvlan(stage, &machine))).await
@@ -95,9 +95,7 @@ async fn ports_are_ready_on_the_trunk_of_a_virtual_machine() -> Ending {
 
 /// A controller that keeps ports ready, in place of the lab's own.
 async fn pooling(stage: &Stage) -> Result<Controller> {
-    let controller = stage.second_controller(&Instead { pools: Some(BATCH), ..Instead::default() })?;
-    until("it leads", seconds(20), async || controller.leads().await).await?;
-    Ok(controller)
+    stage.leading_controller(&Instead { pools: Some(BATCH), ..Instead::default() }).await
 }
 
 /// Waits until all nodes have their ports, and the machine has so many pods and awaits no port back. Tells what its trunk carries then.
@@ -108,10 +106,13 @@ async fn all_filled(stage: &Stage, machine: &Machine, pods: u32) -> Result<BTree
         let known = nodes.list(&ListParams::default()).await?.items;
         let is_filled = |node: &KuryrNode| usize::try_from(node.spec.free + node.spec.pods) == Ok(BATCH);
         ensure!(known.len() == 3 && known.iter().all(is_filled), "KuryrNodes are {known:?}");
-        let its = nodes.get(&machine.node.name).await?.spec;
+        let its = known.iter().find(|node| node.name_any() == machine.node.name).map(|node| &node.spec);
         let records = stage.api::<KuryrPort>().list(&ListParams::default()).await?;
         let going = records.iter().filter(|record| record.metadata.deletion_timestamp.is_some()).count();
-        ensure!(its.pods == pods && going == 0, "the machine has {its:?}, {going} records are going");
+        ensure!(
+            its.is_some_and(|its| its.pods == pods) && going == 0,
+            "the machine has {its:?}, {going} records are going"
+        );
         found = carried(stage, machine).await?;
         ensure!(found.len() == BATCH, "the trunk has {found:?}");
         Ok(())

@@ -16,8 +16,7 @@ async fn an_operator_looks_after_pools() -> Ending {
         let socket = stage.facts.lab.join("run/pools.sock");
         stage.stop(&Component::CONTROLLER).await?;
         let instead = Instead { pools: Some(BATCH), socket: Some(socket.clone()), ..Instead::default() };
-        let controller = stage.second_controller(&instead)?;
-        until("it leads", seconds(20), async || controller.leads().await).await?;
+        let controller = stage.leading_controller(&instead).await?;
         until_ready(stage, &controller, &NODES.map(|node| (node, READY))).await?;
         until("it is ready", seconds(20), async || controller.is_ready().await).await?;
         let desk = Desk { stage, socket };

@@ -184,9 +184,7 @@ async fn pooling(stage: &Stage, batch: usize) -> Result<Controller> {
 }
 
 async fn start(stage: &Stage, batch: usize) -> Result<Controller> {
-    let controller = stage.second_controller(&Instead { pools: Some(batch), ..Instead::default() })?;
-    until("it leads", seconds(20), async || controller.leads().await).await?;
-    Ok(controller)
+    stage.leading_controller(&Instead { pools: Some(batch), ..Instead::default() }).await
 }
 
 /// Waits until at least so many ports are free on each node, and tells which.

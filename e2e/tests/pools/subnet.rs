@@ -19,8 +19,7 @@ async fn pools_leave_the_last_addresses_of_a_subnet_to_pods() -> Ending {
         let subnet = small_subnet(stage).await?;
         stage.stop(&Component::CONTROLLER).await?;
         let instead = Instead { pools: Some(BATCH), pod_subnets: vec![subnet.clone()], ..Instead::default() };
-        let controller = stage.second_controller(&instead)?;
-        until("it leads", seconds(20), async || controller.leads().await).await?;
+        let _controller = stage.leading_controller(&instead).await?;
         until("the pools have used the subnet up", seconds(60), async || {
             let there = ports_in(stage, &subnet).await?.len();
             ensure!(there >= ROOM, "it has {there} ports, not {ROOM}");
